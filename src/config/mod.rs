@@ -1,0 +1,206 @@
+//! `providers.toml` and `ANTEROOM_...` -> [`Config`]: everything that can be set, checked.
+
+pub mod check;
+pub mod environment;
+pub mod file;
+pub mod provider;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::protocol::ids::ProviderId;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::scope::{Scope, ScopeSet};
+use crate::secret::Secret;
+
+/// The settings in force. Each value has been checked; nothing in it is a default that somebody has to remember.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The issuer, and the base of every URL that is ever built.
+    pub public_url: Issuer,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// How.
+    pub store: StoreKind,
+    /// The sealing key, base64; none: one is made in `data_dir`.
+    pub sealing_key: Option<Secret>,
+    /// The providers people can sign in with; never empty.
+    pub providers: Vec<Provider>,
+    /// The MCP servers; never empty.
+    pub servers: Vec<Server>,
+    /// What each scope opens, in the order of the file.
+    pub scopes: Vec<(Scope, Vec<MethodPattern>)>,
+    /// What is challenged for, and granted when a client asks for nothing.
+    pub default_scopes: ScopeSet,
+    /// Registration.
+    pub clients: Clients,
+    /// Lifetimes and algorithm.
+    pub tokens: Tokens,
+    /// Networks whose `X-Forwarded-For` is believed, for limits and logs alone.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What anteroom itself fetches.
+    pub outbound: Outbound,
+    /// How often one address may come.
+    pub limits: Limits,
+    /// How logs are written.
+    pub log: LogFormat,
+}
+
+/// `store`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In `data_dir`.
+    Sled,
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// `[provider.NAME]`
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// NAME
+    pub id: ProviderId,
+    /// `label`
+    pub label: String,
+    /// What kind it is, with what only that kind has.
+    pub kind: ProviderKind,
+    /// `client_id`
+    pub client_id: String,
+    /// `client_secret`
+    pub client_secret: Secret,
+    /// `allow`: who may enter.
+    pub allow: Allow,
+}
+
+/// The kinds of provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ProviderKind {
+    /// GitHub, or GitHub Enterprise Server.
+    GitHub {
+        /// `base_url`, without a slash at the end.
+        base_url: Url,
+        /// `api_url`, without a slash at the end.
+        api_url: Url,
+    },
+}
+
+/// Who may enter: whoever one of the rules names.
+#[derive(Clone, Debug, Default)]
+pub struct Allow {
+    /// Everybody with an account at the provider; must be written out.
+    pub anyone: bool,
+    /// Accounts by login.
+    pub logins: Vec<String>,
+    /// Accounts by numeric id (`id:583231`).
+    pub ids: Vec<u64>,
+    /// Members of these organisations.
+    pub orgs: Vec<String>,
+    /// Members of these teams: organisation and slug.
+    pub teams: Vec<(String, String)>,
+}
+
+/// `[[server]]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `path`: begins with a slash, and is not one of ours.
+    pub path: String,
+    /// `name`
+    pub name: String,
+    /// What stands behind.
+    pub backend: Backend,
+    /// Further browser origins that may call it.
+    pub origins: Vec<String>,
+}
+
+/// What stands behind a path.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Backend {
+    /// `sample = true`
+    Sample,
+    /// `backend = "http://..."`
+    Http(Url),
+}
+
+/// `[clients]`
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// `registration = "open"`; `"off"`: there is no registration endpoint.
+    pub registration: bool,
+    /// `unused_expire`: how long a registration that nobody ever signed in with is kept.
+    pub unused_expire: Duration,
+}
+
+/// `[tokens]`
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// `algorithm`
+    pub algorithm: Algorithm,
+    /// `code`
+    pub code: Duration,
+    /// `access`
+    pub access: Duration,
+    /// `refresh`: the idle life of a session.
+    pub refresh: Duration,
+    /// `session`: the absolute life of a session.
+    pub session: Duration,
+    /// `reuse_grace`
+    pub reuse_grace: Duration,
+}
+
+/// What access tokens are signed with (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
+/// `[outbound]`
+#[derive(Clone, Debug, Default)]
+pub struct Outbound {
+    /// `ca`: PEM files of further certificate authorities.
+    pub ca: Vec<PathBuf>,
+    /// `proxy`: never taken from the environment.
+    pub proxy: Option<Url>,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Registrations from one address.
+    pub register: Rate,
+    /// Authorization requests from one address.
+    pub authorize: Rate,
+    /// Token requests from one address.
+    pub token: Rate,
+}
+
+/// `"60/m"`: so many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: std::num::NonZeroU32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,5 @@
+//! Signed tokens: keys, and access tokens made and checked with them (RFC 9068).
+
+pub mod keys;
+pub mod mint;
+pub mod verify;

@@ -1,0 +1,160 @@
+//! Identifiers, each its own type.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+use crate::entropy;
+use crate::secret::{Secret, SecretDigest};
+
+/// An identifier of ours: 6 bytes of time, then 144 random bits, so that rows made together lie together in the store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Id([u8; Self::LEN]);
+
+impl Id {
+    /// Bytes in an identifier; 32 characters in base64url.
+    pub const LEN: usize = 24;
+
+    /// A new identifier.
+    #[must_use]
+    pub fn new(now: UnixTime) -> Self {
+        let mut bytes = entropy::random::<{ Self::LEN }>();
+        bytes[..6].copy_from_slice(&now.0.to_be_bytes()[2..]);
+        Self(bytes)
+    }
+
+    /// The bytes of it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// The identifier that `bytes` are.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads the printed form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; Self::LEN];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(Self::LEN) => Some(Self(bytes)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; Self::LEN / 3 * 4];
+        let written = URL_SAFE_NO_PAD
+            .encode_slice(self.0, &mut text)
+            .map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text[..written]).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id({self})")
+    }
+}
+
+/// A value handed out that opens a row once: the row's identifier, and a secret of which the row keeps the digest.
+/// Authorization codes and the `state` sent to a provider are handles.
+#[derive(Debug)]
+pub struct Handle {
+    /// Which row.
+    pub id: Id,
+    /// What is handed out: identifier and secret in one string of base64url.
+    pub clear: Secret,
+}
+
+impl Handle {
+    const SECRET_LEN: usize = 24;
+
+    /// A new handle.
+    #[must_use]
+    pub fn new(now: UnixTime) -> Self {
+        let id = Id::new(now);
+        let mut bytes = [0; Id::LEN + Self::SECRET_LEN];
+        bytes[..Id::LEN].copy_from_slice(id.as_bytes());
+        bytes[Id::LEN..].copy_from_slice(&entropy::random::<{ Self::SECRET_LEN }>());
+        Self {
+            id,
+            clear: Secret::new(URL_SAFE_NO_PAD.encode(bytes)),
+        }
+    }
+
+    /// Reads a handle that somebody presents. Whether it is a right one, only the digest in the row can tell.
+    #[must_use]
+    pub fn parse(presented: &str) -> Option<Self> {
+        let mut bytes = [0; Id::LEN + Self::SECRET_LEN];
+        let written = URL_SAFE_NO_PAD.decode_slice(presented, &mut bytes).ok()?;
+        let (id, _) = bytes.split_first_chunk::<{ Id::LEN }>()?;
+        (written == bytes.len()).then(|| Self {
+            id: Id::from_bytes(*id),
+            clear: Secret::new(presented),
+        })
+    }
+
+    /// What the row keeps.
+    #[must_use]
+    pub fn digest(&self) -> SecretDigest {
+        self.clear.digest()
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Names it.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text of it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The `client_id` of a client (RFC 6749 §2.2), byte for byte.
+    ClientId
+}
+text_id! {
+    /// The name of a provider in the configuration: `github` in `[provider.github]`.
+    ProviderId
+}
+text_id! {
+    /// Who signed in, for ever the same and never a login or an e-mail address: `github:583231`.
+    Subject
+}
+
+impl Subject {
+    /// The subject that the provider knows as `account`.
+    #[must_use]
+    pub fn at(provider: &ProviderId, account: &str) -> Self {
+        Self(format!("{provider}:{account}"))
+    }
+}

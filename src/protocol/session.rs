@@ -1,0 +1,113 @@
+//! What is kept of one person's connection of one client, from the consent to the last refresh.
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::Identity;
+use super::ids::{ClientId, Id, ProviderId};
+use super::pkce::Challenge;
+use super::redirect_uri::RegisteredRedirect;
+use super::scope::ScopeSet;
+use crate::clock::UnixTime;
+use crate::seal::Sealed;
+use crate::secret::SecretDigest;
+
+/// An authorization request that passed every check: what the person is asked, and what the code will be bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client_id: ClientId,
+    /// Where the answer goes.
+    pub redirect: RegisteredRedirect,
+    /// Whether the request named the redirect URI itself; then the token request must repeat it (RFC 6749 §4.1.3).
+    pub redirect_was_sent: bool,
+    /// The client's `state`, byte for byte.
+    pub state: Option<String>,
+    /// PKCE (RFC 7636).
+    pub challenge: Challenge,
+    /// The resource identifier that the tokens are for (RFC 8707).
+    pub resource: String,
+    /// What may be granted: asked for, or the default.
+    pub scopes: ScopeSet,
+}
+
+/// An approved request that waits for the provider's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingSignIn {
+    /// Digest of the `state` that the provider was given.
+    pub state: SecretDigest,
+    /// The browser that approved: the only one that may come back.
+    pub browser: SecretDigest,
+    /// The provider chosen.
+    pub provider: ProviderId,
+    /// Our own PKCE verifier and, for OpenID Connect, the nonce: sealed.
+    pub upstream: Sealed,
+    /// What was approved.
+    pub request: AuthorizationRequest,
+    /// When it is too late.
+    pub expires: UnixTime,
+}
+
+/// An authorization code that was handed out (RFC 6749 §4.1.2). It stays, spent, until it expires, so that a replay is
+/// told from an unknown code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedCode {
+    /// Digest of the code.
+    pub digest: SecretDigest,
+    /// The session that it opens.
+    pub session: Id,
+    /// What it was issued for.
+    pub request: AuthorizationRequest,
+    /// Whether it has been redeemed.
+    pub spent: bool,
+    /// When it is too late.
+    pub expires: UnixTime,
+}
+
+/// One person at one provider, one client, one resource: what a token is bound to, and dies with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// `sid` in every access token.
+    pub id: Id,
+    /// Who signed in.
+    pub identity: Identity,
+    /// Where.
+    pub provider: ProviderId,
+    /// The provider's tokens, sealed.
+    pub upstream: Sealed,
+    /// For which client.
+    pub client_id: ClientId,
+    /// For which resource.
+    pub resource: String,
+    /// What was granted.
+    pub scopes: ScopeSet,
+    /// When the person signed in.
+    pub created: UnixTime,
+    /// When the client last came for tokens.
+    pub used: UnixTime,
+    /// When the provider last vouched for it.
+    pub checked: UnixTime,
+    /// The refresh token in force; none before the code is redeemed, and none for clients without the grant.
+    pub refresh: Option<RefreshState>,
+    /// When it ends unless it is used.
+    pub expires: UnixTime,
+}
+
+/// The refresh token in force and the one before it: one row, rewritten at each rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshState {
+    /// Digest of the token in force.
+    pub current: SecretDigest,
+    /// The token before it.
+    pub previous: Option<Rotated>,
+}
+
+/// A refresh token that was used, and the answer that it got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotated {
+    /// Digest of the token that was used.
+    pub digest: SecretDigest,
+    /// When.
+    pub at: UnixTime,
+    /// The token that took its place, sealed: whoever asks again within the grace window gets the same one.
+    pub successor: Sealed,
+}

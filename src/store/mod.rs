@@ -1,0 +1,169 @@
+//! What outlives a request.
+//!
+//! [`Store`] is the contract: each verb is one atomic step of a flow that says who won. What is acknowledged is
+//! durable: after `Ok`, neither `kill -9` nor a power cut takes it back. Everything has an end; what has expired is
+//! never returned, and [`Store::sweep`] really deletes it.
+
+pub mod browser_session;
+pub mod conformance;
+pub mod engine;
+pub mod keyed;
+pub mod memory;
+pub mod record;
+pub mod sled;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+use crate::protocol::client::Client;
+use crate::protocol::ids::{ClientId, Id};
+use crate::protocol::session::{IssuedCode, PendingSignIn, RefreshState, Session};
+use crate::seal::Sealed;
+use crate::secret::SecretDigest;
+
+/// What every store does. `now` is passed in; "not there" and "expired" are both `None`.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keeps a newly registered client until `expires`.
+    async fn put_client(&self, client: Client, expires: UnixTime) -> Result<()>;
+
+    /// Looks at a client; with it, when it will be forgotten.
+    async fn find_client(&self, id: &ClientId, now: UnixTime)
+    -> Result<Option<(Client, UnixTime)>>;
+
+    /// Keeps a client until `until`, if that is later than it would be kept anyway. A client that is not there stays
+    /// away: nothing is brought back.
+    async fn keep_client(&self, id: &ClientId, until: UnixTime, now: UnixTime) -> Result<()>;
+
+    /// Keeps an approved request while the person is at the provider.
+    async fn put_pending(&self, id: Id, pending: PendingSignIn) -> Result<()>;
+
+    /// Looks at an approved request without taking it.
+    async fn find_pending(&self, id: Id, now: UnixTime) -> Result<Option<PendingSignIn>>;
+
+    /// Takes an approved request away. However many callers ask at once, one gets it.
+    async fn take_pending(&self, id: Id, now: UnixTime) -> Result<Option<PendingSignIn>>;
+
+    /// Keeps a code and the session that it opens, both or neither.
+    async fn put_code(&self, id: Id, code: IssuedCode, session: Session) -> Result<()>;
+
+    /// Looks at a code without spending it; a spent one is still there until it expires.
+    async fn find_code(&self, id: Id, now: UnixTime) -> Result<Option<IssuedCode>>;
+
+    /// Marks a code as spent and, in the same step, puts its session in force. However many callers ask at once, one
+    /// gets the session; the others, and whoever comes when the session is gone, get `None`.
+    async fn spend_code(&self, id: Id, opening: Opening, now: UnixTime) -> Result<Option<Session>>;
+
+    /// Looks at a session, in force or not yet.
+    async fn find_session(&self, id: Id, now: UnixTime) -> Result<Option<Session>>;
+
+    /// Puts `turn.to` in the place of `turn.from`, the refresh token in force. However many callers ask at once with
+    /// the same `from`, one rotates; every one of them learns the session as it is after that. `None` where the
+    /// session is gone.
+    async fn rotate_refresh(&self, id: Id, turn: Turn, now: UnixTime) -> Result<Option<Rotation>>;
+
+    /// Ends a session: it is gone, and nothing brings it back. `true` for the one caller that ended it.
+    async fn end_session(&self, id: Id) -> Result<bool>;
+
+    /// Keeps a signing key, unless there is one of this name. Whoever asks, the one that is kept is returned.
+    async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed>;
+
+    /// Keeps the record of a browser session unless there is one under `key`: `true` if it was kept.
+    async fn put_browser_session(&self, key: SecretDigest, record: BrowserRecord) -> Result<bool>;
+
+    /// Changes the record of a browser session that is there. `false` where it is gone: a logout elsewhere is not
+    /// undone.
+    async fn save_browser_session(
+        &self,
+        key: SecretDigest,
+        record: BrowserRecord,
+        now: UnixTime,
+    ) -> Result<bool>;
+
+    /// Looks at a browser session.
+    async fn find_browser_session(
+        &self,
+        key: SecretDigest,
+        now: UnixTime,
+    ) -> Result<Option<BrowserRecord>>;
+
+    /// Ends a browser session.
+    async fn forget_browser_session(&self, key: SecretDigest) -> Result<()>;
+
+    /// Deletes at most `max` rows that have expired; says how many.
+    async fn sweep(&self, now: UnixTime, max: usize) -> Result<usize>;
+}
+
+/// What a session gets when its code is redeemed.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The first refresh token, for clients that have the grant.
+    pub refresh: Option<RefreshState>,
+    /// When the session ends unless it is used.
+    pub expires: UnixTime,
+}
+
+/// One rotation of a refresh token.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Digest of the token that was presented.
+    pub from: SecretDigest,
+    /// Digest of the token to put in its place.
+    pub to: SecretDigest,
+    /// The token of `to`, sealed, for those who ask again.
+    pub successor: Sealed,
+    /// When the session ends unless it is used again.
+    pub expires: UnixTime,
+}
+
+/// How a rotation ended.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The session as it is now.
+    pub session: Session,
+    /// Whether it was this caller that rotated.
+    pub won: bool,
+}
+
+/// A browser session of tower-sessions, as kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserRecord {
+    /// Its values, as tower-sessions encodes them in JSON.
+    pub values: Vec<u8>,
+    /// When it ends.
+    pub expires: UnixTime,
+}
+
+/// The store could not do it. What was asked for may or may not have happened.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed: {message}")]
+pub struct StoreError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// A failure in words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// A failure with its cause.
+    pub fn because(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            source: Some(source.into()),
+        }
+    }
+}
+
+/// The result of a verb.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
