@@ -1,1 +1,4 @@
-//! TODO
+//! HTTP of the authorization server.
+
+pub mod page;
+pub mod rate_limit;

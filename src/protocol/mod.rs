@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod claims;
 pub mod client;
+pub mod client_credentials;
 pub mod discovery;
 pub mod error;
 pub mod form;

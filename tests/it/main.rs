@@ -1,0 +1,22 @@
+//! The tests that go through the public parts: one binary, so that it links once.
+
+mod architecture;
+mod attacks;
+mod authorize;
+mod bad_input;
+mod checklist;
+mod clients;
+mod config;
+mod crash;
+mod discovery;
+mod github;
+mod harness;
+mod proxy;
+mod refresh;
+mod register;
+mod resource;
+mod revisions;
+mod revoke;
+mod standin;
+mod store;
+mod token;
