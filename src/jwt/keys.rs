@@ -171,7 +171,7 @@ pub(super) struct Key {
 
 impl Key {
     fn parse(material: &KeyMaterial) -> Result<(Self, Jwk), KeyError> {
-        let private = PrivateKey::parse(&material)?;
+        let private = PrivateKey::parse(material)?;
         let (algorithm, verification): (_, &'static dyn VerificationAlgorithm) = match private {
             PrivateKey::Es256(_) => (jsonwebtoken::Algorithm::ES256, &ECDSA_P256_SHA256_FIXED),
             PrivateKey::EdDsa(_) => (jsonwebtoken::Algorithm::EdDSA, &ED25519),
