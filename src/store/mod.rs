@@ -11,6 +11,7 @@ pub mod keyed;
 pub mod memory;
 pub mod record;
 pub mod sled;
+mod writer;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
