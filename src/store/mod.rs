@@ -10,6 +10,7 @@ pub mod engine;
 pub mod keyed;
 pub mod memory;
 pub mod record;
+pub mod sample;
 pub mod sled;
 mod writer;
 
