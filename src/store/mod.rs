@@ -10,7 +10,9 @@ pub mod engine;
 pub mod keyed;
 pub mod memory;
 pub mod record;
+pub mod sample;
 pub mod sled;
+mod writer;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
