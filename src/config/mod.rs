@@ -3,6 +3,7 @@
 pub mod check;
 pub mod environment;
 pub mod file;
+pub mod preset;
 pub mod provider;
 
 use std::net::SocketAddr;
