@@ -1,1 +1,127 @@
-//! TODO
+//! Tokens whose signature has been checked, so that each is checked once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use dashmap::DashMap;
+use sha2::{Digest, Sha256};
+
+use crate::clock::UnixTime;
+use crate::protocol::principal::Principal;
+
+/// SHA-256 of a token: the token itself is not kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl std::fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenDigest(..)")
+    }
+}
+
+impl TokenDigest {
+    /// The digest of `token`.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+/// A verified token.
+#[derive(Debug)]
+pub struct SeenToken {
+    /// Whom it speaks for.
+    pub principal: Arc<Principal>,
+    /// When it expires.
+    pub expires: UnixTime,
+    asked: AtomicI64,
+}
+
+impl SeenToken {
+    /// A token that was verified, and its session found in force, at `now`.
+    #[must_use]
+    pub fn new(principal: Arc<Principal>, expires: UnixTime, now: UnixTime) -> Self {
+        Self {
+            principal,
+            expires,
+            asked: AtomicI64::new(now.0),
+        }
+    }
+
+    /// When its session was last found in force.
+    #[must_use]
+    pub fn asked(&self) -> UnixTime {
+        UnixTime(self.asked.load(Ordering::Relaxed))
+    }
+
+    /// Its session was found in force at `now`.
+    pub fn confirm(&self, now: UnixTime) {
+        self.asked.store(now.0, Ordering::Relaxed);
+    }
+
+    fn is_good(&self, now: UnixTime) -> bool {
+        now < self.expires && !self.principal.standing.has_ended()
+    }
+}
+
+/// The tokens seen before, for one resource; bounded.
+#[derive(Debug)]
+pub struct TokenCache {
+    seen: DashMap<TokenDigest, Arc<SeenToken>>,
+    limit: usize,
+    sweeping: AtomicBool,
+}
+
+impl TokenCache {
+    /// A cache that holds `limit` tokens.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            seen: DashMap::new(),
+            limit,
+            sweeping: AtomicBool::new(false),
+        }
+    }
+
+    /// The token, if it was seen before, has not expired, and its session has not ended.
+    #[must_use]
+    pub fn find(&self, digest: &TokenDigest, now: UnixTime) -> Option<Arc<SeenToken>> {
+        let seen = Arc::clone(&*self.seen.get(digest)?);
+        if seen.is_good(now) {
+            return Some(seen);
+        }
+        self.forget(digest);
+        None
+    }
+
+    /// Remembers a verified token.
+    pub fn insert(&self, digest: TokenDigest, seen: Arc<SeenToken>, now: UnixTime) {
+        if self.seen.len() >= self.limit {
+            self.sweep(now);
+        }
+        self.seen.insert(digest, seen);
+    }
+
+    /// Forgets a token; the next use is verified again.
+    pub fn forget(&self, digest: &TokenDigest) {
+        self.seen.remove(digest);
+    }
+
+    /// Makes room: what is of no use any more, then any, down to seven eighths. So a sweep, long as it is, is paid for
+    /// by many insertions.
+    fn sweep(&self, now: UnixTime) {
+        if self.sweeping.swap(true, Ordering::Acquire) {
+            return;
+        }
+        self.seen.retain(|_, seen| seen.is_good(now));
+        let mut surplus = self.seen.len().saturating_sub(self.limit - self.limit / 8);
+        if surplus > 0 {
+            self.seen.retain(|_, _| {
+                let stays = surplus == 0;
+                surplus = surplus.saturating_sub(1);
+                stays
+            });
+        }
+        self.sweeping.store(false, Ordering::Release);
+    }
+}
