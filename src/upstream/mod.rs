@@ -1,6 +1,8 @@
 //! The providers people sign in with.
 
 pub mod github;
+mod github_allow;
+mod github_api;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,14 @@ pub trait Upstream: Send + Sync {
     /// # Errors
     /// See [`UpstreamError`].
     async fn finish(&self, code: Secret, kept: Kept) -> Result<SignIn, UpstreamError>;
+
+    /// Gives the tokens back: the provider ends them. One that takes none back leaves it at that.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; tokens that have ended already are no error.
+    async fn forget(&self, _tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
+        Ok(())
+    }
 }
 
 /// A browser on its way to the provider.
@@ -47,7 +57,7 @@ pub struct Departure {
 pub struct Kept {
     /// The verifier of our own PKCE with the provider.
     pub verifier: Secret,
-    /// The nonce of OpenID Connect.
+    /// The nonce that an ID token has to repeat, where there is one.
     pub nonce: Option<Secret>,
 }
 
