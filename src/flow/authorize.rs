@@ -13,7 +13,7 @@ use crate::protocol::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::session::AuthorizationRequest;
-use crate::seal::{Purpose, SealError, Sealed};
+use crate::seal::{Purpose, Sealed};
 use crate::secret::SecretDigest;
 use crate::upstream::Upstream;
 
@@ -83,7 +83,7 @@ impl Flows {
             browser,
             expires: self.now() + TICKET,
         };
-        let clear = postcard::to_allocvec(&ticket).map_err(|_| SealError::Unreadable)?;
+        let clear = postcard::to_allocvec(&ticket).map_err(|_| NOT_OUR_FORM)?;
         Ok(Question {
             client,
             ticket: self
@@ -95,7 +95,10 @@ impl Flows {
     }
 
     /// The request of a consent form, if we made the form, for this browser, and not too long ago.
-    pub(super) fn open_ticket(
+    ///
+    /// # Errors
+    /// What is wrong with the form.
+    pub fn read_form(
         &self,
         ticket: &str,
         browser: Option<SecretDigest>,

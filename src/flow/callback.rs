@@ -125,8 +125,10 @@ impl Flows {
         else {
             return Ok(Err(self.provider_refused(pending, "no longer configured")));
         };
-        Ok(upstream.finish(code, kept).await.map_err(|error| {
-            match error {
+        Ok(upstream
+            .finish(code, kept)
+            .await
+            .map_err(|error| match error {
                 UpstreamError::NotAllowed(why) => {
                     Event::SignInRefused {
                         provider: &pending.provider,
@@ -137,13 +139,14 @@ impl Flows {
                 }
                 UpstreamError::Unavailable(cause) => {
                     self.tell_upstream_failed(pending, &cause);
-                    Unsuccessful::Client(ErrorCode::TemporarilyUnavailable.with(
-                        "the provider of the sign-in is not available now; try again later",
-                    ))
+                    Unsuccessful::Client(
+                        ErrorCode::TemporarilyUnavailable.with(
+                            "the provider of the sign-in is not available now; try again later",
+                        ),
+                    )
                 }
                 UpstreamError::Invalid(cause) => self.provider_refused(pending, &cause),
-            }
-        }))
+            }))
     }
 
     /// An `error` of the provider in our words: what it sent is never reflected (CONS-21).
@@ -181,17 +184,15 @@ impl Flows {
     }
 
     fn label(&self, provider: &ProviderId) -> String {
-        self.upstream(provider)
-            .map_or_else(|| provider.to_string(), |upstream| upstream.label().to_owned())
+        self.upstream(provider).map_or_else(
+            || provider.to_string(),
+            |upstream| upstream.label().to_owned(),
+        )
     }
 
     /// Keeps the session, not yet in force, and the code that opens it: both or neither, and durable before the
     /// browser is sent back.
-    async fn issue_code(
-        &self,
-        pending: PendingSignIn,
-        sign_in: SignIn,
-    ) -> Result<Secret, Failure> {
+    async fn issue_code(&self, pending: PendingSignIn, sign_in: SignIn) -> Result<Secret, Failure> {
         let now = self.now();
         let code = Handle::new(now);
         let session = Id::new(now);

@@ -18,9 +18,10 @@ impl Flows {
             secret: Handle::new(now).clear,
             now,
         };
-        let registration = register::register(body, fresh).inspect_err(|refused| {
-            Event::RegistrationRefused { error: refused }.tell();
-        })?;
+        let registration =
+            register::register(body, &self.scopes, fresh).inspect_err(|refused| {
+                Event::RegistrationRefused { error: refused }.tell();
+            })?;
         self.store
             .put_client(
                 registration.client.clone(),

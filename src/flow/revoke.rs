@@ -38,7 +38,10 @@ impl Flows {
         let refresh = RefreshToken::parse(token, &self.sealer).map(|token| token.session);
         refresh.or_else(|| {
             self.resources.iter().find_map(|resource| {
-                let claims = self.keys.verify(token.expose(), resource, self.now()).ok()?;
+                let claims = self
+                    .keys
+                    .verify(token.expose(), resource, self.now())
+                    .ok()?;
                 Id::parse(&claims.sid)
             })
         })

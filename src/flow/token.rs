@@ -32,7 +32,11 @@ impl Flows {
     ///
     /// # Errors
     /// A refusal by RFC 6749 §5.2; or an incident.
-    pub async fn token(&self, authorization: Option<&[u8]>, body: &[u8]) -> Result<Issued, Failure> {
+    pub async fn token(
+        &self,
+        authorization: Option<&[u8]>,
+        body: &[u8],
+    ) -> Result<Issued, Failure> {
         let form = Form::parse(body)?;
         form.check_no_repeats(&["resource"])?;
         let request = TokenRequest::parse(&form)?;
