@@ -227,3 +227,252 @@ fn unknown(name: &str) -> Wrong {
     };
     Wrong::new("is unknown", remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Loaded, Refused, Source, read};
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        variables.iter().map(owned).collect()
+    }
+
+    /// What a container is given at least.
+    const SMALLEST: [(&str, &str); 5] = [
+        ("ANTEROOM_PUBLIC_URL", "https://mcp.example.com"),
+        ("ANTEROOM_BACKEND", "http://localhost:9000/mcp"),
+        ("ANTEROOM_PROVIDER_GITHUB_CLIENT_ID", "id"),
+        ("ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET", "word"),
+        ("ANTEROOM_PROVIDER_GITHUB_ALLOW_ORGS", "acme, octo"),
+    ];
+
+    fn smallest_with(variables: &[(&str, &str)]) -> Result<Loaded, Refused> {
+        read(None, &environment(&[&SMALLEST, variables].concat()))
+    }
+
+    #[test]
+    fn a_container_needs_no_file() {
+        let loaded = smallest_with(&[]).unwrap();
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+        let provider = &loaded.config.providers[0];
+        assert_eq!(provider.id.as_str(), "github");
+        assert_eq!(provider.client_secret.expose(), "word");
+        assert_eq!(provider.allow.orgs, ["acme", "octo"]);
+        assert_eq!(loaded.effective[0].origin, "ANTEROOM_PUBLIC_URL");
+    }
+
+    #[test]
+    fn each_key_has_a_variable() {
+        for known in schema::KNOWN.iter().filter(|known| known.key != "scopes.*") {
+            let key = known
+                .key
+                .replace("provider.*", "provider.my-git")
+                .replace("server.*", "server.12");
+            let variable = capitals(&key).replace('-', "_");
+            match find(&variable) {
+                Found::Value(found, found_key) => {
+                    assert_eq!((found.key, found_key), (known.key, key))
+                }
+                _ => panic!("{variable}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_is_found_or_refused() {
+        for (name, expected) in [
+            ("TOKENS_ACCESS", "value"),
+            ("SCOPES", "scopes"),
+            ("CONSENT_REMEMBER", "later"),
+            ("TLS_CERT", "later"),
+            ("PROVIDER_CORP_ISSUER", "later"),
+            ("PROVIDER_CORP_ALLOW_CLAIMS_GROUPS", "later"),
+            ("SERVER_0_COMMAND", "later"),
+            ("SERVER_A_PATH", "unknown"),
+            ("SERVER__PATH", "unknown"),
+            ("PROVIDER_CLIENT_ID", "unknown"),
+            ("PROVIDER__CLIENT_ID", "unknown"),
+            ("PROVIDER_git_CLIENT_ID", "unknown"),
+            ("PROVIDER_\u{e4}_CLIENT_ID", "unknown"),
+            ("tokens_access", "unknown"),
+            ("TLSX", "unknown"),
+            ("", "unknown"),
+        ] {
+            let found = match find(name) {
+                Found::Value(..) => "value",
+                Found::Scopes => "scopes",
+                Found::Later => "later",
+                Found::Unknown => "unknown",
+            };
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_laid_over_the_file() {
+        let text = "public_url = \"https://file.example\"\nlisten = \"127.0.0.1:1\"\n[tokens]\naccess = \"2h\"\n[scopes]\na = [\"ping\"]";
+        let source = Source { name: "f", text };
+        let over = [
+            ("ANTEROOM_TOKENS_ACCESS", "5m"),
+            (
+                "ANTEROOM_SCOPES",
+                "files = tools/call:f_*, tools/list; more=resources/read:file:///a",
+            ),
+            ("ANTEROOM_OUTBOUND_PROXY", ""),
+        ];
+        let loaded = read(Some(source), &environment(&[&SMALLEST, &over[..]].concat())).unwrap();
+        assert_eq!(loaded.config.public_url.as_str(), "https://mcp.example.com");
+        assert_eq!(loaded.config.listen.port(), 1);
+        assert_eq!(loaded.config.tokens.access, Duration::from_secs(300));
+        let scopes: Vec<String> = loaded
+            .config
+            .scopes
+            .iter()
+            .map(|(scope, methods)| format!("{scope} {}", methods.len()))
+            .collect();
+        assert_eq!(scopes, ["files 2", "more 1"]);
+        assert!(loaded.config.outbound.proxy.is_none());
+    }
+
+    #[test]
+    fn servers_are_counted_from_zero() {
+        let servers = [
+            ("ANTEROOM_SERVER_0_SAMPLE", "true"),
+            ("ANTEROOM_SERVER_1_BACKEND", "http://b:9000"),
+            ("ANTEROOM_SERVER_1_PATH", "/b"),
+        ];
+        let loaded = read(
+            None,
+            &environment(&[&SMALLEST[..1], &SMALLEST[2..], &servers].concat()),
+        )
+        .unwrap();
+        let paths: Vec<&str> = loaded
+            .config
+            .servers
+            .iter()
+            .map(|server| server.path.as_str())
+            .collect();
+        assert_eq!(paths, ["/mcp", "/b"]);
+        let refused = read(
+            None,
+            &environment(&[&SMALLEST[..1], &SMALLEST[2..], &servers[1..]].concat()),
+        )
+        .unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("ANTEROOM_SERVER_1_BACKEND (server.1) comes out of turn"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_variable() {
+        for (name, value, expected) in [
+            (
+                "ANTEROOM_TOKENS_ACESS",
+                "1h",
+                "ANTEROOM_TOKENS_ACESS is unknown -> did you mean ANTEROOM_TOKENS_ACCESS?",
+            ),
+            (
+                "ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRT",
+                "x",
+                "ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRT is unknown -> did you mean ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET?",
+            ),
+            ("ANTEROOM_X", "1h", "ANTEROOM_X is unknown -> unset it"),
+            (
+                "ANTEROOM_CONSENT_REMEMBER",
+                "1d",
+                "ANTEROOM_CONSENT_REMEMBER is not in this version -> ",
+            ),
+            (
+                "ANTEROOM_TOKENS_ACCESS",
+                "1",
+                "ANTEROOM_TOKENS_ACCESS (tokens.access) is not a duration -> ",
+            ),
+            (
+                "ANTEROOM_TOKENS_ACCESS",
+                " ",
+                "ANTEROOM_TOKENS_ACCESS (tokens.access) is empty -> give it a value",
+            ),
+            (
+                "ANTEROOM_PROVIDER_GITHUB_ALLOW_ANYONE",
+                "yes",
+                "ANTEROOM_PROVIDER_GITHUB_ALLOW_ANYONE (provider.github.allow.anyone) is true or false -> ",
+            ),
+            (
+                "ANTEROOM_PROVIDER_GITHUB_ALLOW_TEAMS",
+                "a/b,c",
+                "ANTEROOM_PROVIDER_GITHUB_ALLOW_TEAMS (provider.github.allow.teams) holds something that is not a team -> ",
+            ),
+            (
+                "ANTEROOM_PROVIDER_CORP_LABEL",
+                "x",
+                "ANTEROOM_PROVIDER_CORP_LABEL (provider.corp.kind) is \"oidc\": ",
+            ),
+            (
+                "ANTEROOM_SCOPES",
+                "a",
+                "ANTEROOM_SCOPES (scopes) has an entry without = -> ",
+            ),
+            (
+                "ANTEROOM_SCOPES",
+                "",
+                "ANTEROOM_SCOPES (scopes) opens nothing -> ",
+            ),
+            (
+                "ANTEROOM_SEALING_KEY",
+                "env:NONE",
+                "ANTEROOM_SEALING_KEY (sealing_key) names the environment variable NONE, which is not set -> ",
+            ),
+        ] {
+            let refused = smallest_with(&[(name, value)]).unwrap_err();
+            let said: Vec<String> = refused
+                .faults()
+                .map(|fault| format!("{} -> {}", fault.message(), fault.remedy()))
+                .collect();
+            assert!(
+                matches!(&said[..], [one] if one.starts_with(expected)),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_and_the_command_line_set_is_not_a_setting() {
+        for name in [
+            "CONFIG",
+            "PORT",
+            "SERVICE_HOST",
+            "SERVICE_PORT",
+            "SERVICE_PORT_HTTP",
+            "PORT_8080_TCP",
+            "PORT_8080_TCP_ADDR",
+            "PORT_53_UDP_PROTO",
+        ] {
+            let variable = format!("ANTEROOM_{name}");
+            assert!(
+                smallest_with(&[(&variable, "tcp://10.0.0.1:8080")]).is_ok(),
+                "{name}"
+            );
+            assert!(environment(&[(&variable, "x")]).is_empty(), "{name}");
+        }
+        for name in ["PORT_8080", "PORTS", "PORT_X_TCP", "SERVICE"] {
+            assert!(
+                smallest_with(&[(&format!("ANTEROOM_{name}"), "x")]).is_err(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_environment_does_not_print_what_it_holds() {
+        assert_eq!(
+            format!("{:?}", environment(&[("NAME", "word")])),
+            r#"{"NAME"}"#
+        );
+    }
+}

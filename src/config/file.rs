@@ -18,7 +18,11 @@ pub(super) fn read(text: &str) -> Result<(Settings, Hidden), (Problem, Hidden)> 
     let table = DeTable::parse(text).map_err(|error| {
         let origin = error.span().map_or(Origin::Nowhere, Origin::File);
         let what = format!("the file is not TOML: {}", error.message());
-        let wrong = Wrong::new(what, r#"write key = "value", with texts in double quotes"#);
+        let remedy = match error.message() {
+            message if message.contains("duplicate") => "write each key and each [table] once",
+            _ => r#"write key = "value", with texts in double quotes"#,
+        };
+        let wrong = Wrong::new(what, remedy);
         (wrong.at("", &origin), redact::unreadable(text))
     })?;
     let mut reader = Reader {
@@ -65,7 +69,11 @@ impl Reader {
                 self.refuse(&path, &origin, wrong, value);
             }
             (Place::Later, _) => self.refuse(&path, &origin, later(), value),
-            (Place::Unknown, _) => self.refuse(&path, &origin, unknown(&path), value),
+            (Place::Unknown, _) => {
+                let near = schema::nearest(&path);
+                self.refuse(&path, &origin, unknown(&path, near.as_deref()), value);
+                self.settings.meant.extend(near);
+            }
         }
     }
 
@@ -149,9 +157,9 @@ pub(super) fn later() -> Wrong {
     )
 }
 
-fn unknown(path: &str) -> Wrong {
+fn unknown(path: &str, near: Option<&str>) -> Wrong {
     let (table, word) = path.rsplit_once('.').unwrap_or(("", path));
-    let remedy = match schema::nearest(path) {
+    let remedy = match near {
         Some(near) => match near.rsplit_once('.') {
             Some((place, near)) if place == table => format!("did you mean {near}?"),
             None if table.is_empty() => format!("did you mean {near}?"),

@@ -159,3 +159,182 @@ client_id = "Iv1.0123456789abcdef"
 client_secret = "env:GITHUB_CLIENT_SECRET"
 allow.orgs = ["acme"]
 "#;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::schema;
+
+    const REFERENCE: &str = include_str!("../../providers.toml");
+    /// The secret that no output may hold.
+    const SECRET: &str = "s3cr3t-0123456789abcdef";
+
+    fn environment() -> Environment {
+        let variables = [("GITHUB_CLIENT_ID", "id"), ("GITHUB_CLIENT_SECRET", SECRET)];
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn read_text(text: &str) -> Result<Loaded, Refused> {
+        let name = "providers.toml";
+        read(Some(Source { name, text }), &environment())
+    }
+
+    #[test]
+    fn the_reference_loads_as_it_is() {
+        let loaded = read_text(REFERENCE).unwrap();
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_reference_calls_a_default_is_the_default() {
+        let commented = read_text(REFERENCE).unwrap();
+        let written: Vec<&str> = REFERENCE
+            .lines()
+            .map(|line| {
+                line.strip_prefix('#')
+                    .filter(|rest| !rest.is_empty() && !rest.starts_with(' '))
+                    .unwrap_or(line)
+            })
+            .collect();
+        let written = read_text(&written.join("\n")).unwrap();
+        // These have no default that could be written.
+        let unwritten = [
+            "sealing_key",
+            "provider.github.allow.users",
+            "provider.github.allow.teams",
+            "scope_policy.default",
+        ];
+        assert_eq!(commented.effective.len(), written.effective.len());
+        for (left, right) in commented.effective.iter().zip(&written.effective) {
+            assert_eq!((&left.key, &left.value), (&right.key, &right.value));
+            let is_written = right.origin.starts_with("providers.toml:");
+            assert_eq!(
+                is_written,
+                !unwritten.contains(&right.key.as_str()),
+                "{right:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_key_and_no_other() {
+        let mut table = String::new();
+        let mut found = Vec::new();
+        for line in REFERENCE.lines() {
+            let line = line.trim_start_matches('#').trim_start();
+            if let Some(header) = line
+                .strip_prefix('[')
+                .and_then(|line| line.strip_suffix(']'))
+            {
+                table = header
+                    .trim_matches(['[', ']'])
+                    .replace("provider.github", "provider.*")
+                    .replace("server", "server.*");
+            } else if let Some((key, _)) = line.split_once(" = ") {
+                if !key.contains(' ') && table == "scopes" {
+                    found.push("scopes.*".to_owned());
+                } else if !key.contains(' ') {
+                    found.push(schema::join(&table, key));
+                }
+            }
+        }
+        let known: Vec<&str> = schema::KNOWN.iter().map(|known| known.key).collect();
+        for key in &known {
+            assert!(
+                found.iter().any(|found| found == key),
+                "{key} is not in providers.toml"
+            );
+        }
+        for key in &found {
+            assert!(
+                known.contains(&key.as_str()),
+                "{key} is in providers.toml, and unknown"
+            );
+        }
+    }
+
+    #[test]
+    fn the_settings_in_force_are_told_without_a_secret() {
+        for secret in ["env:GITHUB_CLIENT_SECRET", SECRET] {
+            let text = REFERENCE
+                .replace("env:GITHUB_CLIENT_SECRET", secret)
+                .replace(
+                    "#proxy = \"\"",
+                    &format!("proxy = \"http://me:{SECRET}@proxy:3128\""),
+                );
+            let loaded = read_text(&text).unwrap();
+            let explained = loaded.explain();
+            assert!(!explained.contains(SECRET), "{explained}");
+            assert!(!format!("{loaded:?}").contains(SECRET));
+            let line = explained
+                .lines()
+                .find(|line| line.starts_with("provider.github.client_secret "))
+                .unwrap();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(
+                matches!(words[..], [_, "(set)", origin] if origin.starts_with("providers.toml:")),
+                "{line}"
+            );
+        }
+    }
+
+    /// The reference, with a secret in it and a few places torn.
+    fn torn() -> impl Strategy<Value = String> {
+        let text = REFERENCE.replace("env:GITHUB_CLIENT_SECRET", SECRET);
+        let tears = prop::collection::vec(
+            (
+                any::<prop::sample::Index>(),
+                0_usize..4,
+                "[a-z=\"'\n\\[\\]#. \u{e4}]{0,3}",
+            ),
+            1..5,
+        );
+        tears.prop_map(move |tears| {
+            let mut torn = text.clone();
+            for (index, length, insert) in tears {
+                let start = torn.floor_char_boundary(index.index(torn.len()));
+                let end = torn.ceil_char_boundary((start + length).min(torn.len()));
+                torn.replace_range(start..end, &insert);
+            }
+            torn
+        })
+    }
+
+    fn check_quiet(text: &str) -> Result<(), TestCaseError> {
+        let (said, debug) = match read_text(text) {
+            Ok(loaded) => (
+                loaded.explain() + &loaded.warnings.join("\n"),
+                format!("{loaded:?}"),
+            ),
+            Err(refused) => (refused.to_string(), format!("{refused:?}")),
+        };
+        prop_assert!(!said.contains(SECRET), "{}", said);
+        prop_assert!(!debug.contains(SECRET), "{}", debug);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn no_tear_in_a_file_shows_a_secret(text in torn()) {
+            check_quiet(&text)?;
+        }
+
+        #[test]
+        fn no_text_is_too_much(text in "([a-z_]{1,8}|provider|server|scopes|[\"'=\n\\[\\]{}#., ]|[0-9]|\\PC){0,40}") {
+            check_quiet(&text)?;
+        }
+
+        #[test]
+        fn no_environment_is_too_much(variables in prop::collection::vec(("[A-Z0-9_a-z\u{e4}]{0,12}(_CLIENT_ID|_PATH|_ALLOW_ORGS)?", "\\PC{0,12}"), 0..5)) {
+            let variables = variables.into_iter().flat_map(|(name, value)| {
+                ["", "PROVIDER_", "SERVER_", "TOKENS_"].map(|table| (format!("ANTEROOM_{table}{name}"), value.clone()))
+            });
+            let _ = read(None, &variables.collect()).map_err(|refused| refused.to_string());
+        }
+    }
+}

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
 use super::redact;
@@ -72,8 +73,7 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// `providers.toml:7`
     pub(super) fn line(&self, span: &Range<usize>) -> String {
-        let (line, _) = line_and_column(self.text, span.start);
-        format!("{}:{line}", self.name)
+        format!("{}:{}", self.name, Line::at(*self, span).number)
     }
 }
 
@@ -95,13 +95,16 @@ impl Refused {
             Origin::File(span) => (1, span.start),
             Origin::Variable(_) => (2, 0),
         });
-        let shown = source.map(|source| {
-            let shown = NamedSource::new(source.name, redact::shown(source.text, hidden));
-            (source, shown)
+        let shown = source
+            .map(|source| redact::shown(source.text, hidden))
+            .unwrap_or_default();
+        let shown = source.map(|source| Source {
+            name: source.name,
+            text: &shown,
         });
         let faults = problems
             .into_iter()
-            .map(|problem| Fault::new(problem, shown.as_ref()))
+            .map(|problem| Fault::new(problem, shown))
             .collect();
         Self { faults }
     }
@@ -126,9 +129,8 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No lines around the one in question: they are no help, and might hold secrets.
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-            .with_context_lines(0)
+            .with_context_lines(1)
             .with_width(120);
         let mut between = "";
         for fault in &self.faults {
@@ -148,19 +150,11 @@ impl std::error::Error for Refused {}
 pub struct Fault {
     message: String,
     remedy: String,
-    place: Option<Span>,
-}
-
-#[derive(Debug)]
-struct Span {
-    source: NamedSource<String>,
-    bytes: Range<usize>,
-    line: usize,
-    column: usize,
+    place: Option<Line>,
 }
 
 impl Fault {
-    fn new(problem: Problem, shown: Option<&(Source<'_>, NamedSource<String>)>) -> Self {
+    fn new(problem: Problem, shown: Option<Source<'_>>) -> Self {
         let Problem { key, wrong, origin } = problem;
         let key = schema::printed(&key);
         let subject = match &origin {
@@ -169,15 +163,7 @@ impl Fault {
             _ => key,
         };
         let place = match (origin, shown) {
-            (Origin::File(bytes), Some((source, shown))) => {
-                let (line, column) = line_and_column(source.text, bytes.start);
-                Some(Span {
-                    source: shown.clone(),
-                    bytes: inside(source.text, &bytes),
-                    line,
-                    column,
-                })
-            }
+            (Origin::File(bytes), Some(source)) => Some(Line::at(source, &bytes)),
             _ => None,
         };
         Self {
@@ -202,7 +188,7 @@ impl Fault {
     /// Line and column in the file, from 1.
     #[must_use]
     pub fn position(&self) -> Option<(usize, usize)> {
-        self.place.as_ref().map(|span| (span.line, span.column))
+        self.place.as_ref().map(|line| (line.number, line.column))
     }
 }
 
@@ -220,9 +206,7 @@ impl Diagnostic for Fault {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.place
-            .as_ref()
-            .map(|span| &span.source as &dyn SourceCode)
+        self.place.as_ref().map(|line| line as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -232,24 +216,56 @@ impl Diagnostic for Fault {
     }
 }
 
-/// `bytes` inside `text`: on whole characters, at most to the end of the line, so that one line is shown.
-fn inside(text: &str, bytes: &Range<usize>) -> Range<usize> {
-    let start = text.floor_char_boundary(bytes.start.min(text.len()));
-    let line = text[start..]
-        .find(['\n', '\r'])
-        .map_or(text.len(), |at| start + at);
-    let end = text.ceil_char_boundary(bytes.end.clamp(start, text.len()));
-    start..end.min(line)
+/// The one line that is shown with a fault: the lines around it are no help, and might hold secrets.
+#[derive(Debug)]
+struct Line {
+    file: String,
+    text: String,
+    number: usize,
+    column: usize,
+    /// What is underlined of the text.
+    bytes: Range<usize>,
 }
 
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at.min(text.len()))];
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .chars()
-        .rev()
-        .take_while(|character| *character != '\n')
-        .count()
-        + 1;
-    (line, column)
+impl Line {
+    fn at(source: Source<'_>, bytes: &Range<usize>) -> Self {
+        let text = source.text;
+        let at = text.floor_char_boundary(bytes.start.min(text.len()));
+        let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[at..]
+            .find('\n')
+            .map_or(text.len(), |newline| at + newline);
+        let end_of_bytes = text.ceil_char_boundary(bytes.end.clamp(at, end));
+        Self {
+            file: source.name.to_owned(),
+            text: text[start..end].to_owned(),
+            number: text[..start].matches('\n').count() + 1,
+            column: text[start..at].chars().count() + 1,
+            bytes: at - start..end_of_bytes - start,
+        }
+    }
+}
+
+impl SourceCode for Line {
+    fn read_span<'a>(
+        &'a self,
+        _: &SourceSpan,
+        context_before: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        // Asked without context, it is asked for the position to print; with context, for the line to show.
+        let column = if context_before == 0 {
+            self.column - 1
+        } else {
+            0
+        };
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.file.clone(),
+            self.text.as_bytes(),
+            SourceSpan::from(0..self.text.len()),
+            self.number - 1,
+            column,
+            1,
+        )))
+    }
 }

@@ -190,7 +190,7 @@ impl Reader<'_> {
 
     /// Notes that a key has to be there, unless it is there and wrong.
     pub(super) fn missing<T>(&mut self, key: &str) -> Option<T> {
-        if self.settings.is_refused(key) {
+        if self.settings.is_refused(key) || self.settings.is_meant(key) {
             return None;
         }
         let word = key.rsplit('.').next().unwrap_or(key);
@@ -229,7 +229,11 @@ impl Reader<'_> {
         };
         self.effective.push(Effective {
             key: schema::printed(key),
-            value: redact::shown(value, &[]),
+            value: if value.is_empty() {
+                "\"\"".to_owned()
+            } else {
+                redact::shown(value, &[])
+            },
             origin,
         });
     }

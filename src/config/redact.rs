@@ -28,10 +28,11 @@ pub(super) fn unreadable(text: &str) -> Vec<Range<usize>> {
         let trimmed = line.trim_start();
         multiline |= line.contains("\"\"\"") || line.contains("'''");
         let quiet = !multiline && (trimmed.starts_with('#') || is_header(trimmed));
+        // Two `=` may be two keys on one line, with an end of line lost between them.
         let key = line
             .split_once('=')
-            .map(|(key, _)| key)
-            .filter(|_| !multiline);
+            .filter(|(_, rest)| !multiline && !rest.contains('='));
+        let key = key.map(|(key, _)| key);
         match key.map(|key| (key.len(), schema::shape_of(key.trim()))) {
             _ if quiet => {}
             Some((length, Some(Shape::Secret))) => hidden.push(start + length..end),
@@ -121,4 +122,72 @@ fn strike(text: &str, hidden: &[Range<usize>]) -> String {
             std::iter::repeat_n(if struck { '*' } else { character }, width)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_struck_out_and_nothing_moves() {
+        for (text, expected) in [
+            (r#"client_secret = "abc""#, r#"client_secret = *****"#),
+            (
+                r#"client_secret="abc" # was "def""#,
+                r#"client_secret=***** * *** *****"#,
+            ),
+            (
+                r#"client_secret = "env:NAME""#,
+                r#"client_secret = "env:NAME""#,
+            ),
+            (
+                r#"client_secret = "file:a.txt" # b"#,
+                r#"client_secret = "file:a.txt" # b"#,
+            ),
+            (
+                r#"{ client_secret = "env:A", x = "abc" }"#,
+                r#"{ client_secret = ******* * = ***** *"#,
+            ),
+            ("# client_secret: abc", "# client_secret* ***"),
+            ("CLIENT_SECRET=abc", "CLIENT_SECRET=***"),
+            (r#"password = "ä""#, r#"password = ****"#),
+            ("http://me:word@h/p", "http://*******@h/p"),
+            ("http://me:w/d@h/p", "http://******@h/p"),
+            ("https://h/p", "https://h/p"),
+            (
+                "listen = 1\nclient_secret = a\nstore = b",
+                "listen = 1\nclient_secret = *\nstore = b",
+            ),
+        ] {
+            let text_shown = shown(text, &[]);
+            assert_eq!(text_shown, expected);
+            assert_eq!(text_shown.len(), text.len());
+        }
+    }
+
+    #[test]
+    fn of_a_text_that_is_not_toml_only_harmless_lines_are_shown() {
+        for (line, expected) in [
+            ("[provider.github]", "[provider.github]"),
+            (r#"listen = "1"#, r#"listen = "1"#),
+            (r#"allow.orgs = ["a" "b"]"#, r#"allow.orgs = ["a" "b"]"#),
+            ("# prose", "# prose"),
+            (r#"client_secrt = "abc"#, "************ = ****"),
+            (r#"client_secret = "env:A"#, "client_secret = ******"),
+            (r#""abc""#, "*****"),
+            (r#"listen = "1" x = "abc""#, r#"****** = **** * = *****"#),
+            (
+                r#"x = { client_secrt = "abc" }"#,
+                "* = * ************ = ***** *",
+            ),
+            (r#"[x] "abc""#, "*** *****"),
+        ] {
+            assert_eq!(strike(line, &unreadable(line)), expected);
+        }
+        let multiline = "a = \"\"\"\nlisten = 1\n# abc";
+        assert_eq!(
+            strike(multiline, &unreadable(multiline)),
+            "* = ***\n****** = *\n* ***"
+        );
+    }
 }

@@ -33,6 +33,8 @@ pub(super) struct Settings {
     tables: Vec<(String, Origin)>,
     /// What was wrong already.
     pub problems: Vec<Problem>,
+    /// Keys that are not there, but were probably meant by an unknown key.
+    pub meant: Vec<String>,
 }
 
 impl Settings {
@@ -106,6 +108,11 @@ impl Settings {
                 None => return Origin::Nowhere,
             }
         }
+    }
+
+    /// Whether an unknown key was probably meant to be this one, so that its absence needs no word of its own.
+    pub(super) fn is_meant(&self, key: &str) -> bool {
+        self.meant.iter().any(|meant| meant == key)
     }
 
     /// Whether something is wrong with a key already.

@@ -158,10 +158,10 @@ impl Written for Duration {
 
     fn print(&self) -> String {
         let seconds = self.as_secs();
-        let whole = UNITS
-            .iter()
-            .rev()
-            .find(|(_, unit)| seconds > 0 && seconds.is_multiple_of(*unit));
+        // A single day reads better as 24h.
+        let whole = UNITS.iter().rev().find(|(_, unit)| {
+            seconds.is_multiple_of(*unit) && (seconds > *unit || seconds == *unit && *unit <= 3600)
+        });
         let (name, unit) = whole.unwrap_or(&UNITS[0]);
         format!("{}{name}", seconds / unit)
     }
