@@ -1,10 +1,19 @@
 //! `providers.toml` and `ANTEROOM_...` -> [`Config`]: everything that can be set, checked.
 
-pub mod check;
+mod check;
 pub mod environment;
-pub mod file;
+mod file;
+mod load;
 pub mod preset;
-pub mod provider;
+mod problem;
+mod provider;
+mod reader;
+mod redact;
+mod schema;
+mod scopes;
+mod server;
+mod settings;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +22,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+pub use self::environment::Environment;
+pub use self::load::{Effective, Loaded, load, read};
+pub use self::problem::{Fault, Refused, Source};
 use crate::protocol::ids::ProviderId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
