@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod bearer;
+pub mod caller;
 pub mod challenge;
 pub mod content;
 pub mod cors;
