@@ -388,7 +388,7 @@ async fn a_token_that_is_not_good_here_is_answered_401() {
     assert_eq!(malformed.status, 400);
 }
 
-/// RS-13, T16
+/// RS-13
 #[tokio::test]
 async fn the_server_gets_the_judged_bytes_and_neither_token_nor_cookies() {
     let mut world = World::new();
@@ -496,7 +496,6 @@ async fn the_scope_is_judged_by_method_and_tool_of_the_body() {
     }
 }
 
-/// HTTP-26
 #[tokio::test]
 async fn a_method_that_nobody_named_is_refused() {
     let mut world = World::new();
@@ -649,7 +648,7 @@ async fn an_outage_of_ours_is_503_and_never_401() {
     assert_eq!(send(&router, post(&known, &call("add"))).await.status, 200);
 }
 
-/// HTTP-10, HTTP-11, P8, DISC-13
+/// HTTP-10, HTTP-11, P8
 #[tokio::test]
 async fn a_strange_host_or_page_is_refused_before_all_else() {
     let mut world = World::new();
@@ -787,7 +786,7 @@ async fn a_body_must_be_json_in_clear_and_not_too_long() {
     }
 }
 
-/// P1, P2, P12
+/// P1, P2
 #[tokio::test]
 async fn no_header_that_a_client_can_set_opens_anything() {
     let mut world = World::new();
@@ -895,7 +894,7 @@ async fn a_script_of_an_allowed_page_can_read_refusals_too() {
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
 }
 
-/// CORS-01, CORS-04, CORS-05
+/// CORS-05
 #[tokio::test]
 async fn documents_without_secrets_are_open_to_any_page() {
     let router = Router::new().route("/doc", get(|| async { "x" }).layer(open_cors()));
