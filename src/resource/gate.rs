@@ -6,9 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING,
-};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -21,6 +19,7 @@ use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
 use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
 use super::revision::{self, Era};
 use super::scope_policy::{Need, ScopePolicy};
+use super::stream;
 use super::token_cache::TokenCache;
 use super::{Sessions, TokenVerifier};
 use crate::clock::Clock;
@@ -175,26 +174,20 @@ impl Gate {
     }
 
     /// What of the server's answer the client gets to see.
-    pub(super) fn finish(&self, principal: &Principal, era: Era, headers: &mut HeaderMap) {
+    pub(super) fn finish(
+        &self,
+        mut response: Response,
+        principal: Arc<Principal>,
+        era: Era,
+    ) -> Response {
         match era {
-            Era::Legacy => self.session_key.seal(headers, principal),
+            Era::Legacy => self.session_key.seal(response.headers_mut(), &principal),
             // HTTP-29: 2026-07-28 has no sessions
             Era::Modern => {
-                headers.remove(SESSION_ID);
+                response.headers_mut().remove(SESSION_ID);
             }
         }
-        let is_stream = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes()
-                .get(..17)
-                .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-        });
-        if is_stream {
-            // HTTP-15: or a proxy in front would hold events back
-            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-            headers
-                .entry(CACHE_CONTROL)
-                .or_insert(HeaderValue::from_static("no-cache"));
-        }
+        stream::guard(response, principal)
     }
 
     /// Message, revision, methods, scopes.

@@ -371,10 +371,8 @@ mod tests {
     fn escaped(value: &Value) -> String {
         match value {
             Value::String(text) => {
-                let units: String = text
-                    .encode_utf16()
-                    .map(|unit| format!("\\u{unit:04x}"))
-                    .collect();
+                let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+                let units = units.collect::<Vec<_>>().concat();
                 format!("\"{units}\"")
             }
             Value::Array(values) => {

@@ -1,5 +1,7 @@
 //! The proxy on real sockets: what a server behind it sees, what comes back, and that nothing is held up on the way.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -326,6 +328,26 @@ async fn events_arrive_one_by_one_and_the_head_before_all() {
         drop(events);
         assert!(body.next().await.is_none());
     }
+}
+
+/// AT-13
+#[tokio::test]
+async fn an_open_stream_says_no_more_once_its_session_has_ended() {
+    let mut world = World::new();
+    let token = world.token("github:1", "c", "");
+    let (backend, events, gone) = feed();
+    let router = world.before(proxy_to(serve(backend).await));
+    let mut request = post(&token, "");
+    *request.method_mut() = Method::GET;
+    let response = router.oneshot(request).await.unwrap();
+    let mut body = response.into_body().into_data_stream();
+    events.send("data: 1\n\n").await.unwrap();
+    assert_eq!(body.next().await.unwrap().unwrap(), "data: 1\n\n");
+    world.end_all();
+    events.send("data: 2\n\n").await.unwrap();
+    assert!(body.next().await.is_none());
+    drop(body);
+    gone.await.unwrap();
 }
 
 /// HTTP-31

@@ -1,5 +1,7 @@
 //! The gate before an MCP path: tokens, scopes, sessions, origins. A stand-in for the server says what reached it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -187,7 +189,7 @@ impl World {
         signed(&self.claims(person, client, scopes))
     }
 
-    fn end_all(&self) {
+    pub(crate) fn end_all(&self) {
         self.sessions
             .standing
             .lock()
@@ -422,78 +424,79 @@ fn post_with_body(mut request: Request, body: &'static str) -> Request {
     request
 }
 
-/// RS-06, RS-14, RS-18
+/// RS-14
 #[tokio::test]
 async fn the_scope_is_judged_by_method_and_tool_of_the_body() {
     let mut world = World::new();
     let router = world.echo();
     let token = world.token("github:1", "c", "tools:list tools:call");
-    for (body, status, scopes) in [
-        (rpc("tools/list", &json!({})), 200, ""),
-        (call("add"), 200, ""),
-        (rpc("initialize", &json!({})), 200, ""),
-        (rpc("ping", &json!({})), 200, ""),
-        (rpc("logging/setLevel", &json!({})), 200, ""),
+    for (body, status) in [
+        (rpc("tools/list", &json!({})), 200),
+        (call("add"), 200),
+        (rpc("initialize", &json!({})), 200),
+        (rpc("ping", &json!({})), 200),
+        (rpc("logging/setLevel", &json!({})), 200),
+        (notification(), 200),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), 200),
+        (rpc("tasks/get", &json!({"taskId": "1"})), 200),
+        (listen(&[]), 200),
+        (listen(&["file:///a"]), 403),
+        (call("delete_all"), 403),
+        (rpc("resources/read", &json!({"uri": "file:///a"})), 403),
+    ] {
+        assert_eq!(
+            send(&router, post(&token, &body)).await.status,
+            status,
+            "{body}"
+        );
+    }
+}
+
+/// RS-06, RS-14, RS-18
+#[tokio::test]
+async fn a_refusal_names_all_scopes_that_are_needed_and_those_held() {
+    let mut world = World::new();
+    let router = world.echo();
+    let token = world.token("github:1", "c", "tools:list tools:call");
+    let get = rpc("prompts/get", &json!({"name": "p"}));
+    for (body, scopes) in [
+        (call("delete_all"), "admin tools:call tools:list"),
+        (listen(&["file:///a"]), "resources tools:call tools:list"),
         (
-            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
-            200,
-            "",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(),
-            200,
-            "",
-        ),
-        (call("delete_all"), 403, "admin tools:call tools:list"),
-        (
-            rpc("resources/read", &json!({"uri": "file:///a"})),
-            403,
-            "resources tools:call tools:list",
-        ),
-        (
-            rpc("subscriptions/listen", &json!({"notifications": {}})),
-            200,
-            "",
-        ),
-        (
-            rpc(
-                "subscriptions/listen",
-                &json!({"notifications": {"resourceSubscriptions": ["file:///a"]}}),
-            ),
-            403,
-            "resources tools:call tools:list",
-        ),
-        (rpc("tasks/get", &json!({"taskId": "1"})), 200, ""),
-        (
-            format!(
-                "[{},{},{}]",
-                call("add"),
-                call("delete_all"),
-                rpc("prompts/get", &json!({"name": "p"}))
-            ),
-            403,
+            format!("[{},{},{get}]", call("add"), call("delete_all")),
             "admin prompts tools:call tools:list",
         ),
     ] {
         let answer = send(&router, post(&token, &body)).await;
-        assert_eq!(answer.status, status, "{body}");
-        if status == 403 {
-            assert!(
-                answer
-                    .challenge()
-                    .starts_with(r#"Bearer error="insufficient_scope", "#),
-                "{body}"
-            );
-            assert!(
-                answer
-                    .challenge()
-                    .contains(&format!(r#" scope="{scopes}""#)),
-                "{}",
-                answer.challenge()
-            );
-            assert_eq!(answer.code(), Some(403));
-        }
+        assert_eq!(
+            (answer.status, answer.code()),
+            (StatusCode::FORBIDDEN, Some(403)),
+            "{body}"
+        );
+        assert!(
+            answer
+                .challenge()
+                .starts_with(r#"Bearer error="insufficient_scope", "#),
+            "{body}"
+        );
+        assert!(
+            answer
+                .challenge()
+                .contains(&format!(r#" scope="{scopes}""#)),
+            "{body}"
+        );
     }
+}
+
+fn notification() -> String {
+    r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned()
+}
+
+fn listen(uris: &[&str]) -> String {
+    rpc(
+        "subscriptions/listen",
+        &json!({"notifications": {"resourceSubscriptions": uris}}),
+    )
 }
 
 #[tokio::test]
@@ -786,7 +789,7 @@ async fn a_body_must_be_json_in_clear_and_not_too_long() {
     }
 }
 
-/// P1, P2
+/// P1, P2, P7
 #[tokio::test]
 async fn no_header_that_a_client_can_set_opens_anything() {
     let mut world = World::new();
@@ -804,6 +807,16 @@ async fn no_header_that_a_client_can_set_opens_anything() {
         let mut request = with(post("", &call("add")), name, value);
         request.headers_mut().remove("authorization");
         assert_eq!(send(&router, request).await.status, 401, "{name}");
+    }
+    for query in [
+        "/health",
+        "/.well-known/oauth-protected-resource",
+        "a=b#/health",
+    ] {
+        let mut request = post("", &call("add"));
+        *request.uri_mut() = format!("/mcp?{query}").parse().unwrap();
+        request.headers_mut().remove("authorization");
+        assert_eq!(send(&router, request).await.status, 401, "{query}");
     }
 }
 

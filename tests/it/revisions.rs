@@ -249,31 +249,36 @@ async fn headers_of_a_modern_request_say_what_the_body_says() {
             "{shown}"
         );
     }
-    for missing in ["mcp-protocol-version", "mcp-method", "mcp-name"] {
-        for mut request in [call(), read(), get()] {
-            request.headers_mut().remove(missing);
-            assert_eq!(
-                path.outcome(request).await,
-                (400, Some(-32020)),
-                "{missing}"
-            );
-        }
+}
+
+/// HTTP-20
+#[tokio::test]
+async fn headers_of_a_modern_request_stand_once_each_and_are_readable() {
+    let path = path();
+    let call = || path.modern("tools/call", json!({"name": "add"}), Some("add"));
+    for name in ["mcp-protocol-version", "mcp-method", "mcp-name"] {
+        let mut without = call();
+        without.headers_mut().remove(name);
+        assert_eq!(
+            path.outcome(without).await,
+            (400, Some(-32020)),
+            "{name} is missing"
+        );
         let mut twice = call();
-        let value = twice.headers()[missing].clone();
-        twice.headers_mut().append(missing, value);
+        let value = twice.headers()[name].clone();
+        twice.headers_mut().append(name, value);
         assert_eq!(
             path.outcome(twice).await,
             (400, Some(-32020)),
-            "{missing} twice"
+            "{name} twice"
         );
         let mut unreadable = call();
-        unreadable
-            .headers_mut()
-            .insert(missing, HeaderValue::from_bytes(b"\xFF").unwrap());
+        let beyond_ascii = HeaderValue::from_bytes(b"\xFF").unwrap();
+        unreadable.headers_mut().insert(name, beyond_ascii);
         assert_eq!(
             path.outcome(unreadable).await,
             (400, Some(-32020)),
-            "{missing} beyond ASCII"
+            "{name}"
         );
     }
 }
