@@ -42,3 +42,49 @@ pub fn token(headers: &HeaderMap) -> Result<&str, Denial> {
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(values: &[&[u8]]) -> Result<String, Denial> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        }
+        token(&headers).map(str::to_owned)
+    }
+
+    /// RS-08
+    #[test]
+    fn one_bearer_token_is_read_and_nothing_else() {
+        let malformed = Denial::BadToken(TokenFault::Malformed);
+        let long = format!("Bearer {}.b.c", "a".repeat(TOKEN_LIMIT));
+        for (header, expected) in [
+            ("Bearer a.b.c", Ok("a.b.c".to_owned())),
+            ("bearer a.b.c", Ok("a.b.c".to_owned())),
+            ("BEARER   a.b.c ", Ok("a.b.c".to_owned())),
+            ("Bearer", Err(Denial::BadHeader)),
+            ("Bearer ", Err(Denial::BadHeader)),
+            ("Bearer a.b.c d.e.f", Err(Denial::BadHeader)),
+            ("Bearer a.b.c,d.e.f", Err(Denial::BadHeader)),
+            ("Bearer \"a.b.c\"", Err(Denial::BadHeader)),
+            ("Bearer a.b", Err(malformed)),
+            ("Bearer a.b.c.d", Err(malformed)),
+            (&long, Err(malformed)),
+            ("Basic YTpi", Err(Denial::NoToken)),
+            ("Bearera.b.c", Err(Denial::NoToken)),
+            ("", Err(Denial::NoToken)),
+        ] {
+            assert_eq!(read(&[header.as_bytes()]), expected, "{header}");
+        }
+        assert_eq!(read(&[]), Err(Denial::NoToken));
+        assert_eq!(
+            read(&[b"Bearer a.b.c", b"Bearer a.b.c"]),
+            Err(Denial::BadHeader)
+        );
+        assert_eq!(read(&[b"Bearer a.b.\xFF"]), Err(Denial::BadHeader));
+    }
+}

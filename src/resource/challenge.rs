@@ -121,7 +121,7 @@ impl Denial {
             ),
             Self::BadHeader => (
                 StatusCode::BAD_REQUEST,
-                "the Authorization header must be Bearer and one token",
+                "the Authorization header must carry one bearer token",
             ),
             Self::BadToken(TokenFault::Expired) => {
                 (StatusCode::UNAUTHORIZED, "the access token expired")
@@ -139,6 +139,137 @@ impl Denial {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "sessions cannot be looked up now: try again",
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+
+    fn challenges(scopes: &str) -> Challenges {
+        Challenges::new(URL.to_owned(), ScopeSet::parse(scopes).unwrap()).unwrap()
+    }
+
+    fn line(response: &Response) -> String {
+        let mut lines = response.headers().get_all(WWW_AUTHENTICATE).iter();
+        let line = lines.next().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(lines.next(), None, "one header field");
+        line
+    }
+
+    /// RS-02, RS-03, RS-04
+    #[test]
+    fn without_a_token_the_challenge_says_only_where_to_go() {
+        let response = challenges("mcp:read mcp:write").deny(Denial::NoToken);
+        assert_eq!(response.status(), 401);
+        let expected = format!(r#"Bearer resource_metadata="{URL}", scope="mcp:read mcp:write""#);
+        assert_eq!(line(&response), expected);
+        let without_scopes = challenges("").deny(Denial::NoToken);
+        assert_eq!(
+            line(&without_scopes),
+            format!(r#"Bearer resource_metadata="{URL}""#)
+        );
+    }
+
+    /// RS-05, RS-06, RS-08
+    #[test]
+    fn each_denial_has_its_status_and_its_error() {
+        let challenges = challenges("mcp:read");
+        let expired = challenges.deny(Denial::BadToken(TokenFault::Expired));
+        let expected = format!(
+            r#"Bearer error="invalid_token", error_description="the access token expired", resource_metadata="{URL}", scope="mcp:read""#
+        );
+        assert_eq!(
+            (expired.status(), line(&expired)),
+            (StatusCode::UNAUTHORIZED, expected)
+        );
+        for fault in [
+            TokenFault::Malformed,
+            TokenFault::UnknownKey,
+            TokenFault::BadSignature,
+            TokenFault::WrongType,
+            TokenFault::WrongIssuer,
+            TokenFault::WrongAudience,
+            TokenFault::NotYetValid,
+        ] {
+            assert_eq!(
+                challenges.deny(Denial::BadToken(fault)).status(),
+                401,
+                "{fault}"
+            );
+        }
+        let malformed = challenges.deny(Denial::BadHeader);
+        assert_eq!(malformed.status(), 400);
+        assert!(line(&malformed).starts_with(r#"Bearer error="invalid_request", "#));
+        let short =
+            challenges.insufficient_scope(&ScopeSet::parse("mcp:read mcp:write").unwrap(), None);
+        assert_eq!(short.status(), 403);
+        assert!(line(&short).starts_with(r#"Bearer error="insufficient_scope", "#));
+        assert!(line(&short).ends_with(r#", scope="mcp:read mcp:write""#));
+    }
+
+    /// RS-10
+    #[test]
+    fn no_parameter_can_be_found_twice_in_the_line() {
+        let challenges = challenges("mcp:read");
+        let mut lines: Vec<String> = [
+            Denial::NoToken,
+            Denial::BadHeader,
+            Denial::BadToken(TokenFault::Expired),
+            Denial::BadToken(TokenFault::WrongAudience),
+            Denial::BadToken(TokenFault::BadSignature),
+            Denial::SessionEnded,
+        ]
+        .into_iter()
+        .map(|denial| line(&challenges.deny(denial)))
+        .collect();
+        lines.push(line(
+            &challenges.insufficient_scope(&ScopeSet::parse("a b").unwrap(), None),
+        ));
+        for line in lines {
+            assert!(line.starts_with("Bearer "), "{line}");
+            for parameter in ["scope=", "error=", "resource_metadata=", "Bearer"] {
+                assert!(
+                    line.matches(parameter).count() <= 1,
+                    "{parameter} in {line}"
+                );
+            }
+            for parameter in line["Bearer ".len()..].split(", ") {
+                let value = parameter.split_once('=').map(|(_, value)| value).unwrap();
+                assert!(
+                    value.starts_with('"') && value.ends_with('"') && value.len() > 2,
+                    "{line}"
+                );
+                assert!(!value[1..value.len() - 1].contains(['"', '\\']), "{line}");
+            }
+        }
+    }
+
+    /// SEC-15
+    #[test]
+    fn an_outage_is_not_told_as_a_bad_token() {
+        let response = challenges("mcp:read").deny(Denial::Outage);
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn a_url_that_would_break_the_line_is_refused() {
+        for url in [
+            "https://a/\"",
+            "https://a/\\",
+            "https://a/\r\nb",
+            "https://ä/",
+        ] {
+            assert_eq!(
+                Challenges::new(url.to_owned(), ScopeSet::default()).err(),
+                Some(UnquotableUrl),
+                "{url:?}"
+            );
         }
     }
 }

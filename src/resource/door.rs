@@ -94,3 +94,96 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a He
         (_, Some(_)) => Err(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door() -> Door {
+        let hosts = ["MCP.example.com:443", "localhost:8080", "[::1]:8080"].map(str::to_owned);
+        let origins = ["https://mcp.example.com", "http://localhost:6274/"].map(str::to_owned);
+        Door::new(&hosts, &origins)
+    }
+
+    fn check(host: &[&str], origin: &[&str], uri: &str) -> Result<(), Stranger> {
+        let mut headers = HeaderMap::new();
+        for host in host {
+            headers.append(HOST, HeaderValue::from_str(host).unwrap());
+        }
+        for origin in origin {
+            headers.append(ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        door().check(&headers, &uri.parse().unwrap()).map(|_| ())
+    }
+
+    /// HTTP-11, P8
+    #[test]
+    fn only_our_hosts_are_served() {
+        for (hosts, uri, expected) in [
+            (&["mcp.example.com"][..], "/mcp", Ok(())),
+            (&["mcp.EXAMPLE.com:443"], "/mcp", Ok(())),
+            (&["mcp.example.com:80"], "/mcp", Ok(())),
+            (&["localhost:8080"], "/mcp", Ok(())),
+            (&["[::1]:8080"], "/mcp", Ok(())),
+            (&[], "http://localhost:8080/mcp", Ok(())),
+            (&["localhost"], "/mcp", Err(Stranger::Host)),
+            (&["localhost:8081"], "/mcp", Err(Stranger::Host)),
+            (&["evil.example"], "/mcp", Err(Stranger::Host)),
+            (
+                &["mcp.example.com.evil.example"],
+                "/mcp",
+                Err(Stranger::Host),
+            ),
+            (&["mcp.example.com."], "/mcp", Err(Stranger::Host)),
+            (&["evil@mcp.example.com"], "/mcp", Err(Stranger::Host)),
+            (&[""], "/mcp", Err(Stranger::Host)),
+            (&[], "/mcp", Err(Stranger::Host)),
+            (
+                &["mcp.example.com", "evil.example"],
+                "/mcp",
+                Err(Stranger::Host),
+            ),
+            (
+                &["mcp.example.com"],
+                "http://evil.example/mcp",
+                Err(Stranger::Host),
+            ),
+            (
+                &["evil.example"],
+                "http://mcp.example.com/mcp",
+                Err(Stranger::Host),
+            ),
+        ] {
+            assert_eq!(check(hosts, &[], uri), expected, "{hosts:?} {uri}");
+        }
+    }
+
+    /// HTTP-10
+    #[test]
+    fn only_allowed_pages_may_call() {
+        for (origins, expected) in [
+            (&[][..], Ok(())),
+            (&["https://mcp.example.com"], Ok(())),
+            (&["http://localhost:6274"], Ok(())),
+            (&["null"], Err(Stranger::Origin)),
+            (&[""], Err(Stranger::Origin)),
+            (&["https://evil.example"], Err(Stranger::Origin)),
+            (&["http://mcp.example.com"], Err(Stranger::Origin)),
+            (&["https://mcp.example.com:8443"], Err(Stranger::Origin)),
+            (
+                &["https://mcp.example.com.evil.example"],
+                Err(Stranger::Origin),
+            ),
+            (
+                &["https://mcp.example.com", "https://evil.example"],
+                Err(Stranger::Origin),
+            ),
+        ] {
+            assert_eq!(
+                check(&["mcp.example.com"], origins, "/mcp"),
+                expected,
+                "{origins:?}"
+            );
+        }
+    }
+}

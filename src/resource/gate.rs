@@ -6,27 +6,25 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING,
-};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::answer::RpcError;
-use super::bearer;
-use super::challenge::{Challenges, Denial, UnquotableUrl};
+use super::caller::Callers;
+use super::challenge::{Challenges, UnquotableUrl};
 use super::content;
 use super::door::{Door, Stranger};
 use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
 use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
 use super::revision::{self, Era};
 use super::scope_policy::{Need, ScopePolicy};
-use super::token_cache::{SeenToken, TokenCache, TokenDigest};
+use super::stream;
+use super::token_cache::TokenCache;
 use super::{Sessions, TokenVerifier};
-use crate::clock::{Clock, UnixTime};
-use crate::protocol::ids::Id;
+use crate::clock::Clock;
 use crate::protocol::principal::Principal;
-use crate::protocol::scope::{Scope, ScopeSet};
+use crate::protocol::scope::Scope;
 
 /// What a gate is made of.
 pub struct GateSettings {
@@ -52,17 +50,12 @@ pub struct GateSettings {
 
 /// Stands before one MCP path. Cheap to share; a token is verified once and then known.
 pub struct Gate {
-    verifier: Arc<dyn TokenVerifier>,
-    sessions: Arc<dyn Sessions>,
-    clock: Arc<dyn Clock>,
+    callers: Callers,
     policy: ScopePolicy,
-    resource: String,
     challenges: Challenges,
     door: Door,
     session_key: SessionKey,
-    seen: TokenCache,
     body_limit: usize,
-    ask_again: Duration,
 }
 
 /// A request that passed every check.
@@ -99,14 +92,16 @@ impl Gate {
             challenges: Challenges::new(settings.metadata_url, challenged)?,
             door: Door::new(&settings.hosts, &settings.origins),
             session_key: SessionKey::new(&settings.session_key),
-            verifier: settings.verifier,
-            sessions: settings.sessions,
-            clock: settings.clock,
+            callers: Callers {
+                verifier: settings.verifier,
+                sessions: settings.sessions,
+                clock: settings.clock,
+                resource: settings.resource,
+                seen: TokenCache::new(SEEN_LIMIT),
+                ask_again: ASK_AGAIN,
+            },
             policy: settings.policy,
-            resource: settings.resource,
-            seen: TokenCache::new(SEEN_LIMIT),
             body_limit: BODY_LIMIT,
-            ask_again: ASK_AGAIN,
         })
     }
 
@@ -118,8 +113,9 @@ impl Gate {
 
     /// The same gate with another time after which a known session is asked for again.
     #[must_use]
-    pub fn with_ask_again(self, ask_again: Duration) -> Self {
-        Self { ask_again, ..self }
+    pub fn with_ask_again(mut self, ask_again: Duration) -> Self {
+        self.callers.ask_again = ask_again;
+        self
     }
 
     /// Host and Origin: the origin, where the request comes from a page that is allowed.
@@ -142,7 +138,7 @@ impl Gate {
     /// Everything after the door: token, body, headers, method, scope, session.
     pub(super) async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let principal = match self.principal(&parts.headers).await {
+        let principal = match self.callers.principal(&parts.headers).await {
             Ok(principal) => principal,
             Err(denial) => return Err(self.challenges.deny(denial).into()),
         };
@@ -178,113 +174,20 @@ impl Gate {
     }
 
     /// What of the server's answer the client gets to see.
-    pub(super) fn finish(&self, principal: &Principal, era: Era, headers: &mut HeaderMap) {
+    pub(super) fn finish(
+        &self,
+        mut response: Response,
+        principal: Arc<Principal>,
+        era: Era,
+    ) -> Response {
         match era {
-            Era::Legacy => self.session_key.seal(headers, principal),
+            Era::Legacy => self.session_key.seal(response.headers_mut(), &principal),
             // HTTP-29: 2026-07-28 has no sessions
             Era::Modern => {
-                headers.remove(SESSION_ID);
+                response.headers_mut().remove(SESSION_ID);
             }
         }
-        let is_stream = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes()
-                .get(..17)
-                .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-        });
-        if is_stream {
-            // HTTP-15: or a proxy in front would hold events back
-            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-            headers
-                .entry(CACHE_CONTROL)
-                .or_insert(HeaderValue::from_static("no-cache"));
-        }
-    }
-
-    /// Whom the request speaks for.
-    async fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Denial> {
-        let token = bearer::token(headers)?;
-        let digest = TokenDigest::of(token);
-        let now = self.clock.now();
-        if let Some(seen) = self.seen.find(&digest, now) {
-            if now - seen.asked() < self.ask_again {
-                return Ok(Arc::clone(&seen.principal));
-            }
-            return self.confirm(&digest, &seen, now).await;
-        }
-        self.verify(token, digest, now).await
-    }
-
-    /// A token not seen before: signature and claims, then its session.
-    async fn verify(
-        &self,
-        token: &str,
-        digest: TokenDigest,
-        now: UnixTime,
-    ) -> Result<Arc<Principal>, Denial> {
-        let verified = self.verifier.verify(token, &self.resource, now);
-        let claims = verified.map_err(Denial::BadToken)?;
-        let scopes =
-            ScopeSet::parse(&claims.scope).ok_or(Denial::BadToken(super::TokenFault::Malformed))?;
-        let session =
-            Id::parse(&claims.sid).ok_or(Denial::BadToken(super::TokenFault::Malformed))?;
-        let standing = self.standing(session).await?;
-        if standing.identity.subject != claims.sub {
-            return Err(Denial::SessionEnded);
-        }
-        let principal = Arc::new(Principal {
-            standing,
-            client_id: claims.client_id,
-            scopes,
-        });
-        let seen = SeenToken::new(Arc::clone(&principal), claims.exp, now);
-        self.seen.insert(digest, Arc::new(seen), now);
-        Ok(principal)
-    }
-
-    /// A known token whose session has not been asked for in a while.
-    async fn confirm(
-        &self,
-        digest: &TokenDigest,
-        seen: &SeenToken,
-        now: UnixTime,
-    ) -> Result<Arc<Principal>, Denial> {
-        let known = &seen.principal.standing;
-        match self.standing(known.session).await {
-            Ok(standing) if Arc::ptr_eq(&standing, known) => {
-                seen.confirm(now);
-                Ok(Arc::clone(&seen.principal))
-            }
-            // Another object stands for the session now: only that one will tell of its end.
-            Ok(standing) => {
-                let principal = Arc::new(Principal {
-                    standing,
-                    ..Principal::clone(&seen.principal)
-                });
-                let again = SeenToken::new(Arc::clone(&principal), seen.expires, now);
-                self.seen.insert(*digest, Arc::new(again), now);
-                Ok(principal)
-            }
-            Err(denial) => {
-                if denial == Denial::SessionEnded {
-                    self.seen.forget(digest);
-                }
-                Err(denial)
-            }
-        }
-    }
-
-    async fn standing(
-        &self,
-        session: Id,
-    ) -> Result<Arc<crate::protocol::principal::Standing>, Denial> {
-        match self.sessions.standing(session).await {
-            Ok(Some(standing)) if !standing.has_ended() => Ok(standing),
-            Ok(_) => Err(Denial::SessionEnded),
-            Err(unavailable) => {
-                tracing::warn!(session.id = %session, error = %unavailable, "a request is answered 503");
-                Err(Denial::Outage)
-            }
-        }
+        stream::guard(response, principal)
     }
 
     /// Message, revision, methods, scopes.

@@ -86,9 +86,7 @@ where
         Ok(admitted) => {
             let (request, principal, era) = admitted.take();
             let Ok(answer) = inner.call(request).await;
-            let mut response = answer.into_response();
-            gate.finish(&principal, era, response.headers_mut());
-            response
+            gate.finish(answer.into_response(), principal, era)
         }
         Err(Refusal(answer)) => *answer,
     };

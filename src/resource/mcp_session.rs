@@ -93,3 +93,103 @@ impl SessionKey {
         tag
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::UnixTime;
+    use crate::protocol::identity::Identity;
+    use crate::protocol::ids::{ClientId, Id, Subject};
+    use crate::protocol::principal::Standing;
+    use crate::protocol::scope::ScopeSet;
+
+    fn principal(subject: &str, client: &str) -> Principal {
+        let identity = Identity {
+            subject: Subject::new(subject),
+            login: None,
+            name: None,
+            verified_email: None,
+        };
+        Principal {
+            standing: Arc::new(Standing::new(Id::new(UnixTime(0)), identity)),
+            client_id: ClientId::new(client),
+            scopes: ScopeSet::default(),
+        }
+    }
+
+    fn with(id: &str) -> HeaderMap {
+        HeaderMap::from_iter([(SESSION_ID, HeaderValue::from_str(id).unwrap())])
+    }
+
+    fn sealed(key: &SessionKey, id: &str, principal: &Principal) -> HeaderMap {
+        let mut headers = with(id);
+        key.seal(&mut headers, principal);
+        headers
+    }
+
+    /// RS-12, P11
+    #[test]
+    fn a_session_opens_for_the_same_person_and_client_alone() {
+        let key = SessionKey::new(&[7; 32]);
+        let owner = principal("github:1", "c");
+        let mut headers = sealed(&key, "a.b", &owner);
+        assert_ne!(headers[SESSION_ID], "a.b");
+        // Another token of the same person and client: a refreshed one.
+        assert_eq!(key.open(&mut headers, &principal("github:1", "c")), Ok(()));
+        assert_eq!(headers[SESSION_ID], "a.b");
+        for (key, other) in [
+            (&key, principal("github:2", "c")),
+            (&key, principal("github:1", "d")),
+            (&key, principal("github:1c", "")),
+            (&key, principal("github:", "1c")),
+            (&SessionKey::new(&[8; 32]), principal("github:1", "c")),
+        ] {
+            assert_eq!(
+                key.open(
+                    &mut sealed(&SessionKey::new(&[7; 32]), "a.b", &owner),
+                    &other
+                ),
+                Err(NotYours)
+            );
+        }
+    }
+
+    /// RS-12
+    #[test]
+    fn an_identifier_without_its_whole_tag_opens_nothing() {
+        let key = SessionKey::new(&[7; 32]);
+        let owner = principal("github:1", "c");
+        let good = sealed(&key, "id", &owner)[SESSION_ID]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let mut flipped = good.clone().into_bytes();
+        flipped[0] ^= 1;
+        for bad in [
+            "id",
+            "id.",
+            ".",
+            "",
+            &good[..good.len() - 1],
+            &format!("{good}A"),
+            &format!("{good}="),
+            &String::from_utf8(flipped).unwrap(),
+        ] {
+            assert_eq!(key.open(&mut with(bad), &owner), Err(NotYours), "{bad}");
+        }
+        let mut twice = with(&good);
+        twice.append(SESSION_ID, HeaderValue::from_str(&good).unwrap());
+        assert_eq!(key.open(&mut twice, &owner), Err(NotYours));
+        assert_eq!(key.open(&mut HeaderMap::new(), &owner), Ok(()));
+    }
+
+    #[test]
+    fn an_identifier_that_cannot_be_bound_is_not_handed_out() {
+        let mut headers =
+            HeaderMap::from_iter([(SESSION_ID, HeaderValue::from_bytes(b"\xFF").unwrap())]);
+        SessionKey::new(&[7; 32]).seal(&mut headers, &principal("github:1", "c"));
+        assert!(headers.is_empty());
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod bearer;
+pub mod caller;
 pub mod challenge;
 pub mod content;
 pub mod cors;
@@ -14,6 +15,7 @@ pub mod message;
 pub mod proxy;
 pub mod revision;
 pub mod scope_policy;
+pub mod stream;
 pub mod token_cache;
 
 use std::sync::Arc;

@@ -302,3 +302,77 @@ impl std::fmt::Display for Chain<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P10
+    #[test]
+    fn the_path_is_the_backends_and_the_query_the_clients() {
+        for (backend, query, expected) in [
+            (
+                "http://localhost:9000/mcp",
+                None,
+                "http://localhost:9000/mcp",
+            ),
+            (
+                "http://localhost:9000/mcp",
+                Some(""),
+                "http://localhost:9000/mcp",
+            ),
+            (
+                "http://localhost:9000/mcp",
+                Some("a=b&c=%2F..%2F"),
+                "http://localhost:9000/mcp?a=b&c=%2F..%2F",
+            ),
+            (
+                "http://localhost:9000/mcp?k=v",
+                Some("a=b"),
+                "http://localhost:9000/mcp?k=v&a=b",
+            ),
+            (
+                "http://localhost:9000/",
+                Some("@evil.example/"),
+                "http://localhost:9000/?@evil.example/",
+            ),
+        ] {
+            let made = target(&backend.parse().unwrap(), query).unwrap();
+            assert_eq!(made.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_plain_http_url_is_a_backend() {
+        for (url, expected) in [
+            ("http://localhost:9000/mcp", true),
+            ("http://[::1]:9000", true),
+            ("https://localhost/mcp", false),
+            ("ftp://localhost/mcp", false),
+            ("http://a:b@localhost/mcp", false),
+            ("http://localhost/mcp#a", false),
+        ] {
+            assert_eq!(
+                Proxy::new(&Url::parse(url).unwrap()).is_ok(),
+                expected,
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_break_out_of_its_header() {
+        for (text, expected) in [
+            ("github:583231", "github:583231"),
+            ("Mona Lisa", "Mona Lisa"),
+            ("Zoë", "Zo%C3%AB"),
+            ("a\r\nX-Anteroom-User: root", "a%0D%0AX-Anteroom-User: root"),
+            ("100%", "100%25"),
+            (" a ", "a"),
+            ("\u{7f}\0", "%7F%00"),
+            ("", ""),
+        ] {
+            assert_eq!(header_safe(text).unwrap(), expected, "{text:?}");
+        }
+    }
+}

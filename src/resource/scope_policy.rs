@@ -148,3 +148,118 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     left.ends_with(tail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> MethodPattern {
+        let (method, name) = text
+            .split_once(':')
+            .map_or((text, None), |(method, name)| (method, Some(name)));
+        MethodPattern {
+            method: method.to_owned(),
+            name: name.map(str::to_owned),
+        }
+    }
+
+    fn policy(scopes: &[(&str, &[&str])]) -> ScopePolicy {
+        let scopes = scopes.iter().map(|(scope, patterns)| {
+            let patterns = patterns.iter().map(|text| pattern(text)).collect();
+            (Scope::parse(scope).unwrap(), patterns)
+        });
+        ScopePolicy::new(scopes.collect(), ScopeSet::default())
+    }
+
+    fn shown(need: Need<'_>) -> String {
+        match need {
+            Need::Open => "open".to_owned(),
+            Need::Unknown => "unknown".to_owned(),
+            Need::AnyOf(scopes) => scopes
+                .iter()
+                .map(|scope| scope.as_str())
+                .collect::<Vec<_>>()
+                .join("|"),
+        }
+    }
+
+    #[test]
+    fn the_most_specific_rule_decides() {
+        let policy = policy(&[
+            ("call", &["tools/call"]),
+            ("admin", &["tools/call:delete_*"]),
+            ("root", &["tools/call:delete_everything"]),
+            (
+                "danger",
+                &["tools/call:*_everything", "tools/call:delete_every*"],
+            ),
+            ("every", &["tools/call:*"]),
+            ("read", &["resources/read:file:///pub/*"]),
+            ("a", &["acme/x:ab*"]),
+            ("b", &["acme/x:*bc"]),
+        ]);
+        for (method, name, expected) in [
+            ("tools/call", Some("add"), "call|every"),
+            ("tools/call", Some("delete_one"), "admin"),
+            ("tools/call", Some("delete_everyone"), "danger"),
+            ("tools/call", Some("keep_everything"), "danger"),
+            ("tools/call", Some("delete_everything"), "root"),
+            ("tools/call", Some("Delete_everything"), "danger"),
+            ("tools/call", Some(""), "call|every"),
+            ("tools/call", None, "call|every"),
+            ("resources/read", Some("file:///pub/a"), "read"),
+            ("resources/read", Some("file:///etc/a"), "unknown"),
+            ("resources/read", None, "unknown"),
+            ("acme/x", Some("abc"), "a|b"),
+            ("tools/Call", Some("add"), "unknown"),
+            ("tools/list", None, "unknown"),
+            ("sampling/createMessage", None, "unknown"),
+            ("tasks/get", Some("7"), "root|danger|admin|call|every"),
+        ] {
+            let need = shown(policy.needed(method, name));
+            let sorted = |text: &str| {
+                let mut all: Vec<_> = text.split('|').map(str::to_owned).collect();
+                all.sort();
+                all.dedup();
+                all
+            };
+            assert_eq!(sorted(&need), sorted(expected), "{method} {name:?}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_connection_needs_no_scope_unless_it_is_named() {
+        let policy = policy(&[("log", &["logging/setLevel"])]);
+        for method in [
+            "initialize",
+            "ping",
+            "server/discover",
+            "subscriptions/listen",
+            "notifications/cancelled",
+        ] {
+            assert_eq!(policy.needed(method, None), Need::Open, "{method}");
+        }
+        assert_eq!(shown(policy.needed("logging/setLevel", None)), "log");
+        assert_eq!(policy.needed("tasks/get", None), Need::Unknown);
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name, fits) in [
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*a", "ba", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*b*", "abc", true),
+            ("**", "", true),
+            ("é*", "été", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

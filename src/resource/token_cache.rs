@@ -125,3 +125,63 @@ impl TokenCache {
         self.sweeping.store(false, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::identity::Identity;
+    use crate::protocol::ids::{ClientId, Id, Subject};
+    use crate::protocol::principal::Standing;
+    use crate::protocol::scope::ScopeSet;
+
+    const NOW: UnixTime = UnixTime(1_000);
+
+    fn seen(expires: i64) -> Arc<SeenToken> {
+        let identity = Identity {
+            subject: Subject::new("github:1"),
+            login: None,
+            name: None,
+            verified_email: None,
+        };
+        let principal = Principal {
+            standing: Arc::new(Standing::new(Id::new(NOW), identity)),
+            client_id: ClientId::new("c"),
+            scopes: ScopeSet::default(),
+        };
+        Arc::new(SeenToken::new(Arc::new(principal), UnixTime(expires), NOW))
+    }
+
+    /// AT-13
+    #[test]
+    fn a_token_is_known_until_it_expires_or_its_session_ends() {
+        let cache = TokenCache::new(10);
+        let digest = TokenDigest::of("a.b.c");
+        let token = seen(1_100);
+        cache.insert(digest, Arc::clone(&token), NOW);
+        assert!(cache.find(&digest, UnixTime(1_099)).is_some());
+        assert!(cache.find(&TokenDigest::of("a.b.d"), NOW).is_none());
+        assert!(cache.find(&digest, UnixTime(1_100)).is_none());
+        cache.insert(digest, Arc::clone(&token), NOW);
+        token.principal.standing.end();
+        assert!(cache.find(&digest, NOW).is_none());
+    }
+
+    #[test]
+    fn the_cache_is_bounded_and_useless_tokens_go_first() {
+        let cache = TokenCache::new(100);
+        let digest = |number: i64| TokenDigest::of(&number.to_string());
+        for number in 0..50 {
+            cache.insert(digest(number), seen(1_001), NOW);
+        }
+        for number in 50..100 {
+            cache.insert(digest(number), seen(9_000), NOW);
+        }
+        cache.insert(digest(100), seen(9_000), UnixTime(1_001));
+        assert!((50..=100).all(|number| cache.find(&digest(number), UnixTime(1_001)).is_some()));
+        for number in 101..10_000 {
+            cache.insert(digest(number), seen(9_000), UnixTime(1_001));
+            assert!(cache.seen.len() <= 100);
+        }
+        assert!(cache.find(&digest(9_999), UnixTime(1_001)).is_some());
+    }
+}
