@@ -31,6 +31,13 @@ impl Environment {
             .collect()
     }
 
+    /// What is logged, where `ANTEROOM_LOG_FILTER` says so: `info`, or `warn,anteroom::audit=info`.
+    #[must_use]
+    pub fn log_filter(&self) -> Option<&str> {
+        self.value("ANTEROOM_LOG_FILTER")
+            .filter(|filter| !filter.is_empty())
+    }
+
     /// The value of a variable.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -77,7 +84,7 @@ impl fmt::Debug for Environment {
 
 const PREFIX: &str = "ANTEROOM_";
 
-/// `ANTEROOM_CONFIG` is for the command line. The others are what Kubernetes gives to every container beside a Service
+/// `ANTEROOM_CONFIG` and `ANTEROOM_LOG_FILTER` are for the program as a whole. The others are what Kubernetes gives to every container beside a Service
 /// of the name "anteroom".
 fn is_foreign(name: &str) -> bool {
     let port = name
@@ -90,7 +97,7 @@ fn is_foreign(name: &str) -> bool {
     });
     let is_service = matches!(name, "PORT" | "SERVICE_HOST" | "SERVICE_PORT")
         || name.starts_with("SERVICE_PORT_");
-    name == "CONFIG" || is_service || is_port
+    matches!(name, "CONFIG" | "LOG_FILTER") || is_service || is_port
 }
 
 enum Found {

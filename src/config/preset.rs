@@ -5,8 +5,6 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
 use super::{
     Algorithm, Allow, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider,
     ProviderKind, Rate, Server, StoreKind, Tokens,
@@ -107,11 +105,10 @@ fn a_minute(count: u32) -> Rate {
 }
 
 impl Config {
-    /// The settings to try things with: `listen` on this machine, a stand-in for GitHub at `standin_base`, `backend` at
-    /// `/mcp`, everything in memory. Nothing is read and nothing is refused: who calls it sees to it that `listen` is a
+    /// The settings to try things with: `listen` on this machine, a stand-in for GitHub, `backend` at `/mcp`, everything in memory. Nothing is read and nothing is refused: who calls it sees to it that `listen` is a
     /// loopback address.
     #[must_use]
-    pub fn dev(listen: SocketAddr, standin_base: Url, backend: Backend) -> Self {
+    pub fn dev(listen: SocketAddr, standin: ProviderKind, backend: Backend) -> Self {
         let scopes = scopes();
         Self {
             public_url: Issuer::localhost(listen.port()),
@@ -122,10 +119,7 @@ impl Config {
             providers: vec![Provider {
                 id: ProviderId::new("github"),
                 label: "GitHub (stand-in)".to_owned(),
-                kind: ProviderKind::GitHub {
-                    base_url: standin_base.clone(),
-                    api_url: standin_base,
-                },
+                kind: standin,
                 client_id: DEV_CLIENT_ID.to_owned(),
                 client_secret: Secret::new(DEV_CLIENT_SECRET),
                 allow: Allow {

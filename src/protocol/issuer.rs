@@ -74,6 +74,15 @@ impl Issuer {
         &self.0[..self.origin_len()]
     }
 
+    /// Host and port, as they stand in a `Host` header: `mcp.example.com`.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let origin = self.origin();
+        origin
+            .split_once("://")
+            .map_or(origin, |(_, authority)| authority)
+    }
+
     /// The path of it: empty, or `/a/b`.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -23,6 +23,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::UnixTime;
+use crate::jwt::keys::KeyRing;
+pub use crate::jwt::verify::TokenFault;
 use crate::protocol::claims::AccessClaims;
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
@@ -56,32 +58,13 @@ pub trait TokenVerifier: Send + Sync {
     ) -> Result<AccessClaims, TokenFault>;
 }
 
-/// What is wrong with an access token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenFault {
-    /// It cannot be read.
-    #[error("the token cannot be read")]
-    Malformed,
-    /// No key of ours has its `kid`.
-    #[error("the key of the token is unknown")]
-    UnknownKey,
-    /// The signature is not by that key.
-    #[error("the signature of the token is wrong")]
-    BadSignature,
-    /// It is a token of another kind.
-    #[error("the token is not an access token")]
-    WrongType,
-    /// Another issuer's.
-    #[error("the token is of another issuer")]
-    WrongIssuer,
-    /// For another resource.
-    #[error("the token is for another resource")]
-    WrongAudience,
-    /// Too old.
-    #[error("the token has expired")]
-    Expired,
-    /// From the future.
-    #[error("the token is not valid yet")]
-    NotYetValid,
+impl TokenVerifier for KeyRing {
+    fn verify(
+        &self,
+        token: &str,
+        audience: &str,
+        now: UnixTime,
+    ) -> Result<AccessClaims, TokenFault> {
+        Self::verify(self, token, audience, now)
+    }
 }

@@ -301,12 +301,15 @@ impl<E: Engine> Store for KeyedStore<E> {
         self.commits(vec![change]).await
     }
 
-    async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed> {
+    async fn find_key(&self, name: &str) -> Result<Option<Sealed>> {
         // Keys do not expire: any moment will do.
-        let moment = UnixTime(0);
+        self.record(Table::SigningKeys, name.as_bytes(), UnixTime(0))
+            .await
+    }
+
+    async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed> {
         self.settle(async || {
-            let kept = self.record(Table::SigningKeys, name.as_bytes(), moment);
-            if let Some(kept) = kept.await? {
+            if let Some(kept) = self.find_key(name).await? {
                 return Ok(Look::Settled(kept));
             }
             let change = new(Table::SigningKeys, name.as_bytes(), FOREVER, &key)?;

@@ -68,6 +68,9 @@ pub trait Store: Send + Sync {
     /// Ends a session: it is gone, and nothing brings it back. `true` for the one caller that ended it.
     async fn end_session(&self, id: Id) -> Result<bool>;
 
+    /// The signing key of this name.
+    async fn find_key(&self, name: &str) -> Result<Option<Sealed>>;
+
     /// Keeps a signing key, unless there is one of this name. Whoever asks, the one that is kept is returned.
     async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed>;
 
