@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ipnet::IpNet;
 
+use super::address;
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
@@ -59,7 +60,7 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     })
 }
 
-/// The sealing key, in base64 with padding. The outer none: it is wrong; the inner: there is none.
+/// The sealing key, in base64. The outer none: it is wrong; the inner: there is none.
 #[expect(
     clippy::option_option,
     reason = "the outer one is for wrong, as everywhere in this file"
@@ -71,7 +72,7 @@ fn sealing_key(reader: &mut Reader<'_>) -> Option<Option<Secret>> {
         return Some(None);
     }
     let secret = reader.secret(key)?;
-    match STANDARD.decode(secret.expose()) {
+    match STANDARD_NO_PAD.decode(secret.expose().trim_end_matches('=')) {
         Ok(bytes) if bytes.len() == 32 => Some(Some(secret)),
         _ => reader.refuse(
             key,
@@ -147,7 +148,7 @@ fn trusted_proxies(reader: &mut Reader<'_>) -> Option<Vec<IpNet>> {
 
 fn outbound(reader: &mut Reader<'_>) -> Option<Outbound> {
     let ca: Option<Vec<PathBuf>> = reader.list("outbound.ca", value::certificates);
-    let proxy = reader.parsed("outbound.proxy", "", value::proxy);
+    let proxy = reader.parsed("outbound.proxy", "", address::proxy);
     Some(Outbound {
         ca: ca?,
         proxy: proxy?,

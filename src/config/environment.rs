@@ -1,17 +1,13 @@
 //! `ANTEROOM_...` -> settings, so that a container needs no file.
-//!
-//! The variable of a key is the key in capitals, with `_` for each dot: `tokens.access` is `ANTEROOM_TOKENS_ACCESS`,
-//! `provider.github.client_id` is `ANTEROOM_PROVIDER_GITHUB_CLIENT_ID`. A provider whose name holds `-` is written with
-//! `_`. A `[[server]]` is counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. `[scopes]` is one
-//! variable, which takes the place of the whole table: `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::file;
 use super::problem::{Origin, Wrong};
-use super::schema::{self, Known, Shape};
+use super::schema::{Known, Shape};
 use super::settings::{Setting, Settings, Value};
+use super::variable::{self, Found, PREFIX};
 
 /// The environment, as a value: the process reads its own once, tests make theirs.
 #[derive(Clone, Default)]
@@ -52,11 +48,11 @@ impl Environment {
     pub(super) fn lay_over(&self, settings: &mut Settings) {
         for (variable, name, value) in self.settings() {
             let origin = Origin::Variable(variable.to_owned());
-            match find(name) {
+            match variable::find(name) {
                 Found::Scopes => scopes(settings, &origin, value),
                 Found::Value(known, key) => lay(settings, &origin, (known, &key), value),
                 Found::Later => settings.refuse("", &origin, file::later()),
-                Found::Unknown => settings.refuse("", &origin, unknown(name)),
+                Found::Unknown => settings.refuse("", &origin, variable::unknown(name)),
             }
         }
     }
@@ -64,7 +60,7 @@ impl Environment {
     fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.0.iter().filter_map(|(variable, value)| {
             let name = variable.strip_prefix(PREFIX)?;
-            (!is_foreign(name)).then_some((variable.as_str(), name, value.as_str()))
+            (!variable::is_foreign(name)).then_some((variable.as_str(), name, value.as_str()))
         })
     }
 }
@@ -80,84 +76,6 @@ impl fmt::Debug for Environment {
         // Half of all secrets are environment variables.
         f.debug_set().entries(self.0.keys()).finish()
     }
-}
-
-const PREFIX: &str = "ANTEROOM_";
-
-/// `ANTEROOM_CONFIG` and `ANTEROOM_LOG_FILTER` are for the program as a whole. The others are what Kubernetes gives to every container beside a Service
-/// of the name "anteroom".
-fn is_foreign(name: &str) -> bool {
-    let port = name
-        .strip_prefix("PORT_")
-        .and_then(|rest| rest.split_once('_'));
-    let is_port = port.is_some_and(|(number, rest)| {
-        let protocol = rest.split('_').next().unwrap_or(rest);
-        number.bytes().all(|byte| byte.is_ascii_digit())
-            && matches!(protocol, "TCP" | "UDP" | "SCTP")
-    });
-    let is_service = matches!(name, "PORT" | "SERVICE_HOST" | "SERVICE_PORT")
-        || name.starts_with("SERVICE_PORT_");
-    matches!(name, "CONFIG" | "LOG_FILTER") || is_service || is_port
-}
-
-enum Found {
-    Value(&'static Known, String),
-    Scopes,
-    Later,
-    Unknown,
-}
-
-fn find(name: &str) -> Found {
-    if name == "SCOPES" {
-        return Found::Scopes;
-    }
-    let known = schema::KNOWN
-        .iter()
-        .filter(|known| known.key != "scopes.*")
-        .find_map(|known| Some((known, key_of(known.key, name, false)?)));
-    match known {
-        Some((known, key)) => Found::Value(known, key),
-        None if schema::LATER
-            .iter()
-            .any(|later| key_of(later, name, true).is_some()) =>
-        {
-            Found::Later
-        }
-        None => Found::Unknown,
-    }
-}
-
-/// The key that `name` stands for, if it is the variable of `pattern`; or, with `deeper`, of something in it.
-fn key_of(pattern: &str, name: &str, deeper: bool) -> Option<String> {
-    let Some((before, behind)) = pattern.split_once(".*.") else {
-        let variable = capitals(pattern);
-        let rest = name.strip_prefix(&variable)?;
-        return (rest.is_empty() || deeper && rest.starts_with('_')).then(|| pattern.to_owned());
-    };
-    let chosen = name.strip_prefix(&capitals(before))?.strip_prefix('_')?;
-    let behind_capitals = format!("_{}", capitals(behind));
-    let chosen = match chosen.strip_suffix(&behind_capitals) {
-        Some(chosen) => chosen,
-        None if deeper => &chosen[..chosen.find(&format!("{behind_capitals}_"))?],
-        None => return None,
-    };
-    let is_number = !chosen.is_empty() && chosen.bytes().all(|byte| byte.is_ascii_digit());
-    let is_name = !chosen.is_empty()
-        && chosen
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    match before {
-        "server" if !is_number => None,
-        _ if !is_name => None,
-        _ => Some(format!(
-            "{before}.{}.{behind}",
-            chosen.to_ascii_lowercase().replace('_', "-")
-        )),
-    }
-}
-
-fn capitals(key: &str) -> String {
-    key.to_ascii_uppercase().replace('.', "_")
 }
 
 fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), value: &str) {
@@ -220,27 +138,13 @@ fn items(value: &str, between: char, origin: &Origin) -> Vec<(String, Origin)> {
         .collect()
 }
 
-fn unknown(name: &str) -> Wrong {
-    let chosen = name.split('_').nth(1).unwrap_or("NAME");
-    let candidates: Vec<String> = schema::KNOWN
-        .iter()
-        .map(|known| capitals(known.key.trim_end_matches(".*")).replace('*', chosen))
-        .collect();
-    let near = schema::closest(name, candidates.iter().map(String::as_str));
-    let remedy = match near {
-        Some(near) => format!("did you mean {PREFIX}{near}?"),
-        None => "unset it; the variable of tokens.access is ANTEROOM_TOKENS_ACCESS, and so on"
-            .to_owned(),
-    };
-    Wrong::new("is unknown", remedy)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Loaded, Refused, Source, read};
     use super::*;
+    use crate::config::load::{Loaded, read};
+    use crate::config::problem::{Refused, Source};
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -269,53 +173,6 @@ mod tests {
         assert_eq!(provider.client_secret.expose(), "word");
         assert_eq!(provider.allow.orgs, ["acme", "octo"]);
         assert_eq!(loaded.effective[0].origin, "ANTEROOM_PUBLIC_URL");
-    }
-
-    #[test]
-    fn each_key_has_a_variable() {
-        for known in schema::KNOWN.iter().filter(|known| known.key != "scopes.*") {
-            let key = known
-                .key
-                .replace("provider.*", "provider.my-git")
-                .replace("server.*", "server.12");
-            let variable = capitals(&key).replace('-', "_");
-            match find(&variable) {
-                Found::Value(found, found_key) => {
-                    assert_eq!((found.key, found_key), (known.key, key))
-                }
-                _ => panic!("{variable}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_variable_is_found_or_refused() {
-        for (name, expected) in [
-            ("TOKENS_ACCESS", "value"),
-            ("SCOPES", "scopes"),
-            ("CONSENT_REMEMBER", "later"),
-            ("TLS_CERT", "later"),
-            ("PROVIDER_CORP_ISSUER", "later"),
-            ("PROVIDER_CORP_ALLOW_CLAIMS_GROUPS", "later"),
-            ("SERVER_0_COMMAND", "later"),
-            ("SERVER_A_PATH", "unknown"),
-            ("SERVER__PATH", "unknown"),
-            ("PROVIDER_CLIENT_ID", "unknown"),
-            ("PROVIDER__CLIENT_ID", "unknown"),
-            ("PROVIDER_git_CLIENT_ID", "unknown"),
-            ("PROVIDER_\u{e4}_CLIENT_ID", "unknown"),
-            ("tokens_access", "unknown"),
-            ("TLSX", "unknown"),
-            ("", "unknown"),
-        ] {
-            let found = match find(name) {
-                Found::Value(..) => "value",
-                Found::Scopes => "scopes",
-                Found::Later => "later",
-                Found::Unknown => "unknown",
-            };
-            assert_eq!(found, expected, "{name}");
-        }
     }
 
     #[test]
@@ -378,71 +235,32 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_variable() {
-        for (name, value, expected) in [
-            (
-                "ANTEROOM_TOKENS_ACESS",
-                "1h",
-                "ANTEROOM_TOKENS_ACESS is unknown -> did you mean ANTEROOM_TOKENS_ACCESS?",
-            ),
-            (
-                "ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRT",
-                "x",
-                "ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRT is unknown -> did you mean ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET?",
-            ),
-            ("ANTEROOM_X", "1h", "ANTEROOM_X is unknown -> unset it"),
-            (
-                "ANTEROOM_CONSENT_REMEMBER",
-                "1d",
-                "ANTEROOM_CONSENT_REMEMBER is not in this version -> ",
-            ),
-            (
-                "ANTEROOM_TOKENS_ACCESS",
-                "1",
-                "ANTEROOM_TOKENS_ACCESS (tokens.access) is not a duration -> ",
-            ),
-            (
-                "ANTEROOM_TOKENS_ACCESS",
-                " ",
-                "ANTEROOM_TOKENS_ACCESS (tokens.access) is empty -> give it a value",
-            ),
-            (
-                "ANTEROOM_PROVIDER_GITHUB_ALLOW_ANYONE",
-                "yes",
-                "ANTEROOM_PROVIDER_GITHUB_ALLOW_ANYONE (provider.github.allow.anyone) is true or false -> ",
-            ),
-            (
-                "ANTEROOM_PROVIDER_GITHUB_ALLOW_TEAMS",
-                "a/b,c",
-                "ANTEROOM_PROVIDER_GITHUB_ALLOW_TEAMS (provider.github.allow.teams) holds something that is not a team -> ",
-            ),
-            (
-                "ANTEROOM_PROVIDER_CORP_LABEL",
-                "x",
-                "ANTEROOM_PROVIDER_CORP_LABEL (provider.corp.kind) is \"oidc\": ",
-            ),
-            (
-                "ANTEROOM_SCOPES",
-                "a",
-                "ANTEROOM_SCOPES (scopes) has an entry without = -> ",
-            ),
-            (
-                "ANTEROOM_SCOPES",
-                "",
-                "ANTEROOM_SCOPES (scopes) opens nothing -> ",
-            ),
-            (
-                "ANTEROOM_SEALING_KEY",
-                "env:NONE",
-                "ANTEROOM_SEALING_KEY (sealing_key) names the environment variable NONE, which is not set -> ",
-            ),
-        ] {
-            let refused = smallest_with(&[(name, value)]).unwrap_err();
+        let rows = r#"
+            TOKENS_ACESS 1h => is unknown -> did you mean ANTEROOM_TOKENS_ACCESS?
+            PROVIDER_GITHUB_CLIENT_SECRT x => is unknown -> did you mean ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET?
+            X 1h => is unknown -> unset it
+            CONSENT_REMEMBER 1d => is not in this version -> take it out
+            TOKENS_ACCESS 1 => (tokens.access) is not a duration -> write a number and its unit
+            TOKENS_ACCESS => (tokens.access) is empty -> give it a value
+            PROVIDER_GITHUB_ALLOW_ANYONE yes => (provider.github.allow.anyone) is true or false -> write true
+            PROVIDER_GITHUB_ALLOW_TEAMS a/b,c => (provider.github.allow.teams) holds something that is not a team
+            PROVIDER_CORP_LABEL x => (provider.corp.kind) is "oidc": sign-in with OpenID Connect is not in this version
+            SCOPES a => (scopes) has an entry without = -> write
+            SCOPES => (scopes) opens nothing -> write scopes
+            SEALING_KEY env:NONE => (sealing_key) names the environment variable NONE, which is not set -> set NONE
+        "#;
+        for row in rows.lines().map(str::trim).filter(|row| !row.is_empty()) {
+            let (variable, expected) = row.split_once(" => ").unwrap();
+            let (name, value) = variable.split_once(' ').unwrap_or((variable, ""));
+            let name = format!("{PREFIX}{name}");
+            let refused = smallest_with(&[(&name, value)]).unwrap_err();
             let said: Vec<String> = refused
                 .faults()
                 .map(|fault| format!("{} -> {}", fault.message(), fault.remedy()))
                 .collect();
+            let expected = format!("{name} {expected}");
             assert!(
-                matches!(&said[..], [one] if one.starts_with(expected)),
+                matches!(&said[..], [one] if one.starts_with(&expected)),
                 "{said:?}"
             );
         }

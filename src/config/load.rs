@@ -85,7 +85,7 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Re
         .map_err(|error| Refused::plain(format!("{shown} cannot be read: {error}"), READABLE))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         Refused::plain(
             format!("{shown}:{line} is not UTF-8"),
             "save the file as UTF-8",
@@ -297,8 +297,10 @@ mod tests {
         tears.prop_map(move |tears| {
             let mut torn = text.clone();
             for (index, length, insert) in tears {
-                let start = torn.floor_char_boundary(index.index(torn.len()));
-                let end = torn.ceil_char_boundary((start + length).min(torn.len()));
+                let starts: Vec<usize> = torn.char_indices().map(|(at, _)| at).collect();
+                let from = index.index(starts.len());
+                let start = starts[from];
+                let end = starts.get(from + length).copied().unwrap_or(torn.len());
                 torn.replace_range(start..end, &insert);
             }
             torn

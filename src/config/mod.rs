@@ -1,5 +1,6 @@
 //! `providers.toml` and `ANTEROOM_...` -> [`Config`]: everything that can be set, checked.
 
+mod address;
 mod check;
 pub mod environment;
 mod file;
@@ -14,7 +15,9 @@ mod scopes;
 mod server;
 mod settings;
 mod value;
+mod variable;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -181,12 +184,22 @@ pub enum Algorithm {
 }
 
 /// `[outbound]`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Outbound {
     /// `ca`: PEM files of further certificate authorities.
     pub ca: Vec<PathBuf>,
     /// `proxy`: never taken from the environment.
     pub proxy: Option<Url>,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL of a proxy may hold a password.
+        f.debug_struct("Outbound")
+            .field("ca", &self.ca)
+            .field("proxy", &self.proxy.as_ref().map(Url::host_str))
+            .finish()
+    }
 }
 
 /// `[limits]`

@@ -230,12 +230,12 @@ struct Line {
 impl Line {
     fn at(source: Source<'_>, bytes: &Range<usize>) -> Self {
         let text = source.text;
-        let at = text.floor_char_boundary(bytes.start.min(text.len()));
+        let at = whole(text, bytes.start);
         let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[at..]
             .find('\n')
             .map_or(text.len(), |newline| at + newline);
-        let end_of_bytes = text.ceil_char_boundary(bytes.end.clamp(at, end));
+        let end_of_bytes = whole(text, bytes.end.clamp(at, end));
         Self {
             file: source.name.to_owned(),
             text: text[start..end].to_owned(),
@@ -244,6 +244,15 @@ impl Line {
             bytes: at - start..end_of_bytes - start,
         }
     }
+}
+
+/// The nearest beginning of a character at or before `at`.
+fn whole(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 impl SourceCode for Line {

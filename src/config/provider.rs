@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use super::address;
 use super::preset;
 use super::problem::{Origin, Wrong};
 use super::reader::Reader;
@@ -46,11 +47,11 @@ fn provider(reader: &mut Reader<'_>, name: &str, origin: &Origin) -> Option<Prov
     let base_url = reader.parsed(
         &key("base_url"),
         preset::GITHUB_BASE_URL,
-        value::provider_url,
+        address::provider_url,
     );
     let preset = base_url.as_ref().map(api_of).unwrap_or_default();
     let api_url = match &base_url {
-        Some(_) => reader.parsed(&key("api_url"), &preset, value::provider_url),
+        Some(_) => reader.parsed(&key("api_url"), &preset, address::provider_url),
         None => None,
     };
     let allow = allow(reader, &key("allow"));

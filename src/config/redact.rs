@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn what_looks_like_a_secret_is_struck_out_and_nothing_moves() {
         for (text, expected) in [
-            (r#"client_secret = "abc""#, r#"client_secret = *****"#),
+            (r#"client_secret = "abc""#, r"client_secret = *****"),
             (
                 r#"client_secret="abc" # was "def""#,
-                r#"client_secret=***** * *** *****"#,
+                r"client_secret=***** * *** *****",
             ),
             (
                 r#"client_secret = "env:NAME""#,
@@ -146,11 +146,11 @@ mod tests {
             ),
             (
                 r#"{ client_secret = "env:A", x = "abc" }"#,
-                r#"{ client_secret = ******* * = ***** *"#,
+                r"{ client_secret = ******** * = ***** *",
             ),
             ("# client_secret: abc", "# client_secret* ***"),
             ("CLIENT_SECRET=abc", "CLIENT_SECRET=***"),
-            (r#"password = "ä""#, r#"password = ****"#),
+            (r#"password = "ä""#, r"password = ****"),
             ("http://me:word@h/p", "http://*******@h/p"),
             ("http://me:w/d@h/p", "http://******@h/p"),
             ("https://h/p", "https://h/p"),
@@ -175,7 +175,7 @@ mod tests {
             (r#"client_secrt = "abc"#, "************ = ****"),
             (r#"client_secret = "env:A"#, "client_secret = ******"),
             (r#""abc""#, "*****"),
-            (r#"listen = "1" x = "abc""#, r#"****** = **** * = *****"#),
+            (r#"listen = "1" x = "abc""#, r"****** = *** * = *****"),
             (
                 r#"x = { client_secrt = "abc" }"#,
                 "* = * ************ = ***** *",

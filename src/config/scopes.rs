@@ -22,6 +22,9 @@ pub(super) fn table(reader: &mut Reader<'_>) -> Option<Vec<(Scope, Vec<MethodPat
         return Some(scopes);
     };
     let names = reader.settings.names_in("scopes");
+    if reader.settings.is_refused("scopes") {
+        return None;
+    }
     if names.is_empty() {
         let remedy = r#"write scopes and what they open, such as "mcp:tools:read" = ["tools/list"], or take the table out"#;
         reader

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::address;
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
@@ -108,7 +109,7 @@ fn server(reader: &mut Reader<'_>, number: &str) -> Option<Server> {
         }
         (false, false) => reader.missing(&key("backend")),
     };
-    let origins = reader.list(&key("origins"), value::origin);
+    let origins = reader.list(&key("origins"), address::origin);
     Some(Server {
         path: path?,
         name: name?,
@@ -118,9 +119,9 @@ fn server(reader: &mut Reader<'_>, number: &str) -> Option<Server> {
 }
 
 fn http(reader: &mut Reader<'_>, key: &str) -> Option<Backend> {
-    let url = reader.parsed(key, "", value::server_url)?;
-    if url.scheme() == "http" && !is_near(&url) {
-        let what = "is http over a network that may be anybody's: tokens are not sent there, but who asks what is";
+    let url = reader.parsed(key, "", address::backend_url)?;
+    if !is_near(&url) {
+        let what = "is http to a host that may be far away: who asks and what they ask goes there in clear";
         reader.warn(key, what);
     }
     Some(Backend::Http(url))
@@ -130,9 +131,9 @@ fn http(reader: &mut Reader<'_>, key: &str) -> Option<Backend> {
 /// have among each other.
 fn is_near(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => {
-            !name.contains('.') || name.ends_with(".internal") || name.ends_with(".local")
-        }
+        Some(Host::Domain(name)) => name
+            .rsplit_once('.')
+            .is_none_or(|(_, end)| matches!(end, "internal" | "local")),
         Some(Host::Ipv4(address)) => {
             address.is_loopback() || address.is_private() || address.is_link_local()
         }

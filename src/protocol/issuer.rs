@@ -45,6 +45,13 @@ impl Issuer {
                 "is not written the way browsers write it (lower case, no default port, no dot segments)",
             );
         }
+        if let Some(name) = url.domain()
+            && !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        {
+            return Err("has a host that is not a name or an address");
+        }
         let issuer = Self(text.to_owned());
         if issuer.path().is_empty() || is_plain_path(issuer.path()) {
             Ok(issuer)
@@ -192,6 +199,7 @@ mod tests {
             ("file:///etc/passwd", false),
             ("localhost:8080", false),
             ("mcp.example.com", false),
+            ("https://*.example.com", false),
             ("https://", false),
             ("", false),
             ("/", false),

@@ -78,8 +78,8 @@ fn check_refusals(rows: &str) {
         };
         let found = faults(&text);
         let is_said = |line: &String| {
-            let (said, remedied) = line.split_once(" -> ").unwrap();
-            said == fault && remedied.contains(remedy)
+            let said = line.split_once(" -> ");
+            said.is_some_and(|(said, remedied)| said == fault && remedied.contains(remedy))
         };
         assert!(found.iter().any(is_said), "{row}\n{found:#?}");
     }
@@ -396,7 +396,6 @@ fn what_is_not_wrong_but_worth_knowing_is_a_warning() {
         ("http://localhost:9000", 0),
         ("http://mcp:9000", 0),
         ("http://10.0.0.7:9000", 0),
-        ("https://backend.example.com", 0),
         ("http://backend.example.com", 1),
         ("http://203.0.113.7", 1),
     ] {
@@ -414,30 +413,31 @@ fn what_is_not_wrong_but_worth_knowing_is_a_warning() {
 fn everything_that_is_wrong_is_said_at_once_with_the_text_underlined() {
     let text = smallest("lisen = \"x\"", "[tokens]\naccess = \"1 hour\"").replace("acme", "a b");
     let refused = read_with(&text, &[("ANTEROOM_LOG_FORMAT", "xml")]).unwrap_err();
-    insta::assert_snapshot!(refused, @r#"
-    × lisen is unknown
-      ╭─[providers.toml:3:1]
-    3 │ lisen = ***
-      · ─────
-      ╰────
-     help: did you mean listen?
+    insta::assert_snapshot!(format!("refused:\n{refused}"), @r#"
+    refused:
+      × lisen is unknown
+       ╭─[providers.toml:3:1]
+     3 │ lisen = ***
+       · ─────
+       ╰────
+      help: did you mean listen?
 
-    × provider.github.allow.orgs holds something that is not the name of an organisation
-      ╭─[providers.toml:7:15]
-    7 │ allow.orgs = ["a b"]
-      ·               ─────
-      ╰────
-     help: write names of organisations as they stand in their URL, such as "acme"
+      × provider.github.allow.orgs holds something that is not the name of an organisation
+       ╭─[providers.toml:7:15]
+     7 │ allow.orgs = ["a b"]
+       ·               ─────
+       ╰────
+      help: write names of organisations as they stand in their URL, such as "acme"
 
-    × tokens.access is not a duration
-      ╭─[providers.toml:9:10]
-    9 │ access = "1 hour"
-      ·          ────────
-      ╰────
-     help: write a number and its unit (s, m, h or d), such as "10m", "1h" or "30d"
+      × tokens.access is not a duration
+       ╭─[providers.toml:9:10]
+     9 │ access = "1 hour"
+       ·          ────────
+       ╰────
+      help: write a number and its unit (s, m, h or d), such as "10m", "1h" or "30d"
 
-    × ANTEROOM_LOG_FORMAT (log.format) is not a format of logs
-     help: write "text" or "json"
+      × ANTEROOM_LOG_FORMAT (log.format) is not a format of logs
+      help: write "text" or "json"
     "#);
 }
 
@@ -466,10 +466,8 @@ fn without_any_settings_the_refusal_says_what_to_write() {
         .unwrap_err()
         .to_string();
     let (_, example) = refused.split_once("--config:").unwrap();
-    let example: String = example
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect();
+    let example: Vec<&str> = example.lines().map(str::trim).collect();
+    let example = example.join("\n");
     assert!(read(&example).is_ok(), "{refused}");
     let absent = std::path::Path::new("no/such/providers.toml");
     let refused = config::load(Some(absent), &environment(&[]))
