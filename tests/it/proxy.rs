@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 use url::Url;
 
-use crate::resource::{World, post, rpc, send, with};
+use crate::harness::gate::{World, post, rpc, send, with};
 
 /// Serves on a port of its own until the test ends.
 async fn serve(router: Router) -> SocketAddr {

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
-use crate::resource::{World, post, rpc, send, with};
+use crate::harness::gate::{World, post, rpc, send, with};
 
 const SCOPES: &str = "tools:list tools:call resources prompts";
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
