@@ -246,6 +246,21 @@ async fn what_comes_and_goes_does_not_fill_the_disk() {
     );
 }
 
+#[tokio::test]
+async fn what_is_taken_and_ended_leaves_no_trace() {
+    let directory = closed_store().await;
+    let before = raw(directory.path()).len();
+    let store = open(directory.path());
+    store.put_pending(id(3), pending(NOW + HOUR)).await.unwrap();
+    store.take_pending(id(3), NOW).await.unwrap().unwrap();
+    let opened = (code(id(5), NOW + HOUR), session(id(5), NOW + HOUR));
+    store.put_code(id(4), opened.0, opened.1).await.unwrap();
+    assert!(store.end_session(id(5)).await.unwrap());
+    drop(store);
+    // The code that nobody redeemed, and its entry in the expiry table.
+    assert_eq!(raw(directory.path()).len(), before + 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_asked_for_when_the_store_is_closed_is_done() {
     let directory = tempdir().unwrap();
