@@ -274,3 +274,40 @@ fn impossible(error: impl std::error::Error) -> StoreError {
         "{error}; see that the disk has room and that this user may write there"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::store::engine::{Expect, FOREVER, Write};
+
+    #[tokio::test]
+    async fn what_is_not_yet_durable_is_not_shown() {
+        let directory = tempdir().unwrap();
+        let engine = SledEngine::open(directory.path()).unwrap();
+        // As if the writer were between applying and flushing its next change.
+        let header = Header {
+            version: engine.writer.begun() + 1,
+            expires: FOREVER,
+            filed: FOREVER,
+        };
+        engine.tree.insert("row", header.before(b"new")).unwrap();
+        let mut look = Box::pin(engine.get(b"row", UnixTime(0)));
+        assert!(poll!(&mut look).is_pending());
+        let change = Change {
+            key: b"other".to_vec(),
+            expect: Expect::Absent,
+            write: Write::Put {
+                expires: FOREVER,
+                payload: Vec::new(),
+            },
+        };
+        assert_eq!(
+            engine.commit(vec![change]).await.unwrap(),
+            Commit::Committed
+        );
+        assert_eq!(look.await.unwrap().unwrap().payload, b"new");
+    }
+}

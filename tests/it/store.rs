@@ -126,6 +126,7 @@ async fn half_a_snapshot_does_not_stop_the_start() {
         fs::write(&half, content).unwrap();
         assert_whole(&open(directory.path())).await;
         assert!(!half.exists());
+        assert!(!directory.path().join("quarantine").exists());
     }
 }
 
