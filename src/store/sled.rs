@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use sled::{Db, Tree};
 
@@ -40,6 +42,11 @@ const CACHE: u64 = 64 << 20;
 const LOG: &str = "db";
 /// Where snapshots are put away that cannot be read.
 const QUARANTINE: &str = "quarantine";
+/// How long to wait for a process that has the store open: at a restart the one before may be about to go.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(20);
+const HELD: &str =
+    "another process has it open; stop that one, or give this one a data_dir of its own";
 const DAMAGED: &str = "its files are damaged; restore a backup, or move it away and start empty: then everybody signs in \
                        again";
 /// Expiry entries that a sweep looks at before it lets others write.
@@ -179,18 +186,23 @@ enum Trouble {
 
 fn open(directory: &Path) -> Result<Db, Trouble> {
     let config = sled::Config::new().path(directory).cache_capacity(CACHE);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(db)) => Ok(db),
-        Ok(Err(sled::Error::Io(error))) => Err(Trouble::Final(if is_held(&error) {
-            StoreError::new(
-                "another process has it open; stop that one, or give this one a data_dir of its own",
-            )
-        } else {
-            impossible(error)
-        })),
-        Ok(Err(error)) => Err(Trouble::Damage(StoreError::because(DAMAGED, error))),
-        // On some damage sled panics instead of saying so.
-        Err(_) => Err(Trouble::Damage(StoreError::new(DAMAGED))),
+    let mut patience = PATIENCE;
+    loop {
+        return match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => Ok(db),
+            Ok(Err(sled::Error::Io(error))) if is_held(&error) => {
+                if let Some(left) = patience.checked_sub(PAUSE) {
+                    patience = left;
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(Trouble::Final(StoreError::new(HELD)))
+            }
+            Ok(Err(sled::Error::Io(error))) => Err(Trouble::Final(impossible(error))),
+            Ok(Err(error)) => Err(Trouble::Damage(StoreError::because(DAMAGED, error))),
+            // On some damage sled panics instead of saying so.
+            Err(_) => Err(Trouble::Damage(StoreError::new(DAMAGED))),
+        };
     }
 }
 
@@ -261,4 +273,41 @@ fn impossible(error: impl std::error::Error) -> StoreError {
     StoreError::new(format!(
         "{error}; see that the disk has room and that this user may write there"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::store::engine::{Expect, FOREVER, Write};
+
+    #[tokio::test]
+    async fn what_is_not_yet_durable_is_not_shown() {
+        let directory = tempdir().unwrap();
+        let engine = SledEngine::open(directory.path()).unwrap();
+        // As if the writer were between applying and flushing its next change.
+        let header = Header {
+            version: engine.writer.begun() + 1,
+            expires: FOREVER,
+            filed: FOREVER,
+        };
+        engine.tree.insert("row", header.before(b"new")).unwrap();
+        let mut look = Box::pin(engine.get(b"row", UnixTime(0)));
+        assert!(poll!(&mut look).is_pending());
+        let change = Change {
+            key: b"other".to_vec(),
+            expect: Expect::Absent,
+            write: Write::Put {
+                expires: FOREVER,
+                payload: Vec::new(),
+            },
+        };
+        assert_eq!(
+            engine.commit(vec![change]).await.unwrap(),
+            Commit::Committed
+        );
+        assert_eq!(look.await.unwrap().unwrap().payload, b"new");
+    }
 }

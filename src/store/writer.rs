@@ -166,52 +166,57 @@ impl Work {
     fn work(&mut self, queue: &mut mpsc::Receiver<Job>) -> Result<(), sled::Error> {
         let mut answers = Vec::with_capacity(GROUP);
         while let Some(first) = queue.blocking_recv() {
-            answers.push(self.apply(first)?);
+            let mut group = Group::default();
+            answers.push(self.decide(first, &mut group)?);
             while answers.len() < GROUP
                 && let Ok(next) = queue.try_recv()
             {
-                answers.push(self.apply(next)?);
+                answers.push(self.decide(next, &mut group)?);
             }
-            self.make_durable()?;
+            self.make_durable(group)?;
             answers.drain(..).for_each(Answer::give);
         }
-        self.make_durable()
+        Ok(())
     }
 
-    fn apply(&mut self, job: Job) -> Result<Answer, sled::Error> {
+    fn decide(&mut self, job: Job, group: &mut Group) -> Result<Answer, sled::Error> {
         Ok(match job {
-            Job::Commit(changes, answer) => Answer::Commit(answer, self.commit(changes)?),
+            Job::Commit(changes, answer) => Answer::Commit(answer, self.commit(changes, group)?),
             Job::Sweep {
                 now,
                 entries,
                 rows,
                 answer,
-            } => Answer::Sweep(answer, self.sweep(now, entries, rows)?),
+            } => Answer::Sweep(answer, self.sweep(now, (entries, rows), group)?),
         })
     }
 
     /// Nobody else writes, so what is read here still holds when it is written.
-    fn commit(&mut self, changes: Vec<Change>) -> Result<Commit, sled::Error> {
+    fn commit(&mut self, changes: Vec<Change>, group: &mut Group) -> Result<Commit, sled::Error> {
         let mut before = Vec::with_capacity(changes.len());
         for change in &changes {
-            let found = self.header(&change.key)?;
-            let row = found.map(|header| (header.version, header.expires));
+            let found = self.row(&change.key, group)?;
+            let header = found.map(|row| row_header(&row)).transpose()?;
+            let row = header.map(|header| (header.version, header.expires));
             if !change.expect.is_met_by(row) {
                 return Ok(Commit::Conflict);
             }
-            before.push(found);
+            before.push(header);
         }
-        let version = self.next_version();
-        let mut writes = Vec::with_capacity(changes.len() * 3);
+        self.version += 1;
+        group.must_be_whole |= changes.len() > 1;
         for (change, before) in changes.into_iter().zip(before) {
-            prepare(change, before, version, &mut writes);
+            prepare(change, before, self.version, group);
         }
-        self.write(writes)?;
         Ok(Commit::Committed)
     }
 
-    fn sweep(&mut self, now: UnixTime, entries: usize, rows: usize) -> Result<Swept, sled::Error> {
-        let mut writes = Vec::new();
+    fn sweep(
+        &mut self,
+        now: UnixTime,
+        (entries, rows): (usize, usize),
+        group: &mut Group,
+    ) -> Result<Swept, sled::Error> {
         let mut swept = Swept {
             deleted: 0,
             done: true,
@@ -223,70 +228,94 @@ impl Work {
             }
             let entry = entry?;
             let key = filed_key(&entry);
-            if let Some(value) = self.tree.get(key)? {
-                let (header, payload) = Header::split(&value).map_err(damaged)?;
+            if let Some(row) = self.row(key, group)? {
+                let (header, payload) = Header::split(&row).map_err(damaged)?;
                 if now < header.expires {
                     // It was made to live longer: filed anew. Its version stays, since nothing changes for others.
                     let filed = header.expires;
-                    let value = Header { filed, ..header }.before(payload);
-                    writes.push((key.into(), Some(value.into())));
-                    writes.push((expiry_key(filed, key).into(), Some(IVec::default())));
+                    let row = Header { filed, ..header }.before(payload);
+                    group.file(filed, key);
+                    group.writes.push((key.into(), Some(row.into())));
                 } else {
-                    writes.push((key.into(), None));
+                    group.writes.push((key.into(), None));
                     swept.deleted += 1;
                 }
             }
-            writes.push((entry, None));
-        }
-        if !writes.is_empty() {
-            self.next_version();
-            self.write(writes)?;
+            group.writes.push((entry, None));
+            self.version += 1;
         }
         Ok(swept)
     }
 
-    fn header(&self, key: &[u8]) -> Result<Option<Header>, sled::Error> {
-        let found = self.tree.get(key)?;
-        let split = found.map(|value| Header::split(&value).map(|(header, _)| header));
-        split.transpose().map_err(damaged)
+    /// The row under `key` as it will be after what the group has come to so far.
+    fn row(&self, key: &[u8], group: &Group) -> Result<Option<IVec>, sled::Error> {
+        let mut writes = group.writes.iter().rev();
+        match writes.find(|(written, _)| written == key) {
+            Some((_, row)) => Ok(row.clone()),
+            None => self.tree.get(key),
+        }
     }
 
-    /// Versions are announced before anything of them can be seen: see [`Writer::begun`].
-    fn next_version(&mut self) -> u64 {
-        self.version += 1;
+    /// Writes what the group came to, all or nothing for each job, and forces it to the disk.
+    fn make_durable(&self, group: Group) -> Result<(), sled::Error> {
+        // A group of conflicts rests on nothing new: what it saw was settled with the groups before.
+        if group.writes.is_empty() {
+            return Ok(());
+        }
+        // Announced before anything of it can be seen: see [`Writer::begun`].
         self.begun.store(self.version, Ordering::Release);
-        self.version
+        group.write(&self.tree)?;
+        self.tree.flush()?;
+        self.log.sync_data()?;
+        self.durable.store(self.version, Ordering::Release);
+        self.announce.send_replace(self.version);
+        Ok(())
+    }
+}
+
+/// What a group of jobs comes to.
+///
+/// The writes stand in the order of the jobs, so that of two writes of one key the later counts. A row stands behind
+/// its new entry in the expiry table and before the removal of its old one: what a crash can leave, since the log is
+/// read up to where it is torn, is an entry without its row, and the sweep removes that.
+#[derive(Default)]
+struct Group {
+    writes: Vec<(IVec, Option<IVec>)>,
+    /// Whether there is a job that changes more than one row: all of them or none.
+    must_be_whole: bool,
+}
+
+impl Group {
+    fn file(&mut self, moment: UnixTime, key: &[u8]) {
+        let entry = expiry_key(moment, key);
+        self.writes.push((entry.into(), Some(IVec::default())));
     }
 
-    /// All or nothing, also after a crash.
-    fn write(&self, mut writes: Vec<(IVec, Option<IVec>)>) -> Result<(), sled::Error> {
-        if writes.len() > 1 {
+    /// A batch costs sled two more writes to the file, so there is one for all, and none where no job needs it.
+    fn write(self, tree: &Tree) -> Result<(), sled::Error> {
+        if self.must_be_whole {
             let mut batch = Batch::default();
-            for (key, value) in writes {
-                match value {
-                    Some(value) => batch.insert(key, value),
+            for (key, row) in self.writes {
+                match row {
+                    Some(row) => batch.insert(key, row),
                     None => batch.remove(key),
                 }
             }
-            return self.tree.apply_batch(batch);
+            return tree.apply_batch(batch);
         }
-        match writes.pop() {
-            Some((key, Some(value))) => self.tree.insert(key, value).map(drop),
-            Some((key, None)) => self.tree.remove(key).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    fn make_durable(&self) -> Result<(), sled::Error> {
-        // A group of conflicts rests on nothing new: what it saw was settled with the group before.
-        if self.version != self.durable.load(Ordering::Acquire) {
-            self.tree.flush()?;
-            self.log.sync_data()?;
-            self.durable.store(self.version, Ordering::Release);
-            self.announce.send_replace(self.version);
+        for (key, row) in self.writes {
+            match row {
+                Some(row) => tree.insert(key, row)?,
+                None => tree.remove(key)?,
+            };
         }
         Ok(())
     }
+}
+
+fn row_header(row: &[u8]) -> Result<Header, sled::Error> {
+    let split = Header::split(row).map_err(damaged);
+    split.map(|(header, _)| header)
 }
 
 /// Whoever finds damage stops: nothing is built on it.
@@ -295,14 +324,9 @@ fn damaged(error: StoreError) -> sled::Error {
 }
 
 /// The writes that a change comes to, with those of the expiry table.
-fn prepare(
-    change: Change,
-    before: Option<Header>,
-    version: u64,
-    writes: &mut Vec<(IVec, Option<IVec>)>,
-) {
+fn prepare(change: Change, before: Option<Header>, version: u64, group: &mut Group) {
     let was_filed = before.map(|header| header.filed);
-    let (filed, value) = match change.write {
+    let (filed, row) = match change.write {
         Write::Put { expires, payload } => {
             let header = Header {
                 version,
@@ -315,14 +339,13 @@ fn prepare(
         Write::Delete => (FOREVER, None),
     };
     let was_filed = was_filed.unwrap_or(FOREVER);
-    if filed != was_filed {
-        if was_filed != FOREVER {
-            writes.push((expiry_key(was_filed, &change.key).into(), None));
-        }
-        if filed != FOREVER {
-            let entry = expiry_key(filed, &change.key);
-            writes.push((entry.into(), Some(IVec::default())));
-        }
+    let moves = filed != was_filed;
+    if moves && filed != FOREVER {
+        group.file(filed, &change.key);
     }
-    writes.push((change.key.into(), value.map(IVec::from)));
+    let old_entry = (moves && was_filed != FOREVER).then(|| expiry_key(was_filed, &change.key));
+    group.writes.push((change.key.into(), row.map(IVec::from)));
+    if let Some(entry) = old_entry {
+        group.writes.push((entry.into(), None));
+    }
 }

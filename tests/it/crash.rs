@@ -13,10 +13,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anteroom::entropy;
+use anteroom::protocol::session::RefreshState;
 use anteroom::store::Store;
 use anteroom::store::sample::{NOW, code, digest, id, opening, session, turn};
 use anteroom::store::sled::SledStore;
@@ -53,6 +55,11 @@ fn token(step: u8) -> String {
     format!("token {step}")
 }
 
+/// The step that put this token in force.
+fn step_of(refresh: &RefreshState) -> Option<u8> {
+    (2..LAST_STEP).find(|&step| refresh.current == digest(&token(step)))
+}
+
 /// How far the store says that connection `number` has come.
 async fn step_reached(store: &SledStore, number: u64) -> u8 {
     let code = store.find_code(id(number * 2), NOW).await.unwrap();
@@ -68,8 +75,7 @@ async fn step_reached(store: &SledStore, number: u64) -> u8 {
     match (code.spent, session.refresh) {
         (false, None) => 1,
         (true, Some(refresh)) => {
-            let in_force = (2..LAST_STEP).find(|&step| refresh.current == digest(&token(step)));
-            let step = in_force.unwrap();
+            let step = step_of(&refresh).unwrap();
             let before = refresh.previous.map(|previous| previous.digest);
             assert_eq!(before, (step > 2).then(|| digest(&token(step - 1))));
             step
@@ -92,6 +98,20 @@ async fn assert_nothing_comes_back(store: &SledStore, number: u64, step: u8) {
     }
 }
 
+/// Looks at connection after connection while others change them, and says what it sees: that was answered, too.
+async fn watch(store: &SledStore, current: &AtomicU64) {
+    loop {
+        let number = current.load(Ordering::Relaxed);
+        let session = store.find_session(id(number * 2 + 1), NOW).await.unwrap();
+        let current = session.and_then(|session| session.refresh);
+        let step = current.and_then(|refresh| step_of(&refresh)).unwrap_or(0);
+        if step > 0 {
+            say(&format!("step {number} {step}"));
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A child of the tests below: never to be run for itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it is started, and killed, by the other tests of this file"]
@@ -104,10 +124,15 @@ async fn the_one_that_is_killed() {
     say("open");
     let first = u64::from_be_bytes(entropy::random()) >> 16;
     let mut lives = tokio::task::JoinSet::new();
+    let current = Arc::new(AtomicU64::new(first));
+    let (watched, watching) = (Arc::clone(&store), Arc::clone(&current));
+    tokio::spawn(async move { watch(&watched, &watching).await });
     for life in 0..6 {
         let store = Arc::clone(&store);
+        let current = Arc::clone(&current);
         lives.spawn(async move {
             for number in (first + life..).step_by(6) {
+                current.store(number, Ordering::Relaxed);
                 for step in 1..=LAST_STEP {
                     // Three in six stop before the end, so that every step is somebody's last.
                     if number % 6 < 3 && u64::from(step) > 1 + number % 6 {
@@ -179,7 +204,9 @@ fn kill_one(directory: &Path, mark: &str, moment: Duration, acknowledged: &mut B
         let words: Vec<_> = line.split(' ').collect();
         match words[..] {
             ["step", number, step] => {
-                acknowledged.insert(number.parse().unwrap(), step.parse().unwrap());
+                let step = step.parse().unwrap();
+                let known = acknowledged.entry(number.parse().unwrap()).or_insert(step);
+                *known = step.max(*known);
             }
             ["open"] => {}
             _ => panic!("the child said: {line}"),
