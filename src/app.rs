@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tower::Layer;

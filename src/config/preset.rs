@@ -171,7 +171,10 @@ mod tests {
 
     #[test]
     fn the_settings_of_dev_stay_on_this_machine() {
-        let standin = Url::parse("http://127.0.0.1:9090").unwrap();
+        let standin = ProviderKind::GitHub {
+            base_url: "http://127.0.0.1:9090".parse().unwrap(),
+            api_url: "http://127.0.0.1:9090/api".parse().unwrap(),
+        };
         let config = Config::dev(LISTEN, standin, Backend::Sample);
         assert_eq!(config.public_url.as_str(), "http://localhost:8080");
         assert_eq!(config.store, StoreKind::Memory);

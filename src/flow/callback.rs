@@ -229,13 +229,18 @@ impl Flows {
             expires,
         };
         self.keep_client(&session.client_id).await?;
+        let (client, subject) = (
+            issued.request.client_id.clone(),
+            session.identity.subject.clone(),
+        );
+        let session_id = session.id;
+        self.store.put_code(code.id, issued, session).await?;
         Event::CodeIssued {
-            client: &session.client_id,
-            subject: &session.identity.subject,
-            session: session.id,
+            client: &client,
+            subject: &subject,
+            session: session_id,
         }
         .tell();
-        self.store.put_code(code.id, issued, session).await?;
         Ok(code.clear)
     }
 }
