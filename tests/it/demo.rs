@@ -199,7 +199,6 @@ async fn a_stream_ends_when_the_server_shuts_down() {
     stream.read_to_end(&mut Vec::new()).await.unwrap();
 }
 
-/// P8
 #[tokio::test]
 async fn a_name_that_was_not_allowed_is_not_answered() {
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
