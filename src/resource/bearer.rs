@@ -46,7 +46,7 @@ pub fn check(presented: &[u8]) -> Result<&str, Denial> {
     if !is_token {
         return Err(Denial::BadHeader);
     }
-    if presented.iter().filter(|&&byte| byte == b'.').count() == 2 {
+    if token.split('.').count() == 3 {
         Ok(token)
     } else {
         Err(Denial::BadToken(TokenFault::Malformed))

@@ -25,7 +25,7 @@ pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes
     if let Some(read) = collecting.as_mut().now_or_never() {
         return read;
     }
-    match tokio::time::timeout(TIME_LIMIT, collecting).await {
+    match Box::pin(tokio::time::timeout(TIME_LIMIT, collecting)).await {
         Ok(read) => read,
         Err(_) => Err(RpcError::http(
             StatusCode::REQUEST_TIMEOUT,
