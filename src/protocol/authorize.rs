@@ -115,13 +115,13 @@ pub fn check(
     client: &Client,
     offered: &Offered<'_>,
 ) -> Result<AuthorizationRequest, Refusal> {
-    let chosen = form
+    let redirect = form
         .one("redirect_uri")
         .and_then(|requested| client.redirect_uri(requested))
         .map_err(Refusal::Page)?;
     let state = form.one("state");
     let address = ReturnAddress::new(
-        chosen.redirect.clone(),
+        redirect.clone(),
         state.ok().flatten().map(str::to_owned),
         offered.issuer,
     );
@@ -134,8 +134,7 @@ pub fn check(
         let resource = offered.resources.choose(form.all("resource"))?.to_owned();
         Ok(AuthorizationRequest {
             client_id: client.id.clone(),
-            redirect: chosen.redirect,
-            redirect_was_sent: chosen.was_sent,
+            redirect,
             state: state?.map(str::to_owned),
             challenge,
             resource,
