@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::OAuthError;
+use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::{RedirectUri, RegisteredRedirect};
 use crate::clock::UnixTime;
@@ -63,7 +63,25 @@ impl Client {
     ///
     /// # Errors
     /// `invalid_request`: to be shown to the person, since there is no one else to tell.
-    pub fn redirect_uri(&self, _requested: Option<&str>) -> Result<ChosenRedirect, OAuthError> {
-        unimplemented!()
+    pub fn redirect_uri(&self, requested: Option<&str>) -> Result<ChosenRedirect, OAuthError> {
+        let found = match (requested, self.redirect_uris.as_slice()) {
+            (Some(requested), registered) => {
+                registered.iter().find_map(|uri| uri.admits(requested))
+            }
+            (None, [only]) => only.admits(only.as_str()),
+            (None, _) => {
+                return Err(ErrorCode::InvalidRequest.with(
+                    "redirect_uri is missing: it may be left out only where exactly one is registered",
+                ));
+            }
+        };
+        let redirect = found.ok_or(
+            ErrorCode::InvalidRequest
+                .with("redirect_uri is not one of those that the client registered"),
+        )?;
+        Ok(ChosenRedirect {
+            redirect,
+            was_sent: requested.is_some(),
+        })
     }
 }
