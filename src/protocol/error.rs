@@ -40,8 +40,6 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// RFC 9101 §7, OpenID Connect Core 1.0 §3.1.2.6
     RequestUriNotSupported,
-    /// OpenID Connect Core 1.0 §3.1.2.6
-    InteractionRequired,
 }
 
 impl ErrorCode {
@@ -66,7 +64,6 @@ impl ErrorCode {
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
-            Self::InteractionRequired => "interaction_required",
         }
     }
 

@@ -1,9 +1,9 @@
 //! Redirect URIs: which may be registered, and when a request's is a registered one (OAuth 2.1 §2.3, RFC 8252 §7).
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 use super::error::{ErrorCode, OAuthError};
 
@@ -13,30 +13,74 @@ use super::error::{ErrorCode, OAuthError};
 #[serde(transparent)]
 pub struct RedirectUri(String);
 
-/// Where an answer may go: a URI of a request that was found among the registered ones. Only [`super::client::Client`]
+/// Where an answer may go: a URI of a request that was found among the registered ones. Only [`RedirectUri::admits`]
 /// makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RegisteredRedirect(String);
 
-impl RedirectUri {
-    /// Bytes of a redirect URI.
-    const LONGEST: usize = 2048;
+const LONGEST: usize = 2048;
 
-    /// Reads a redirect URI of a registration or of the configuration.
+/// Hosts of the person's own machine, as they must be written (RFC 8252 §7.3, §8.3).
+const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Schemes that a browser runs, shows or opens by itself: an answer sent there would reach somebody else than an app.
+const NEVER_AN_APP: [&str; 24] = [
+    "about",
+    "blob",
+    "chrome",
+    "chrome-extension",
+    "content",
+    "cid",
+    "data",
+    "edge",
+    "feed",
+    "file",
+    "filesystem",
+    "ftp",
+    "intent",
+    "jar",
+    "javascript",
+    "mailto",
+    "mid",
+    "moz-extension",
+    "resource",
+    "tel",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
+impl RedirectUri {
+    /// Reads a redirect URI of a registration or of the configuration: https; http to the person's own machine; or a
+    /// scheme of an app's own.
     ///
     /// # Errors
     /// `invalid_redirect_uri`, with the rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, OAuthError> {
-        check_characters(text)?;
+        if text.len() > LONGEST {
+            return Err(refused("a redirect URI is longer than 2048 bytes"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(refused(
+                "a redirect URI has spaces, control or non-ASCII characters",
+            ));
+        }
+        if text.contains(['\\', '"', '<', '>', '^', '`', '{', '|', '}', '*']) {
+            return Err(refused(
+                "a redirect URI has characters that no URI has, or a wildcard",
+            ));
+        }
+        if text.contains('#') {
+            return Err(refused("a redirect URI has a fragment"));
+        }
         let (scheme, rest) = text
             .split_once(':')
-            .ok_or(broken("a redirect URI must be absolute, with a scheme"))?;
-        check_query(rest)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "https" => check_https(rest)?,
-            "http" => check_http(scheme, rest)?,
-            lower => check_private_use(lower, rest)?,
+            .ok_or(refused("a redirect URI is not absolute"))?;
+        match scheme {
+            "https" | "http" => check_web(text, scheme, rest)?,
+            _ => check_app(scheme, rest)?,
         }
         Ok(Self(text.to_owned()))
     }
@@ -48,14 +92,15 @@ impl RedirectUri {
     }
 
     /// `requested` as a place where answers may go, if it equals this one: exactly, or but for the port where this is
-    /// a loopback URI (RFC 8252 §7.3).
+    /// a loopback URI (RFC 8252 §7.3). Neither is normalised; a host by another name is another host.
     #[must_use]
     pub fn admits(&self, requested: &str) -> Option<RegisteredRedirect> {
-        // OAuth 2.1 §2.3.1: simple string comparison; the client picks the loopback port when it runs.
-        let same = self.0 == requested
-            || without_loopback_port(&self.0)
-                .is_some_and(|own| without_loopback_port(requested) == Some(own));
-        same.then(|| RegisteredRedirect(requested.to_owned()))
+        let equal = requested == self.0
+            || match (loopback_parts(&self.0), loopback_parts(requested)) {
+                (Some(registered), Some(asked)) => registered == asked,
+                _ => false,
+            };
+        equal.then(|| RegisteredRedirect(requested.to_owned()))
     }
 }
 
@@ -66,40 +111,29 @@ impl RegisteredRedirect {
         &self.0
     }
 
-    /// What a person is shown: the host (`claude.ai`), or the scheme of an app (`cursor://`).
+    /// What a person is shown: the host, or the scheme of an app.
     #[must_use]
     pub fn shown_host(&self) -> String {
-        let (scheme, _) = self.split();
-        match self.host() {
-            Some(host) => host,
-            None => format!("{scheme}://"),
+        let scheme = self.0.split(':').next().unwrap_or_default();
+        if self.is_private_use_scheme() {
+            return format!("{scheme}:");
         }
+        Url::parse(&self.0)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_else(|| self.0.clone())
     }
 
     /// Whether it leads back to the person's own machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.host().is_some_and(|host| is_own_machine(&host))
+        loopback_parts(&self.0).is_some()
     }
 
     /// Whether it is neither http nor https: an app's own scheme, reached through a page with a button.
     #[must_use]
     pub fn is_private_use_scheme(&self) -> bool {
-        let (scheme, _) = self.split();
-        scheme != "http" && scheme != "https"
-    }
-
-    /// The host of an http or https URI, in lower case; none for an app's own scheme.
-    fn host(&self) -> Option<String> {
-        let (_, rest) = self.split();
-        let (authority, _) = split_authority(rest)?;
-        (!self.is_private_use_scheme()).then(|| split_port(authority).0.to_ascii_lowercase())
-    }
-
-    /// The scheme, in lower case, and what follows the colon.
-    fn split(&self) -> (String, &str) {
-        let (scheme, rest) = self.0.split_once(':').unwrap_or((&self.0, ""));
-        (scheme.to_ascii_lowercase(), rest)
+        !self.0.starts_with("https:") && !self.0.starts_with("http:")
     }
 }
 
@@ -109,281 +143,271 @@ impl fmt::Display for RegisteredRedirect {
     }
 }
 
-/// The hosts for which http is accepted, exactly as they must be written (RFC 8252 §7.3; `localhost` as well, since
-/// clients use it).
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
+    let url = Url::parse(text).map_err(|_| refused("a redirect URI cannot be read as a URL"))?;
+    let Some(after) = rest.strip_prefix("//") else {
+        return Err(refused("a redirect URI has no host"));
+    };
+    let authority = after.split(['/', '?']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(refused("a redirect URI has a user name"));
+    }
+    if authority.contains('%') || has_dot_segment(&after[authority.len()..]) {
+        return Err(refused(
+            "a redirect URI has dot segments, or escapes in the host",
+        ));
+    }
+    let (host, port) = split_port(authority).ok_or(refused("a redirect URI has a bad port"))?;
+    if scheme == "http" && !LOOPBACK_HOSTS.contains(&host) {
+        return Err(refused(
+            "a redirect URI with http must be on localhost, 127.0.0.1 or [::1], written so",
+        ));
+    }
+    // what the URL parser makes of the host must be what is written: 127.1, 0x7f.1 and the like are disguises
+    let as_written = match url.host() {
+        Some(Host::Domain(domain)) => domain.eq_ignore_ascii_case(host),
+        Some(Host::Ipv4(address)) => address.to_string() == host,
+        Some(Host::Ipv6(address)) => format!("[{address}]") == host,
+        None => false,
+    };
+    if !as_written || port == Some(0) {
+        return Err(refused(
+            "the host or the port of a redirect URI is not written plainly",
+        ));
+    }
+    Ok(())
+}
 
-/// Schemes that run code, read files, leave the browser's page or belong to the browser or the system.
-const REFUSED_SCHEMES: [&str; 44] = [
-    "about",
-    "afp",
-    "android-app",
-    "blob",
-    "brave",
-    "cid",
-    "content",
-    "data",
-    "edge",
-    "feed",
-    "file",
-    "filesystem",
-    "ftp",
-    "ftps",
-    "git",
-    "gopher",
-    "hcp",
-    "intent",
-    "jar",
-    "jscript",
-    "ldap",
-    "ldaps",
-    "livescript",
-    "magnet",
-    "mailto",
-    "market",
-    "mhtml",
-    "mid",
-    "mk",
-    "mocha",
-    "nfs",
-    "opera",
-    "res",
-    "resource",
-    "search",
-    "sftp",
-    "shell",
-    "smb",
-    "ssh",
-    "tel",
-    "telnet",
-    "vbscript",
-    "ws",
-    "wss",
-];
+fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
+    // RFC 3986 §3.1
+    let well_formed = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let lower = scheme.to_ascii_lowercase();
+    if !well_formed || matches!(lower.as_str(), "http" | "https") {
+        return Err(refused(
+            "the scheme of a redirect URI is not written plainly, in small letters",
+        ));
+    }
+    if NEVER_AN_APP.contains(&lower.as_str()) || lower.starts_with("ms-") {
+        return Err(refused(
+            "a redirect URI has a scheme that no answer may be sent to",
+        ));
+    }
+    let path = rest.split('?').next().unwrap_or_default();
+    if rest.is_empty() || path.contains('@') || has_dot_segment(path) {
+        return Err(refused(
+            "a redirect URI has nothing after its scheme, a user name, or dot segments",
+        ));
+    }
+    Ok(())
+}
 
-/// The same, by how they begin.
-const REFUSED_PREFIXES: [&str; 9] = [
-    "chrome",
-    "itms",
-    "javascript",
-    "moz-",
-    "ms-",
-    "safari-",
-    "search-ms",
-    "view-source",
-    "x-apple",
-];
+fn has_dot_segment(path_and_query: &str) -> bool {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    path.split('/').any(|segment| {
+        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
+        matches!(decoded.as_str(), "." | "..")
+    })
+}
 
-/// What an answer carries; a registered URI that brings its own would make the client read the wrong one.
-const ANSWER_PARAMETERS: [&str; 5] = ["code", "state", "iss", "error", "response"];
+/// Host and port of an authority; none where the port is no number from 0 to 65535 written plainly.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    match authority[end_of_host..].find(':') {
+        None => Some((authority, None)),
+        Some(colon) => {
+            let (host, port) = authority.split_at(end_of_host + colon);
+            let digits = &port[1..];
+            let plain = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+            (plain && !digits.is_empty()).then_some(())?;
+            Some((host, Some(digits.parse().ok()?)))
+        }
+    }
+}
 
-fn broken(rule: &'static str) -> OAuthError {
+/// Host and all that follows the port, where it is http to the person's own machine.
+fn loopback_parts(uri: &str) -> Option<(&str, &str)> {
+    let after = uri.strip_prefix("http://")?;
+    let end = after.find(['/', '?', '#', '\\']).unwrap_or(after.len());
+    let (authority, rest) = after.split_at(end);
+    let (host, _) = split_port(authority)?;
+    LOOPBACK_HOSTS.contains(&host).then_some((host, rest))
+}
+
+fn refused(rule: &'static str) -> OAuthError {
     ErrorCode::InvalidRedirectUri.with(rule)
 }
 
-/// Only the characters of RFC 3986 §2 with complete percent-encodings: no spaces, control characters, backslashes or
-/// letters of other alphabets, which browsers drop or rewrite. No fragment either (RFC 6749 §3.1.2).
-fn check_characters(text: &str) -> Result<(), OAuthError> {
-    if text.len() > RedirectUri::LONGEST {
-        return Err(broken("a redirect URI may have 2048 bytes at most"));
-    }
-    if text.contains('#') {
-        return Err(broken("a redirect URI must have no fragment"));
-    }
-    let legal =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte);
-    if !text.bytes().all(legal) {
-        return Err(broken(
-            "a redirect URI holds a character that must be percent-encoded",
-        ));
-    }
-    for encoded in text.split('%').skip(1) {
-        let value = encoded
-            .get(..2)
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or(broken(
-                "a redirect URI holds an incomplete percent-encoding",
-            ))?;
-        if value.is_ascii_control() || value == b'\\' {
-            return Err(broken(
-                "a redirect URI holds an encoded control character or backslash",
-            ));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CLI-36, CLI-38, R3, R4, R8
+    #[test]
+    fn what_may_be_registered() {
+        let long = format!("https://a.example/{}", "x".repeat(LONGEST));
+        for (uri, accepted) in [
+            ("https://claude.ai/api/mcp/auth_callback", true),
+            ("https://a.example", true),
+            ("https://a.example:8443/cb?x=1", true),
+            ("https://192.0.2.7/cb", true),
+            ("http://localhost/callback", true),
+            ("http://localhost:3334/oauth/callback", true),
+            ("http://127.0.0.1/", true),
+            ("http://127.0.0.1:33418", true),
+            ("http://[::1]:9/cb", true),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", true),
+            ("com.example.app:/cb", true),
+            ("vscode://a/b", true),
+            ("", false),
+            ("/cb", false),
+            ("//a.example/cb", false),
+            ("a.example/cb", false),
+            ("https:", false),
+            ("https:/a.example", false),
+            ("https://", false),
+            ("https:///cb", false),
+            ("https://a.example/cb#f", false),
+            ("https://user@a.example/cb", false),
+            ("https://a.example@evil.example/", false),
+            ("https://*.example/cb", false),
+            ("https://a.example/../cb", false),
+            ("https://a.example/%2e%2E/cb", false),
+            ("https://a.example/./cb", false),
+            ("https://a.example\\@evil.example/", false),
+            ("https://a.example/c b", false),
+            ("https://a.example/\u{e4}", false),
+            ("https://a.example:0/cb", false),
+            ("https://a.example:/cb", false),
+            ("https://a.example:99999/cb", false),
+            ("https://a.example:0443/cb", false),
+            ("https://%61.example/cb", false),
+            ("https://0x7f.1/cb", false),
+            ("HTTPS://a.example/cb", false),
+            ("http://a.example/cb", false),
+            ("http://localhost.evil.example/", false),
+            ("http://127.0.0.1.nip.io/", false),
+            ("http://127.1/", false),
+            ("http://0x7f000001/", false),
+            ("http://2130706433/", false),
+            ("http://127.0.0.2/", false),
+            ("http://LOCALHOST/", false),
+            ("http://localhost./", false),
+            ("http://localhost@evil.example/", false),
+            ("http://localhost:80@evil.example/", false),
+            ("http://[::ffff:127.0.0.1]/", false),
+            ("javascript:alert(1)", false),
+            ("JavaScript:alert(1)", false),
+            ("java\tscript:alert(1)", false),
+            (" javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("file:///etc/passwd", false),
+            ("blob:https://a.example/x", false),
+            ("about:blank", false),
+            ("vbscript:x", false),
+            ("intent://x", false),
+            ("ms-settings:x", false),
+            ("1app:/cb", false),
+            ("cursor:", false),
+            ("cursor://user@host/", false),
+            (&long, false),
+        ] {
+            assert_eq!(RedirectUri::parse(uri).is_ok(), accepted, "{uri:?}");
         }
     }
-    Ok(())
-}
 
-fn check_query(rest: &str) -> Result<(), OAuthError> {
-    let Some((_, query)) = rest.split_once('?') else {
-        return Ok(());
-    };
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    if pairs.any(|(name, _)| ANSWER_PARAMETERS.contains(&name.as_ref())) {
-        return Err(broken(
-            "the query of a redirect URI must not hold parameters of the answer, such as code or state",
-        ));
-    }
-    Ok(())
-}
-
-fn check_https(rest: &str) -> Result<(), OAuthError> {
-    let (authority, path) =
-        split_authority(rest).ok_or(broken("an https redirect URI must begin with https://"))?;
-    let (host, port) = split_port(authority);
-    check_userinfo(authority)?;
-    check_host(host)?;
-    check_port(port)?;
-    check_path(path)
-}
-
-fn check_http(scheme: &str, rest: &str) -> Result<(), OAuthError> {
-    let (authority, path) =
-        split_authority(rest).ok_or(broken("an http redirect URI must begin with http://"))?;
-    let (host, port) = split_port(authority);
-    check_userinfo(authority)?;
-    // OAuth 2.1 §2.3.1, RFC 8252 §8.3: in clear to the own machine only. As written: 127.1 and LOCALHOST are the same
-    // place to a browser, and another text to us.
-    if scheme != "http" || !LOOPBACK.contains(&host) {
-        return Err(broken(
-            "an http redirect URI must have the host localhost, 127.0.0.1 or [::1]; others need https",
-        ));
-    }
-    check_port(port)?;
-    check_path(path)
-}
-
-/// RFC 8252 §7.1. By block-list: apps choose their schemes freely, and many have no dot in it (`cursor`, `vscode`).
-fn check_private_use(scheme: &str, rest: &str) -> Result<(), OAuthError> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    if scheme.len() < 2
-        || !scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        || !scheme.bytes().all(legal)
-    {
-        return Err(broken("the scheme of a redirect URI is not one"));
-    }
-    if REFUSED_SCHEMES.contains(&scheme)
-        || REFUSED_PREFIXES
-            .iter()
-            .any(|prefix| scheme.starts_with(prefix))
-    {
-        return Err(broken("this scheme is refused in a redirect URI"));
-    }
-    // Scripts, mail addresses and numbers follow the colon directly; an app's redirect has a path (RFC 8252 §7.1).
-    if !rest.starts_with('/') {
-        return Err(broken(
-            "a redirect URI of an app must have a slash behind the scheme",
-        ));
-    }
-    let (authority, path) = split_authority(rest).unwrap_or(("", rest));
-    check_userinfo(authority)?;
-    if authority.contains(['*', '%']) {
-        return Err(broken("a redirect URI must have no wildcard"));
-    }
-    check_path(path)
-}
-
-/// `//authority`, and the path and query behind it.
-fn split_authority(rest: &str) -> Option<(&str, &str)> {
-    let rest = rest.strip_prefix("//")?;
-    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
-}
-
-/// The host, and the port where there is a colon for one.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    let behind_brackets = authority.rfind(']').map_or(0, |at| at + 1);
-    match authority[behind_brackets..].find(':') {
-        Some(at) => {
-            let (host, port) = authority.split_at(behind_brackets + at);
-            (host, Some(&port[1..]))
+    /// AUTHZ-04, AUTHZ-06, R4, R5
+    #[test]
+    fn a_request_must_name_a_registered_uri_exactly_but_for_a_loopback_port() {
+        for (registered, requested, admitted) in [
+            ("https://a.example/cb", "https://a.example/cb", true),
+            ("https://a.example/cb", "https://a.example/cb/", false),
+            ("https://a.example/cb", "https://a.example/cb?x", false),
+            ("https://a.example/cb", "https://a.example/CB", false),
+            ("https://a.example/cb", "https://A.example/cb", false),
+            ("https://a.example/cb", "https://a.example:443/cb", false),
+            ("https://a.example/cb", "https://a.example:8443/cb", false),
+            ("https://a.example/cb", "https://a.example/cb#", false),
+            ("https://a.example/cb", "http://a.example/cb", false),
+            ("https://a.example/a%2Fb", "https://a.example/a/b", false),
+            (
+                "https://a.example/a%2Fb",
+                "https://a.example/a%252Fb",
+                false,
+            ),
+            ("https://localhost/cb", "https://localhost:1/cb", false),
+            ("http://localhost/cb", "http://localhost:49211/cb", true),
+            ("http://localhost:1/cb", "http://localhost:2/cb", true),
+            ("http://localhost:1/cb", "http://localhost/cb", true),
+            ("http://127.0.0.1/", "http://127.0.0.1:33418/", true),
+            ("http://[::1]/cb", "http://[::1]:5/cb", true),
+            ("http://127.0.0.1/", "http://127.0.0.1:33418", false),
+            ("http://localhost/cb", "http://127.0.0.1/cb", false),
+            ("http://127.0.0.1/cb", "http://localhost/cb", false),
+            ("http://localhost/cb", "http://localhost/other", false),
+            ("http://localhost/cb", "http://localhost:1/cb?x", false),
+            ("http://localhost/cb", "http://localhost:0x1/cb", false),
+            ("http://localhost/cb", "http://localhost:99999/cb", false),
+            (
+                "http://localhost/cb",
+                "http://localhost:1@evil.example/cb",
+                false,
+            ),
+            ("http://localhost/cb", "http://localhost:80:80/cb", false),
+            ("http://localhost/cb", "http://localhost:/cb", false),
+            (
+                "http://localhost/cb",
+                "http://localhost.evil.example/cb",
+                false,
+            ),
+            ("http://localhost/cb", "http://LOCALHOST/cb", false),
+            ("http://localhost/cb", "http://localhost\\/cb", false),
+            ("http://localhost/cb", "http://localhost:1/cb#x", false),
+            ("cursor://h/cb", "cursor://h/cb", true),
+            ("cursor://h/cb", "cursor://h:1/cb", false),
+        ] {
+            let uri = RedirectUri::parse(registered).unwrap();
+            assert_eq!(
+                uri.admits(requested).is_some(),
+                admitted,
+                "{registered} {requested}"
+            );
         }
-        None => (authority, None),
     }
-}
 
-fn check_userinfo(authority: &str) -> Result<(), OAuthError> {
-    if authority.contains('@') {
-        return Err(broken("a redirect URI must have no user name"));
+    proptest::proptest! {
+        /// R4
+        #[test]
+        fn what_is_admitted_equals_what_is_registered_but_for_a_loopback_port(
+            host in "(localhost|127\\.0\\.0\\.1|a\\.example)",
+            path in "(/|/cb|/cb/|/a%2Fb|/cb\\?x=1)?",
+            change in "[a-z0-9:/@?#.%\\\\]{0,6}",
+            at in 0_usize..40,
+        ) {
+            for scheme in ["http", "https"] {
+                let registered = format!("{scheme}://{host}{path}");
+                let Ok(uri) = RedirectUri::parse(&registered) else { continue };
+                let mut requested = registered.clone();
+                requested.insert_str(at.min(registered.len()), &change);
+                if let Some(admitted) = uri.admits(&requested) {
+                    proptest::prop_assert_eq!(admitted.as_str(), &requested);
+                    let url = Url::parse(&requested).unwrap();
+                    let mut portless = url.clone();
+                    portless.set_port(None).unwrap();
+                    let is_loopback = host != "a.example" && scheme == "http";
+                    proptest::prop_assert!(requested == registered || is_loopback);
+                    proptest::prop_assert_eq!(portless, Url::parse(&registered).unwrap());
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*", other in "\\PC*") {
+            if let Ok(uri) = RedirectUri::parse(&text) {
+                let _ = uri.admits(&other);
+            }
+        }
     }
-    Ok(())
-}
-
-fn check_host(host: &str) -> Result<(), OAuthError> {
-    let wrong = broken(
-        "the host of a redirect URI must be a whole domain name or address, without wildcards",
-    );
-    if let Some(address) = host.strip_prefix('[') {
-        let address = address.strip_suffix(']').ok_or(wrong)?;
-        return address.parse::<Ipv6Addr>().map(drop).map_err(|_| wrong);
-    }
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let mut labels = host.split('.');
-    if host.len() > 253 || labels.any(|label| label.is_empty() || !label.bytes().all(legal)) {
-        return Err(wrong);
-    }
-    // Browsers take a host whose last label is a number for an IPv4 address: 127.1, 0x7f000001, 2130706433.
-    let last = host.rsplit('.').next().unwrap_or(host);
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
-        || last.starts_with("0x")
-        || last.starts_with("0X");
-    if is_number && host.parse::<Ipv4Addr>().is_err() {
-        return Err(wrong);
-    }
-    Ok(())
-}
-
-fn check_port(port: Option<&str>) -> Result<(), OAuthError> {
-    if port.is_none_or(is_port) {
-        return Ok(());
-    }
-    Err(broken(
-        "the port of a redirect URI must be a number from 1 to 65535",
-    ))
-}
-
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-        && !text.starts_with('0')
-        && text.parse::<u16>().is_ok()
-}
-
-/// No dot segments, which a browser would resolve to another path (RFC 3986 §5.2.4), however they are encoded.
-fn check_path(path: &str) -> Result<(), OAuthError> {
-    let path = path.split('?').next().unwrap_or(path).to_ascii_lowercase();
-    let path = path.replace("%2e", ".").replace("%2f", "/");
-    if path
-        .split('/')
-        .any(|segment| segment == "." || segment == "..")
-    {
-        return Err(broken(
-            "the path of a redirect URI must have no dot segments",
-        ));
-    }
-    Ok(())
-}
-
-/// Host, and path with query, of an http loopback URI whose port is well formed or absent.
-fn without_loopback_port(uri: &str) -> Option<(&str, &str)> {
-    let (authority, path) = split_authority(uri.strip_prefix("http:")?)?;
-    let (host, port) = split_port(authority);
-    (LOOPBACK.contains(&host) && port.is_none_or(is_port)).then_some((host, path))
-}
-
-/// Whether a host in lower case means the machine on which it is resolved.
-fn is_own_machine(host: &str) -> bool {
-    if let Some(address) = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        return address.parse::<Ipv6Addr>().is_ok_and(|address| {
-            let mapped = address.to_ipv4_mapped();
-            address.is_loopback() || address.is_unspecified() || mapped.is_some_and(is_own_v4)
-        });
-    }
-    // RFC 6761 §6.3: everything under localhost.
-    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_own_v4)
-}
-
-fn is_own_v4(address: Ipv4Addr) -> bool {
-    address.is_loopback() || address.is_unspecified()
 }

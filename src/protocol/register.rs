@@ -1,339 +1,452 @@
-//! Dynamic client registration (RFC 7591): what a client says of itself -> a client, and what it is told.
+//! Dynamic client registration (RFC 7591): what a client says of itself -> [`Client`], and what it is told.
 
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::client::{Client, ClientAuthentication, ClientSource};
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::RedirectUri;
+use super::scope::ScopeSet;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
-/// What is made anew for a registration.
+/// What a new client is given.
 #[derive(Debug)]
 pub struct Fresh {
-    /// The `client_id`.
+    /// `client_id`
     pub id: ClientId,
-    /// The secret, handed out only to clients that authenticate with one.
+    /// `client_secret`, if it wants one. Of the alphabet `[A-Za-z0-9_-]`, since some clients encode it and some do not.
     pub secret: Secret,
-    /// The present moment.
+    /// `client_id_issued_at`
     pub now: UnixTime,
 }
 
-/// A client that registered.
+/// A registered client, and the answer to it.
 #[derive(Debug)]
 pub struct Registration {
-    /// What is kept.
+    /// To be kept.
     pub client: Client,
-    /// What it is told.
+    /// To be answered: the only time that the secret is seen in clear.
     pub answer: RegistrationAnswer,
 }
 
-/// All that was registered, after what was dropped or replaced (RFC 7591 §3.2.1). Nothing is null.
+/// RFC 7591 §3.2.1: everything as it was registered in the end. What there is not, is left out.
 #[derive(Debug, Serialize)]
 pub struct RegistrationAnswer {
     client_id: ClientId,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_clear")]
-    client_secret: Option<Secret>,
     client_id_issued_at: UnixTime,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<u64>,
-    redirect_uris: Vec<RedirectUri>,
-    token_endpoint_auth_method: &'static str,
-    grant_types: Vec<&'static str>,
-    response_types: [&'static str; 1],
+    client_secret: Option<Exposed>,
+    /// 0: never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    application_type: Option<&'static str>,
+    client_secret_expires_at: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_uri: Option<String>,
+    redirect_uris: Vec<RedirectUri>,
+    token_endpoint_auth_method: Method,
+    grant_types: Vec<&'static str>,
+    response_types: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
-    logo_uri: Option<String>,
+    scope: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tos_uri: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_uri: Option<String>,
+    application_type: Option<ApplicationType>,
 }
 
-/// Registers a client. What it asks for beyond what there is gets dropped, and the answer says what remained: unknown
-/// grants, scopes and members, redirect URIs that may not be registered beside others that may.
+#[derive(Debug)]
+struct Exposed(Secret);
+
+impl Serialize for Exposed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+/// RFC 7591 §2, as far as we read it; every other member is ignored.
+#[derive(Deserialize)]
+struct Metadata {
+    redirect_uris: Option<Vec<String>>,
+    token_endpoint_auth_method: Option<String>,
+    grant_types: Option<Vec<String>>,
+    response_types: Option<Vec<String>>,
+    client_name: Option<String>,
+    client_uri: Option<String>,
+    scope: Option<String>,
+    application_type: Option<String>,
+    jwks: Option<serde::de::IgnoredAny>,
+    jwks_uri: Option<String>,
+    software_statement: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Method {
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ApplicationType {
+    Web,
+    Native,
+}
+
+const MOST_REDIRECT_URIS: usize = 20;
+const LONGEST_NAME: usize = 200;
+
+/// Registers a client. `scopes` are those that exist here.
 ///
 /// # Errors
-/// `invalid_redirect_uri`, `invalid_client_metadata` or `invalid_software_statement` (RFC 7591 §3.2.2), with the member
-/// and the rule.
-pub fn register(body: &[u8], fresh: Fresh) -> Result<Registration, OAuthError> {
-    let document = Document::parse(body)?;
-    document.check_consistency()?;
-    let application_type = document.application_type()?;
-    let redirect_uris = document.redirect_uris(application_type)?;
-    let method = document.authentication()?;
-    let refreshes = document.refreshes()?;
-    let name = text(
-        document.client_name.as_ref(),
-        "client_name must be a string",
-    )?;
-    let is_confidential = method != "none";
-
+/// By RFC 7591 §3.2.2: `invalid_redirect_uri` or `invalid_client_metadata`, with the member and the rule.
+pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registration, OAuthError> {
+    let metadata: Metadata = serde_json::from_slice(body).map_err(|error| explain(&error))?;
+    if metadata.software_statement.is_some() {
+        return Err(ErrorCode::InvalidSoftwareStatement
+            .with("software_statement is not accepted: leave it out"));
+    }
+    if metadata.jwks.is_some() && present(metadata.jwks_uri.as_deref()).is_some() {
+        return Err(invalid("jwks and jwks_uri exclude each other"));
+    }
+    let method = method(metadata.token_endpoint_auth_method.as_deref())?;
+    let refreshes = check_grants(&metadata)?;
+    let application_type = application_type(metadata.application_type.as_deref())?;
+    let redirect_uris = redirect_uris(metadata.redirect_uris.as_deref(), application_type)?;
+    let scope = scope(metadata.scope.as_deref(), scopes);
+    let secret = (method != Method::None).then_some(fresh.secret);
     let client = Client {
         id: fresh.id,
-        name: name.and_then(shown_name),
-        uri: page(document.client_uri.as_ref(), "client_uri must be a string")?,
+        name: metadata.client_name.as_deref().and_then(plain_name),
+        uri: present(metadata.client_uri.as_deref()).and_then(web_page),
         redirect_uris,
-        authentication: if is_confidential {
-            ClientAuthentication::Secret(fresh.secret.digest())
-        } else {
-            ClientAuthentication::None
-        },
+        authentication: secret
+            .as_ref()
+            .map_or(ClientAuthentication::None, |secret| {
+                ClientAuthentication::Secret(secret.digest())
+            }),
         refreshes,
         source: ClientSource::Registered { at: fresh.now },
     };
-    let mut grant_types = vec!["authorization_code"];
-    grant_types.extend(refreshes.then_some("refresh_token"));
     let answer = RegistrationAnswer {
         client_id: client.id.clone(),
-        client_secret: is_confidential.then_some(fresh.secret),
         client_id_issued_at: fresh.now,
-        // RFC 7591 §3.2.1: required next to a secret; 0 is never.
-        client_secret_expires_at: is_confidential.then_some(0),
-        redirect_uris: client.redirect_uris.clone(),
-        token_endpoint_auth_method: method,
-        grant_types,
-        response_types: ["code"],
-        application_type,
+        client_secret_expires_at: secret.is_some().then_some(0),
+        client_secret: secret.map(Exposed),
         client_name: client.name.clone(),
         client_uri: client.uri.clone(),
-        logo_uri: page(document.logo_uri.as_ref(), "logo_uri must be a string")?,
-        tos_uri: page(document.tos_uri.as_ref(), "tos_uri must be a string")?,
-        policy_uri: page(document.policy_uri.as_ref(), "policy_uri must be a string")?,
+        redirect_uris: client.redirect_uris.clone(),
+        token_endpoint_auth_method: method,
+        grant_types: match refreshes {
+            true => vec!["authorization_code", "refresh_token"],
+            false => vec!["authorization_code"],
+        },
+        response_types: ["code"],
+        scope,
+        application_type,
     };
     Ok(Registration { client, answer })
 }
 
-/// The members that matter (RFC 7591 §2), not yet judged; null is absent, others are ignored.
-#[derive(Deserialize)]
-struct Document {
-    redirect_uris: Option<Value>,
-    token_endpoint_auth_method: Option<Value>,
-    grant_types: Option<Value>,
-    response_types: Option<Value>,
-    application_type: Option<Value>,
-    client_name: Option<Value>,
-    client_uri: Option<Value>,
-    logo_uri: Option<Value>,
-    tos_uri: Option<Value>,
-    policy_uri: Option<Value>,
-    scope: Option<Value>,
-    jwks: Option<Value>,
-    jwks_uri: Option<Value>,
-    software_statement: Option<Value>,
+fn explain(error: &serde_json::Error) -> OAuthError {
+    if error.is_data() {
+        invalid("the body is not a JSON object whose members have the types of RFC 7591 section 2")
+    } else {
+        invalid("the body is not JSON")
+    }
 }
 
-impl Document {
-    /// Bytes of a registration request.
-    const LONGEST: usize = 64 * 1024;
+/// An empty string is no value (clients send it).
+fn present(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| !value.is_empty())
+}
 
-    fn parse(body: &[u8]) -> Result<Self, OAuthError> {
-        if body.len() > Self::LONGEST {
-            return Err(wrong("a registration may have 64 KiB at most"));
-        }
-        // serde would read an array as the members in their order.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(wrong("a registration must be a JSON object"));
-        }
-        serde_json::from_slice(body).map_err(|_| {
-            wrong("a registration must be well-formed JSON that names each member once")
-        })
+fn method(asked: Option<&str>) -> Result<Method, OAuthError> {
+    match present(asked) {
+        Some("none") => Ok(Method::None),
+        Some("client_secret_post") => Ok(Method::ClientSecretPost),
+        // RFC 7591 §2: the default
+        None | Some("client_secret_basic") => Ok(Method::ClientSecretBasic),
+        Some(_) => Err(invalid(
+            "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+        )),
     }
+}
 
-    fn check_consistency(&self) -> Result<(), OAuthError> {
-        // RFC 7591 §2.3: a statement overrules the members beside it, so one that is not verified cannot be ignored.
-        if is_given(self.software_statement.as_ref()) {
-            return Err(ErrorCode::InvalidSoftwareStatement
-                .with("software_statement is not supported: register without it"));
-        }
-        // RFC 7591 §2
-        if is_given(self.jwks.as_ref()) && is_given(self.jwks_uri.as_ref()) {
-            return Err(wrong("jwks and jwks_uri must not both be given"));
-        }
-        // Which scopes there are is settled when they are asked for; none is ever reason to refuse a registration.
-        text(self.scope.as_ref(), "scope must be a string").map(drop)
+/// Whether the client refreshes. Grants that we do not have are left out of the answer (RFC 7591 §3.2.1); code must
+/// remain.
+fn check_grants(metadata: &Metadata) -> Result<bool, OAuthError> {
+    let grants = metadata.grant_types.as_deref().unwrap_or_default();
+    let has = |name: &str| grants.iter().any(|grant| grant == name);
+    if !grants.is_empty() && !has("authorization_code") {
+        return Err(invalid("grant_types must have authorization_code"));
     }
-
-    /// Unknown types are dropped, as unknown members are.
-    fn application_type(&self) -> Result<Option<&'static str>, OAuthError> {
-        let given = text(
-            self.application_type.as_ref(),
-            "application_type must be a string",
-        )?;
-        Ok(match given {
-            Some("web") => Some("web"),
-            Some("native") => Some("native"),
-            _ => None,
-        })
+    let responses = metadata.response_types.as_deref().unwrap_or_default();
+    if !responses.is_empty() && !responses.iter().any(|response| response == "code") {
+        return Err(invalid("response_types must have code"));
     }
+    Ok(has("refresh_token"))
+}
 
-    /// Those that may be registered. One bad URI among others does not stop clients that register all they ever use.
-    fn redirect_uris(
-        &self,
-        application_type: Option<&str>,
-    ) -> Result<Vec<RedirectUri>, OAuthError> {
-        let given = list(
-            self.redirect_uris.as_ref(),
-            "redirect_uris must be a list of strings",
-        )?
-        .unwrap_or_default();
-        if given.len() > MOST_REDIRECT_URIS {
-            return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris may hold 20 at most"));
-        }
-        let mut accepted = Vec::new();
-        let mut refused = None;
-        for uri in given.into_iter().filter(|uri| !uri.is_empty()) {
-            match RedirectUri::parse(uri).and_then(|uri| suits(uri, application_type)) {
-                Ok(uri) if accepted.contains(&uri) => {}
-                Ok(uri) => accepted.push(uri),
-                Err(error) => refused = refused.or(Some(error)),
+fn application_type(asked: Option<&str>) -> Result<Option<ApplicationType>, OAuthError> {
+    match present(asked) {
+        None => Ok(None),
+        Some("web") => Ok(Some(ApplicationType::Web)),
+        Some("native") => Ok(Some(ApplicationType::Native)),
+        Some(_) => Err(invalid("application_type must be web or native")),
+    }
+}
+
+/// The acceptable ones of a list: one bad entry does not refuse the rest (CLI-37). OpenID Connect Registration §2: a
+/// `web` application has no loopback and no scheme of its own; where nothing is said, nothing is held against it.
+fn redirect_uris(
+    asked: Option<&[String]>,
+    application_type: Option<ApplicationType>,
+) -> Result<Vec<RedirectUri>, OAuthError> {
+    let asked = asked.unwrap_or_default();
+    if asked.is_empty() {
+        return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris is missing or empty"));
+    }
+    if asked.len() > MOST_REDIRECT_URIS {
+        return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris has more than 20 entries"));
+    }
+    let mut accepted: Vec<RedirectUri> = Vec::new();
+    let mut refused = None;
+    for text in asked {
+        match RedirectUri::parse(text) {
+            Ok(uri) if application_type == Some(ApplicationType::Web) && !is_web(&uri) => {
+                refused = Some(ErrorCode::InvalidRedirectUri.with(
+                    "a redirect URI of application_type web must be https and not on localhost",
+                ));
             }
-        }
-        if accepted.is_empty() {
-            return Err(refused.unwrap_or(
-                ErrorCode::InvalidRedirectUri.with("redirect_uris must hold at least one"),
-            ));
-        }
-        Ok(accepted)
-    }
-
-    fn authentication(&self) -> Result<&'static str, OAuthError> {
-        let given = text(
-            self.token_endpoint_auth_method.as_ref(),
-            "token_endpoint_auth_method must be a string",
-        )?;
-        match given {
-            // RFC 7591 §2: the default.
-            None | Some("client_secret_basic") => Ok("client_secret_basic"),
-            Some("client_secret_post") => Ok("client_secret_post"),
-            Some("none") => Ok("none"),
-            // Not replaced: whoever wants keys or certificates would be served worse without knowing.
-            Some(_) => Err(wrong(
-                "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
-            )),
+            Ok(uri) if accepted.contains(&uri) => {}
+            Ok(uri) => accepted.push(uri),
+            Err(error) => refused = Some(error),
         }
     }
-
-    /// Whether it gets refresh tokens. Other grants than the two are dropped.
-    fn refreshes(&self) -> Result<bool, OAuthError> {
-        let responses = list(
-            self.response_types.as_ref(),
-            "response_types must be a list of strings",
-        )?;
-        if responses.is_some_and(|responses| !responses.contains(&"code")) {
-            return Err(wrong("response_types must hold code"));
-        }
-        let grants = list(
-            self.grant_types.as_ref(),
-            "grant_types must be a list of strings",
-        )?;
-        // RFC 7591 §2: the default.
-        let grants = grants.unwrap_or_else(|| vec!["authorization_code"]);
-        if !grants.contains(&"authorization_code") {
-            return Err(wrong("grant_types must hold authorization_code"));
-        }
-        Ok(grants.contains(&"refresh_token"))
+    match (accepted.is_empty(), refused) {
+        (true, Some(error)) => Err(error),
+        _ => Ok(accepted),
     }
 }
 
-/// Redirect URIs of one registration.
-const MOST_REDIRECT_URIS: usize = 20;
+fn is_web(uri: &RedirectUri) -> bool {
+    let local = ["https://localhost", "https://127.0.0.1", "https://[::1]"];
+    uri.as_str().starts_with("https://") && !local.iter().any(|host| uri.as_str().starts_with(host))
+}
 
-/// Characters of a name.
-const LONGEST_NAME: usize = 100;
+/// What is known here of the scopes asked for: never a reason to refuse (CLI-40).
+fn scope(asked: Option<&str>, scopes: &ScopeSet) -> Option<String> {
+    let known = asked
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(super::scope::Scope::parse)
+        .collect::<ScopeSet>()
+        .intersection(scopes);
+    (!known.is_empty()).then(|| known.to_string())
+}
 
-/// Bytes of a page's URL.
-const LONGEST_PAGE: usize = 2048;
+/// A name without characters that move, hide or break text; cut where it is long.
+fn plain_name(name: &str) -> Option<String> {
+    let plain: String = name
+        .chars()
+        .filter(|letter| !letter.is_control() && !moves_text(*letter))
+        .take(LONGEST_NAME)
+        .collect();
+    let plain = plain.trim();
+    (!plain.is_empty()).then(|| plain.to_owned())
+}
 
-fn wrong(rule: &'static str) -> OAuthError {
+/// Unicode bidirectional controls, separators, invisible and tag characters.
+fn moves_text(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn web_page(uri: &str) -> Option<String> {
+    let url = url::Url::parse(uri).ok()?;
+    let fit =
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && uri.len() <= 2048;
+    fit.then(|| uri.to_owned())
+}
+
+fn invalid(rule: &'static str) -> OAuthError {
     ErrorCode::InvalidClientMetadata.with(rule)
 }
 
-fn is_given(member: Option<&Value>) -> bool {
-    member.is_some_and(|value| value.as_str() != Some(""))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A member that is text; an empty one counts as absent, since clients send `""` for what they do not have.
-fn text<'a>(member: Option<&'a Value>, rule: &'static str) -> Result<Option<&'a str>, OAuthError> {
-    match member {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err(wrong(rule)),
+    fn registered(body: &str) -> Result<serde_json::Value, OAuthError> {
+        let fresh = Fresh {
+            id: ClientId::new("c_1"),
+            secret: Secret::new("s3cret"),
+            now: UnixTime(1_795_219_200),
+        };
+        let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
+        register(body.as_bytes(), &scopes, fresh)
+            .map(|registration| serde_json::to_value(registration.answer).unwrap())
     }
-}
 
-/// A member that is a list of texts.
-fn list<'a>(
-    member: Option<&'a Value>,
-    rule: &'static str,
-) -> Result<Option<Vec<&'a str>>, OAuthError> {
-    let Some(member) = member else {
-        return Ok(None);
-    };
-    let entries = member.as_array().ok_or(wrong(rule))?;
-    let texts = entries.iter().map(Value::as_str).collect::<Option<_>>();
-    texts.map(Some).ok_or(wrong(rule))
-}
-
-/// A page or picture of the client's, dropped unless it is http or https (RFC 7591 §2, §5): it may become a link.
-fn page(member: Option<&Value>, rule: &'static str) -> Result<Option<String>, OAuthError> {
-    let Some(text) = text(member, rule)? else {
-        return Ok(None);
-    };
-    let is_page = text.len() <= LONGEST_PAGE
-        && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && url::Url::parse(text).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.username().is_empty()
-                && url.password().is_none()
-        });
-    Ok(is_page.then(|| text.to_owned()))
-}
-
-/// OpenID Connect Registration 1.0 §2: a web application is reached over https, and not on the person's own machine.
-/// Native ones are not held to loopback: they may claim https addresses (RFC 8252 §7.2), and editors do.
-fn suits(uri: RedirectUri, application_type: Option<&str>) -> Result<RedirectUri, OAuthError> {
-    let place = uri.admits(uri.as_str());
-    let is_remote =
-        place.is_some_and(|place| !place.is_loopback() && !place.is_private_use_scheme());
-    if application_type == Some("web") && !is_remote {
-        return Err(ErrorCode::InvalidRedirectUri.with(
-            "a redirect URI of application_type web must be https, and not on a loopback host",
-        ));
+    /// CLI-30, CLI-31, CLI-32, CLI-34, CLI-35, CLI-40
+    #[test]
+    fn a_public_client_is_answered_with_all_that_was_registered_and_no_nulls() {
+        let body = r#"{"client_name":"T","redirect_uris":["http://127.0.0.1:33418/"],
+            "token_endpoint_auth_method":"none","application_type":"native","scope":"claudeai mcp:tools:read",
+            "grant_types":["authorization_code","refresh_token","urn:ietf:params:oauth:grant-type:device_code"],
+            "response_types":["code"],"contacts":null,"anything":{"a":[1]}}"#;
+        insta::assert_json_snapshot!(registered(body).unwrap(), @r#"
+        {
+          "application_type": "native",
+          "client_id": "c_1",
+          "client_id_issued_at": 1795219200,
+          "client_name": "T",
+          "grant_types": [
+            "authorization_code",
+            "refresh_token"
+          ],
+          "redirect_uris": [
+            "http://127.0.0.1:33418/"
+          ],
+          "response_types": [
+            "code"
+          ],
+          "scope": "mcp:tools:read",
+          "token_endpoint_auth_method": "none"
+        }
+        "#);
     }
-    Ok(uri)
-}
 
-/// A name as it may be shown: without characters that are not seen, or turn the text around them.
-fn shown_name(name: &str) -> Option<String> {
-    let visible: String = name
-        .chars()
-        .map(|char| if char.is_whitespace() { ' ' } else { char })
-        .filter(|char| !char.is_control() && !is_invisible(*char))
-        .collect();
-    let words: Vec<&str> = visible.split_whitespace().collect();
-    let name: String = words.join(" ").chars().take(LONGEST_NAME).collect();
-    (!name.is_empty()).then_some(name)
-}
+    /// CLI-32, CLI-33
+    #[test]
+    fn a_client_that_says_nothing_gets_a_secret_for_basic() {
+        let answer = registered(r#"{"redirect_uris":["https://a.example/cb"]}"#).unwrap();
+        insta::assert_json_snapshot!(answer, @r#"
+        {
+          "client_id": "c_1",
+          "client_id_issued_at": 1795219200,
+          "client_secret": "s3cret",
+          "client_secret_expires_at": 0,
+          "grant_types": [
+            "authorization_code"
+          ],
+          "redirect_uris": [
+            "https://a.example/cb"
+          ],
+          "response_types": [
+            "code"
+          ],
+          "token_endpoint_auth_method": "client_secret_basic"
+        }
+        "#);
+    }
 
-/// Format characters: direction marks and overrides, joiners, tags, fillers.
-fn is_invisible(char: char) -> bool {
-    matches!(char,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
+    /// CLI-37
+    #[test]
+    fn one_bad_redirect_uri_does_not_refuse_the_others() {
+        let body = r#"{"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback","http://evil.example/",
+            "http://localhost:8787/callback","https://www.cursor.com/cb","http://localhost:8787/callback"]}"#;
+        assert_eq!(
+            registered(body).unwrap()["redirect_uris"],
+            serde_json::json!([
+                "cursor://anysphere.cursor-mcp/oauth/callback",
+                "http://localhost:8787/callback",
+                "https://www.cursor.com/cb"
+            ])
+        );
+    }
 
-/// The one place where a client secret is written out: into the answer to the client that it was made for.
-#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
-fn in_clear<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(Secret::expose).serialize(serializer)
+    /// CLI-36, CLI-39, CLI-41, CLI-42, CLI-48
+    #[test]
+    fn what_cannot_be_registered_is_refused_by_member_and_rule() {
+        let many = format!(
+            r#"{{"redirect_uris":[{}]}}"#,
+            [r#""https://a.example/""#; 21].join(",")
+        );
+        let with = |rest: &str| format!(r#"{{"redirect_uris":["https://a.example/cb"],{rest}}}"#);
+        for (body, error) in [
+            (String::new(), "invalid_client_metadata"),
+            ("not json".into(), "invalid_client_metadata"),
+            ("[]".into(), "invalid_client_metadata"),
+            ("{}".into(), "invalid_redirect_uri"),
+            (r#"{"redirect_uris":[]}"#.into(), "invalid_redirect_uri"),
+            (
+                r#"{"redirect_uris":"https://a.example/"}"#.into(),
+                "invalid_client_metadata",
+            ),
+            (
+                r#"{"redirect_uris":["javascript:alert(1)"]}"#.into(),
+                "invalid_redirect_uri",
+            ),
+            (
+                r#"{"redirect_uris":["https://a.example/"],"redirect_uris":[]}"#.into(),
+                "invalid_client_metadata",
+            ),
+            (many, "invalid_redirect_uri"),
+            (
+                with(r#""token_endpoint_auth_method":"private_key_jwt""#),
+                "invalid_client_metadata",
+            ),
+            (
+                with(r#""grant_types":["client_credentials"]"#),
+                "invalid_client_metadata",
+            ),
+            (
+                with(r#""response_types":["token"]"#),
+                "invalid_client_metadata",
+            ),
+            (
+                with(r#""application_type":"tv""#),
+                "invalid_client_metadata",
+            ),
+            (
+                with(r#""jwks":{"keys":[]},"jwks_uri":"https://a.example/k""#),
+                "invalid_client_metadata",
+            ),
+            (
+                with(r#""software_statement":"x.y.z""#),
+                "invalid_software_statement",
+            ),
+            (with(r#""client_name":7"#), "invalid_client_metadata"),
+            (
+                r#"{"application_type":"web","redirect_uris":["http://localhost/cb"]}"#.into(),
+                "invalid_redirect_uri",
+            ),
+        ] {
+            assert_eq!(
+                registered(&body).unwrap_err().code.as_str(),
+                error,
+                "{body}"
+            );
+        }
+    }
+
+    /// CLI-42, C2
+    #[test]
+    fn a_name_cannot_move_or_hide_text() {
+        for (name, kept) in [
+            ("Claude", Some("Claude")),
+            ("  a\u{202e}b\u{200b}c\u{0007}\n ", Some("abc")),
+            ("\u{202e}", None),
+            ("", None),
+            ("<b>x</b>", Some("<b>x</b>")),
+        ] {
+            assert_eq!(plain_name(name).as_deref(), kept, "{name:?}");
+        }
+        assert_eq!(plain_name(&"x".repeat(500)).unwrap().len(), LONGEST_NAME);
+    }
+
+    proptest::proptest! {
+        /// CLI-39
+        #[test]
+        fn no_body_makes_it_panic(bytes: Vec<u8>, uri in "\\PC*", name in "\\PC*") {
+            let fresh = || Fresh { id: ClientId::new("c"), secret: Secret::new("s"), now: UnixTime(0) };
+            let _ = register(&bytes, &ScopeSet::default(), fresh());
+            let body = serde_json::json!({"redirect_uris": [uri], "client_name": name, "scope": name});
+            let _ = register(body.to_string().as_bytes(), &ScopeSet::default(), fresh());
+        }
+    }
 }
