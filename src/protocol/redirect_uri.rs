@@ -1,9 +1,10 @@
 //! Redirect URIs: which may be registered, and when a request's is a registered one (OAuth 2.1 §2.3, RFC 8252 §7).
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use super::error::{ErrorCode, OAuthError};
 
@@ -24,33 +25,27 @@ const LONGEST: usize = 2048;
 /// Hosts of the person's own machine, as they must be written (RFC 8252 §7.3, §8.3).
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Schemes that a browser runs, shows or opens by itself: an answer sent there would reach somebody else than an app.
-const NEVER_AN_APP: [&str; 24] = [
-    "about",
-    "blob",
+/// Schemes that run code, read files, or belong to the browser or the system: an answer sent there would reach somebody
+/// else than an app. A block-list, since apps choose their schemes freely, many without a dot (`cursor`, `vscode`).
+const NEVER_AN_APP: &str = "about afp android-app blob brave cid content data edge feed file filesystem ftp ftps git \
+    gopher hcp intent jar jscript ldap ldaps livescript magnet mailto market mhtml mid mk mocha nfs opera res resource \
+    search sftp shell smb ssh tel telnet urn vbscript ws wss";
+
+/// The same, by how they begin.
+const NEVER_BEGINS_AN_APP: [&str; 9] = [
     "chrome",
-    "chrome-extension",
-    "content",
-    "cid",
-    "data",
-    "edge",
-    "feed",
-    "file",
-    "filesystem",
-    "ftp",
-    "intent",
-    "jar",
+    "itms",
     "javascript",
-    "mailto",
-    "mid",
-    "moz-extension",
-    "resource",
-    "tel",
-    "vbscript",
+    "moz-",
+    "ms-",
+    "safari-",
+    "search-ms",
     "view-source",
-    "ws",
-    "wss",
+    "x-apple",
 ];
+
+/// What answers carry (RFC 6749 §4.1.2, RFC 9207 §2): a second one in the registered query would be read instead.
+const ANSWER_PARAMETERS: [&str; 5] = ["code", "state", "iss", "error", "error_description"];
 
 impl RedirectUri {
     /// Reads a redirect URI of a registration or of the configuration: https; http to the person's own machine; or a
@@ -75,6 +70,8 @@ impl RedirectUri {
         if text.contains('#') {
             return Err(refused("a redirect URI has a fragment"));
         }
+        check_escapes(text)?;
+        check_query(text)?;
         let (scheme, rest) = text
             .split_once(':')
             .ok_or(refused("a redirect URI is not absolute"))?;
@@ -124,10 +121,25 @@ impl RegisteredRedirect {
             .unwrap_or_else(|| self.0.clone())
     }
 
-    /// Whether it leads back to the person's own machine.
+    /// Whether it leads back to the person's own machine: to any address of it, over https too, since this is about
+    /// who can listen there, and not about which ports are alike.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        loopback_parts(&self.0).is_some()
+        if self.is_private_use_scheme() {
+            return false;
+        }
+        let url = Url::parse(&self.0);
+        match url.as_ref().ok().and_then(Url::host) {
+            // RFC 6761 §6.3: all names under localhost
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => is_own_machine(address),
+            Some(Host::Ipv6(address)) => {
+                address.is_loopback()
+                    || address.is_unspecified()
+                    || address.to_ipv4_mapped().is_some_and(is_own_machine)
+            }
+            None => false,
+        }
     }
 
     /// Whether it is neither http nor https: an app's own scheme, reached through a page with a button.
@@ -141,6 +153,37 @@ impl fmt::Display for RegisteredRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn is_own_machine(address: Ipv4Addr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}
+
+/// RFC 3986 §2.1. Nothing here decodes them, but what the answer passes through may do.
+fn check_escapes(text: &str) -> Result<(), OAuthError> {
+    for escape in text.split('%').skip(1) {
+        let byte = escape
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if byte.is_none_or(|byte| byte.is_ascii_control() || byte == b'\\') {
+            return Err(refused(
+                "a redirect URI has a broken escape, or an escaped control character or backslash",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_query(text: &str) -> Result<(), OAuthError> {
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    if names.any(|name| ANSWER_PARAMETERS.contains(&name.as_ref())) {
+        return Err(refused(
+            "the query of a redirect URI has a parameter of the answer, such as code or state",
+        ));
+    }
+    Ok(())
 }
 
 fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
@@ -165,7 +208,10 @@ fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
     }
     // what the URL parser makes of the host must be what is written: 127.1, 0x7f.1 and the like are disguises
     let as_written = match url.host() {
-        Some(Host::Domain(domain)) => domain.eq_ignore_ascii_case(host),
+        // RFC 3986 §3.2.2: an empty label, as in `a.example.`, is another text for the same host
+        Some(Host::Domain(domain)) => {
+            domain.eq_ignore_ascii_case(host) && !host.split('.').any(str::is_empty)
+        }
         Some(Host::Ipv4(address)) => address.to_string() == host,
         Some(Host::Ipv6(address)) => format!("[{address}]") == host,
         None => false,
@@ -190,15 +236,22 @@ fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
             "the scheme of a redirect URI is not written plainly, in small letters",
         ));
     }
-    if NEVER_AN_APP.contains(&lower.as_str()) || lower.starts_with("ms-") {
+    // a single letter is a drive of Windows
+    if lower.len() < 2
+        || NEVER_AN_APP.split(' ').any(|scheme| scheme == lower)
+        || NEVER_BEGINS_AN_APP
+            .iter()
+            .any(|begin| lower.starts_with(begin))
+    {
         return Err(refused(
             "a redirect URI has a scheme that no answer may be sent to",
         ));
     }
     let path = rest.split('?').next().unwrap_or_default();
-    if rest.is_empty() || path.contains('@') || has_dot_segment(path) {
+    // RFC 8252 §7.1: a path. Scripts, addresses and numbers follow the colon at once.
+    if !rest.starts_with('/') || path.contains('@') || has_dot_segment(path) {
         return Err(refused(
-            "a redirect URI has nothing after its scheme, a user name, or dot segments",
+            "a redirect URI of an app has no slash after its scheme, a user name, or dot segments",
         ));
     }
     Ok(())
@@ -206,10 +259,11 @@ fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
 
 fn has_dot_segment(path_and_query: &str) -> bool {
     let path = path_and_query.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| {
-        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
-        matches!(decoded.as_str(), "." | "..")
-    })
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".");
+    decoded
+        .replace("%2f", "/")
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Host and port of an authority; none where the port is no number from 0 to 65535 written plainly.
@@ -312,6 +366,29 @@ mod tests {
             ("1app:/cb", false),
             ("cursor:", false),
             ("cursor://user@host/", false),
+            ("C:/cb", false),
+            ("app:callback", false),
+            ("urn:ietf:wg:oauth:2.0:oob", false),
+            ("view-source:https://a.example/", false),
+            ("search-ms://query=x", false),
+            ("chrome-untrusted://x/", false),
+            ("LiveScript:/x", false),
+            ("shell://x", false),
+            ("ssh://a.example/", false),
+            ("https://a.example./cb", false),
+            ("https://a..example/cb", false),
+            ("https://a.example/..%2Fcb", false),
+            ("https://a.example/%2e%2fcb", false),
+            ("https://a.example/%0d%0aSet-Cookie:x", false),
+            ("https://a.example/%00", false),
+            ("https://a.example/%5Cevil", false),
+            ("https://a.example/%zz", false),
+            ("https://a.example/%2", false),
+            ("https://a.example/cb?code=x", false),
+            ("https://a.example/cb?x=1&st%61te=x", false),
+            ("app://cb?iss=https://evil.example", false),
+            ("https://a.example/a%2Fb/...", true),
+            ("https://a.example/cb?next=%2F..%2Fx&codes=1", true),
             (&long, false),
         ] {
             assert_eq!(RedirectUri::parse(uri).is_ok(), accepted, "{uri:?}");
@@ -374,6 +451,44 @@ mod tests {
                 admitted,
                 "{registered} {requested}"
             );
+        }
+    }
+
+    #[test]
+    fn a_person_sees_the_host_or_the_scheme_and_is_told_of_their_own_machine() {
+        for (uri, shown, is_loopback, is_app) in [
+            (
+                "https://Claude.ai/api/mcp/auth_callback",
+                "claude.ai",
+                false,
+                false,
+            ),
+            (
+                "https://a.example:8443/cb@localhost",
+                "a.example",
+                false,
+                false,
+            ),
+            (
+                "https://localhost.evil.example/",
+                "localhost.evil.example",
+                false,
+                false,
+            ),
+            ("http://localhost:3334/cb", "localhost", true, false),
+            ("http://127.0.0.1:33418/", "127.0.0.1", true, false),
+            ("http://[::1]/cb", "[::1]", true, false),
+            ("https://localhost/cb", "localhost", true, false),
+            ("https://app.localhost/cb", "app.localhost", true, false),
+            ("https://127.8.8.8/cb", "127.8.8.8", true, false),
+            ("https://0.0.0.0/cb", "0.0.0.0", true, false),
+            ("cursor://anysphere.cursor-mcp/cb", "cursor:", false, true),
+            ("app://localhost/cb", "app:", false, true),
+        ] {
+            let place = RedirectUri::parse(uri).unwrap().admits(uri).unwrap();
+            assert_eq!(place.shown_host(), shown, "{uri}");
+            assert_eq!(place.is_loopback(), is_loopback, "{uri}");
+            assert_eq!(place.is_private_use_scheme(), is_app, "{uri}");
         }
     }
 
