@@ -199,15 +199,15 @@ fn scopes(form: &Form, offered: &Offered<'_>) -> Result<ScopeSet, OAuthError> {
     let granted = asked.intersection(offered.scopes);
     if granted.iter().all(|scope| scope.as_str() == OFFLINE_ACCESS) {
         // it opens nothing by itself: who asks for it alone wants the usual, and to stay
-        return match granted.is_empty() {
-            true => Err(ErrorCode::InvalidScope.with("none of the scopes exists here")),
-            false => Ok(granted.union(offered.default_scopes)),
-        };
+        if granted.is_empty() {
+            return Err(ErrorCode::InvalidScope.with("none of the scopes exists here"));
+        }
+        return Ok(granted.union(offered.default_scopes));
     }
     Ok(granted)
 }
 
-/// The scope by which clients ask for a refresh token (OpenID Connect Core §11).
+/// The scope by which clients ask for a refresh token (`OpenID` Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
 #[cfg(test)]
