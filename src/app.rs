@@ -263,6 +263,8 @@ impl App {
         });
         let mut server = axum_server::from_tcp(listener)
             .map_err(AppError::Serve)?
+            // without it a small answer waits for the acknowledgement of the one before
+            .acceptor(NoDelayAcceptor::new())
             .handle(handle);
         server
             .http_builder()
