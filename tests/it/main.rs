@@ -11,6 +11,7 @@ mod crash;
 mod discovery;
 mod github;
 mod harness;
+mod pages;
 mod proxy;
 mod refresh;
 mod register;
