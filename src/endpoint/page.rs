@@ -154,10 +154,10 @@ impl ConsentPage {
         shown_name(self.client_name.as_deref().unwrap_or_default())
     }
 
-    /// The name as it came, where the heading shows less than all of it.
-    fn full_name(&self) -> Option<&str> {
-        let full = self.client_name.as_deref()?;
-        (!full.trim().is_empty() && self.name() != full.trim()).then_some(full)
+    /// All of the name, where the heading shows less.
+    fn full_name(&self) -> Option<String> {
+        let full = plain(self.client_name.as_deref()?);
+        (full.chars().count() > NAME_LENGTH).then_some(full)
     }
 
     /// The host that stands behind a client id which is a URL.
@@ -274,20 +274,24 @@ fn answer(status: StatusCode, page: askama::Result<String>) -> Response {
     }
 }
 
-/// A name as a heading can bear it: one line, no invisible characters that turn or hide text, no quotation marks that
-/// end ours, not too long.
+/// A name as a heading can bear it: plain, and not too long.
 fn shown_name(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .filter(|c| !hides_or_turns_text(*c))
-        .map(harmless)
-        .collect();
-    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = plain(name);
     if plain.is_empty() {
         return "an app without a name".to_owned();
     }
     let ellipsis = (plain.chars().count() > NAME_LENGTH).then_some('…');
     plain.chars().take(NAME_LENGTH).chain(ellipsis).collect()
+}
+
+/// A name in one line, without invisible characters that turn or hide text, and without quotation marks that end ours.
+fn plain(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .filter(|c| !hides_or_turns_text(*c))
+        .map(harmless)
+        .collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn harmless(c: char) -> char {
