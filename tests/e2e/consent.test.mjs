@@ -1,0 +1,207 @@
+// The consent page and the way of the browser through it, in Chromium.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { inChromium, localClient, picture } from "./chromium.mjs";
+import { startAnteroom } from "./server.mjs";
+
+let server;
+before(async () => {
+  server = await startAnteroom();
+});
+after(() => server?.stop());
+
+const go = (page) => page.getByRole("button", { name: "Continue with GitHub" });
+
+async function withClient(options, use, client = {}) {
+  const local = await localClient(server.issuer, client);
+  try {
+    await inChromium(options, (page, context) => use(page, local, context));
+  } finally {
+    local.close();
+  }
+}
+
+async function answered(local) {
+  const { searchParams } = await local.arrived;
+  assert.equal(searchParams.get("state"), "a+b/c==");
+  assert.equal(searchParams.get("iss"), server.issuer);
+  return searchParams;
+}
+
+const sizes = [
+  ["phone", { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }],
+  ["desktop", { viewport: { width: 1280, height: 900 } }],
+  ["dark", { viewport: { width: 1280, height: 900 }, colorScheme: "dark" }],
+];
+for (const [name, options] of sizes) {
+  // @covers CONS-04
+  test(`the consent page fits a ${name} screen and names the client, its place and both answers`, () =>
+    withClient(options, async (page, local) => {
+      const faults = [];
+      page.on("console", (message) => ["error", "warning"].includes(message.type()) && faults.push(message.text()));
+      page.on("requestfailed", (request) => faults.push(request.url()));
+      await page.goto(local.url);
+      await picture(page, `consent-${name}`);
+      assert.equal(await page.getByRole("heading", { level: 1 }).count(), 1);
+      assert.match(await page.locator("main").innerText(), /A local client/);
+      assert.match(await page.locator("main").innerText(), /127\.0\.0\.1/);
+      for (const button of [go(page), page.getByRole("button", { name: "Deny" })]) {
+        await button.scrollIntoViewIfNeeded();
+        const box = await button.boundingBox();
+        assert.ok(box.height >= 24 && box.x >= 0 && box.x + box.width <= options.viewport.width, JSON.stringify(box));
+      }
+      const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(content <= window, `scrolls sideways: ${content} > ${window}`);
+      assert.ok(await page.evaluate(() => document.documentElement.lang));
+      assert.deepEqual(faults, []);
+    }));
+}
+
+// @covers AUTHZ-16, AUTHZ-24
+test("the whole way works with the keyboard alone", () =>
+  withClient({}, async (page, local) => {
+    await page.goto(local.url);
+    await tabTo(page, /continue with github/i);
+    await picture(page, "keyboard-consent");
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    assert.notEqual(outline, "none", "the focus can be seen");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(`${server.standin}/**`);
+    await tabTo(page, /\bmona\b/i);
+    await page.keyboard.press("Enter");
+    assert.ok((await answered(local)).get("code"));
+  }));
+
+// @covers AUTHZ-24
+test("the whole way works without script", () =>
+  withClient({ javaScriptEnabled: false }, async (page, local) => {
+    await page.goto(local.url);
+    await go(page).click();
+    await page.waitForURL(`${server.standin}/**`);
+    await picture(page, "provider-without-script");
+    await page.getByRole("button", { name: /\bmona\b/i }).click();
+    assert.ok((await answered(local)).get("code"));
+  }));
+
+// @covers AUTHZ-18
+test("the button that refuses brings the client its answer at once", () =>
+  withClient({}, async (page, local) => {
+    await page.goto(local.url);
+    await page.getByRole("button", { name: "Deny" }).click();
+    assert.equal((await answered(local)).get("error"), "access_denied");
+  }));
+
+for (const host of ["127.0.0.1", "localhost"]) {
+  // @covers AUTHZ-24, CONS-08, CONS-09
+  test(`cookies last from localhost to the provider on 127.0.0.1 and back, to a client on ${host}`, () =>
+    withClient({}, async (page, local, context) => {
+      const set = [];
+      page.on("response", async (response) => {
+        if (!response.url().startsWith(server.issuer)) return;
+        const headers = await response.headersArray();
+        for (const { name, value } of headers) {
+          if (name.toLowerCase() === "set-cookie") set.push({ path: new URL(response.url()).pathname, value });
+        }
+      });
+      await page.goto(local.url);
+      const before = (await context.cookies(server.issuer)).map((cookie) => cookie.name);
+      await go(page).click();
+      await page.waitForURL(`${server.standin}/**`);
+      const cookies = await context.cookies(server.issuer);
+      const bound = cookies.filter((cookie) => !before.includes(cookie.name));
+      assert.ok(bound.length > 0, `the login is bound by a cookie of the approval: ${before}`);
+      for (const cookie of cookies) {
+        assert.ok(cookie.httpOnly, cookie.name);
+        assert.equal(cookie.sameSite, "Lax", cookie.name);
+      }
+      await page.getByRole("button", { name: /\bmona\b/i }).click();
+      assert.ok((await answered(local)).get("code"));
+      assert.ok(set.every(({ value }) => !/;\s*domain=/i.test(value)), JSON.stringify(set));
+    }, { host }));
+}
+
+// @covers CONS-11
+test("the provider's answer in a fresh browser is refused with a page that says so", () =>
+  withClient({}, async (page, local) => {
+    await page.goto(local.url);
+    await go(page).click();
+    await page.waitForURL(`${server.standin}/**`);
+    // The redirect of the provider is read and not followed: its answer is still unused.
+    const answer = await new Promise((resolve) => {
+      page.route(`${server.standin}/**`, async (route) => {
+        const response = await route.fetch({ maxRedirects: 0 });
+        if (response.headers().location) resolve(response.headers().location);
+        await route.abort();
+      });
+      page.getByRole("button", { name: /\bmona\b/i }).click().catch(() => {});
+    });
+    await inChromium({}, async (other) => {
+      const response = await other.goto(answer);
+      await picture(other, "callback-in-another-browser");
+      assert.equal(response.status(), 400);
+      assert.ok(other.url().startsWith(server.issuer), other.url());
+      assert.ok((await other.locator("main").innerText()).length > 20);
+    });
+  }));
+
+// @covers AUTHZ-02
+test("a request that names an unknown client ends on a page that helps a person on", () =>
+  inChromium({ viewport: { width: 360, height: 740 } }, async (page) => {
+    const response = await page.goto(`${server.issuer}/authorize?client_id=nobody&response_type=code&redirect_uri=https://evil.example/`);
+    await picture(page, "unknown-client");
+    assert.equal(response.status(), 400);
+    assert.ok(page.url().startsWith(server.issuer));
+    assert.equal(await page.getByRole("link", { name: /evil/ }).count(), 0);
+  }));
+
+// @covers CORS-01, CORS-02, CORS-03, CORS-04
+test("a page of another origin can discover, register and read the challenge, and cannot read the consent page", () =>
+  inChromium({}, async (page) => {
+    const local = await localClient(server.issuer, { host: "localhost" });
+    try {
+      await page.goto(new URL("/", local.redirectUri).href);
+      const told = await page.evaluate(async ({ issuer, authorize }) => {
+        const ask = async (path, init) => {
+          try {
+            const response = await fetch(path.startsWith("http") ? path : issuer + path, init);
+            return { status: response.status, challenge: response.headers.get("www-authenticate") };
+          } catch {
+            return "blocked";
+          }
+        };
+        const versioned = { headers: { "MCP-Protocol-Version": "2025-11-25" } };
+        const json = (body, headers = {}) => ({ method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
+        return {
+          resource: await ask("/.well-known/oauth-protected-resource/mcp", versioned),
+          metadata: await ask("/.well-known/oauth-authorization-server", versioned),
+          keys: await ask((await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()).jwks_uri),
+          register: await ask("/register", json({ redirect_uris: ["http://localhost:1/cb"], token_endpoint_auth_method: "none" })),
+          token: await ask("/token", { method: "POST", body: new URLSearchParams({ grant_type: "refresh_token", refresh_token: "x", client_id: "x" }) }),
+          revoke: await ask("/revoke", { method: "POST", body: new URLSearchParams({ token: "x", client_id: "x" }) }),
+          mcp: await ask("/mcp", json({ jsonrpc: "2.0", id: 1, method: "ping" }, { authorization: "Bearer x", "mcp-protocol-version": "2026-07-28", "mcp-method": "ping", "mcp-name": "x", "mcp-session-id": "x", "last-event-id": "1", "mcp-param-region": "x" })),
+          authorize: await ask(authorize),
+        };
+      }, { issuer: server.issuer, authorize: local.url });
+      assert.equal(told.resource.status, 200, JSON.stringify(told));
+      assert.equal(told.metadata.status, 200);
+      assert.equal(told.keys.status, 200);
+      assert.equal(told.register.status, 201);
+      assert.ok([400, 401].includes(told.token.status));
+      assert.ok([200, 401].includes(told.revoke.status));
+      assert.equal(told.mcp.status, 401);
+      assert.match(told.mcp.challenge, /resource_metadata=/);
+      assert.equal(told.authorize, "blocked");
+    } finally {
+      local.close();
+    }
+  }));
+
+async function tabTo(page, name) {
+  for (let presses = 0; presses < 40; presses += 1) {
+    await page.keyboard.press("Tab");
+    const label = await page.evaluate(() => `${document.activeElement?.textContent} ${document.activeElement?.value ?? ""}`);
+    if (name.test(label)) return;
+  }
+  assert.fail(`no way to ${name} with the Tab key`);
+}

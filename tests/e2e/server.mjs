@@ -1,0 +1,75 @@
+// Starts the real program, `anteroom dev`, on ports of its own, and stops it again.
+
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const root = join(here, "../..");
+const binary =
+  process.env.ANTEROOM_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/anteroom");
+
+/** Where the tests leave screenshots and profiles; not part of the repository. */
+export const work = join(here, ".work");
+
+/** A port nobody listens on. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/**
+ * Runs a program until it prints something that matches `ready`.
+ * `output()` is everything it printed so far; `stop()` ends it and waits for the end.
+ */
+export async function run(command, args, { ready, env = {}, cwd = here, seconds = 30 }) {
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  await new Promise((resolve, reject) => {
+    const fail = (why) => reject(new Error(`${command} ${args.join(" ")}: ${why}\n${output}`));
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      fail(`not ready after ${seconds} s`);
+    }, seconds * 1000);
+    const read = (chunk) => {
+      output += chunk;
+      if (ready.test(output)) {
+        clearTimeout(timer);
+        resolve();
+      }
+    };
+    child.stdout.on("data", read);
+    child.stderr.on("data", read);
+    child.once("error", (error) => fail(error.message));
+    child.once("exit", (code) => {
+      clearTimeout(timer);
+      fail(`ended with ${code}`);
+    });
+  });
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGTERM");
+    const late = setTimeout(() => child.kill("SIGKILL"), 5000);
+    await ended;
+    clearTimeout(late);
+  };
+  return { output: () => output, stop, ended };
+}
+
+/** `anteroom dev`: the server, the sample MCP server behind it, and a stand-in for GitHub. */
+export async function startAnteroom() {
+  const [port, standin] = [await freePort(), await freePort()];
+  const issuer = `http://localhost:${port}`;
+  const url = `${issuer}/mcp`;
+  const dev = ["dev", "--listen", `127.0.0.1:${port}`, "--standin", `127.0.0.1:${standin}`];
+  const program = await run(binary, dev, {
+    ready: new RegExp(url.replaceAll(".", "\\.")),
+    env: { RUST_LOG: process.env.ANTEROOM_E2E_LOG ?? "info" },
+  });
+  return { ...program, issuer, url, standin: `http://127.0.0.1:${standin}` };
+}
