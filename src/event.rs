@@ -1,1 +1,314 @@
-//! TODO
+//! Everything worth telling an operator, one variant each: the audit log.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use tracing::Level;
+
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
+
+/// Something that happened. Identifiers and fixed words alone: no token, code, secret, login or e-mail address can be
+/// put into one.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A client registered itself.
+    ClientRegistered {
+        /// Its new identifier.
+        client: &'a ClientId,
+    },
+    /// A registration broke a rule.
+    RegistrationRefused {
+        /// Which rule.
+        error: &'a OAuthError,
+    },
+    /// A client did not prove itself, or is not known.
+    ClientAuthenticationFailed {
+        /// Who it says it is.
+        client: &'a ClientId,
+    },
+    /// The person said no.
+    ConsentDenied {
+        /// Who had asked.
+        client: &'a ClientId,
+    },
+    /// The provider's answer came by another browser than the one that approved.
+    OtherBrowser {
+        /// Who had asked.
+        client: &'a ClientId,
+    },
+    /// Somebody signed in at the provider whom the allow-list does not let in.
+    SignInRefused {
+        /// Where.
+        provider: &'a ProviderId,
+        /// Who had asked.
+        client: &'a ClientId,
+    },
+    /// The provider could not be asked, or gave an answer of no use.
+    UpstreamFailed {
+        /// Which.
+        provider: &'a ProviderId,
+        /// What happened, without anything that the provider sent but an error code.
+        cause: &'a str,
+    },
+    /// Somebody signed in and approved a client.
+    CodeIssued {
+        /// Which client.
+        client: &'a ClientId,
+        /// Who signed in.
+        subject: &'a Subject,
+        /// The session that the code opens.
+        session: Id,
+    },
+    /// A code was used a second time.
+    CodeReplayed {
+        /// By whom.
+        client: &'a ClientId,
+        /// The session that ends with it.
+        session: Id,
+    },
+    /// A code was redeemed.
+    TokenIssued {
+        /// By whom.
+        client: &'a ClientId,
+        /// Who signed in.
+        subject: &'a Subject,
+        /// The session in force.
+        session: Id,
+    },
+    /// A refresh token was redeemed.
+    TokenRefreshed {
+        /// By whom.
+        client: &'a ClientId,
+        /// Who signed in.
+        subject: &'a Subject,
+        /// The session in force.
+        session: Id,
+    },
+    /// A refresh token that was just used got the same answer again.
+    RefreshAnsweredAgain {
+        /// Its session.
+        session: Id,
+    },
+    /// A refresh token was used again long after it was replaced: somebody may have stolen it.
+    RefreshReused {
+        /// Whose it was.
+        client: &'a ClientId,
+        /// Who signed in.
+        subject: &'a Subject,
+        /// The session that ends with it.
+        session: Id,
+    },
+    /// A session ended before its time.
+    SessionEnded {
+        /// Which.
+        session: Id,
+        /// Why.
+        why: &'static str,
+    },
+    /// An address came too often.
+    RateLimited {
+        /// To which endpoint.
+        endpoint: &'static str,
+        /// Which address.
+        address: IpAddr,
+    },
+}
+
+impl Event<'_> {
+    /// Writes it to the log, under the target `anteroom::audit`.
+    pub fn tell(&self) {
+        macro_rules! tell {
+            ($level:expr) => {
+                if tracing::enabled!(target: AUDIT, $level) {
+                    let fields = self.fields();
+                    tracing::event!(
+                        target: AUDIT,
+                        $level,
+                        event = self.name(),
+                        client.id = fields.client.map(|id| display(Escaped(id.as_str()))),
+                        subject = fields.subject.map(|id| display(Escaped(id.as_str()))),
+                        session.id = fields.session.map(display),
+                        provider = fields.provider.map(|id| display(Escaped(id.as_str()))),
+                        address = fields.address.map(display),
+                        error = fields.error,
+                        cause = fields.cause.map(|cause| display(Escaped(cause))),
+                        "{}",
+                        self.message()
+                    );
+                }
+            };
+        }
+        if self.is_alarming() {
+            tell!(Level::WARN);
+        } else {
+            tell!(Level::INFO);
+        }
+    }
+
+    /// Whether somebody should look: an attack, or a provider that fails. What a client merely did wrong is not.
+    fn is_alarming(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherBrowser { .. }
+                | Self::UpstreamFailed { .. }
+                | Self::CodeReplayed { .. }
+                | Self::RefreshReused { .. }
+        )
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ClientRegistered { .. } => "client_registered",
+            Self::RegistrationRefused { .. } => "registration_refused",
+            Self::ClientAuthenticationFailed { .. } => "client_authentication_failed",
+            Self::ConsentDenied { .. } => "consent_denied",
+            Self::OtherBrowser { .. } => "other_browser",
+            Self::SignInRefused { .. } => "sign_in_refused",
+            Self::UpstreamFailed { .. } => "upstream_failed",
+            Self::CodeIssued { .. } => "code_issued",
+            Self::CodeReplayed { .. } => "code_replayed",
+            Self::TokenIssued { .. } => "token_issued",
+            Self::TokenRefreshed { .. } => "token_refreshed",
+            Self::RefreshAnsweredAgain { .. } => "refresh_answered_again",
+            Self::RefreshReused { .. } => "refresh_reused",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::RateLimited { .. } => "rate_limited",
+        }
+    }
+
+    fn message(&self) -> &'static str {
+        match self {
+            Self::ClientRegistered { .. } => "a client registered itself",
+            Self::RegistrationRefused { .. } => "a registration was refused",
+            Self::ClientAuthenticationFailed { .. } => {
+                "a client is unknown or did not prove itself"
+            }
+            Self::ConsentDenied { .. } => "the person did not let a client in",
+            Self::OtherBrowser { .. } => {
+                "a sign-in came back by another browser than the one that approved it, and was stopped"
+            }
+            Self::SignInRefused { .. } => "somebody signed in who is not on the allow-list",
+            Self::UpstreamFailed { .. } => "a sign-in failed at the provider",
+            Self::CodeIssued { .. } => "somebody signed in and let a client in",
+            Self::CodeReplayed { .. } => "an authorization code was used twice; its session ends",
+            Self::TokenIssued { .. } => "a client got its first token",
+            Self::TokenRefreshed { .. } => "a client got a fresh token",
+            Self::RefreshAnsweredAgain { .. } => "a repeated refresh got the same answer again",
+            Self::RefreshReused { .. } => {
+                "a refresh token was used long after it was replaced; its session ends"
+            }
+            Self::SessionEnded { .. } => "a session ended",
+            Self::RateLimited { .. } => "an address came too often and has to wait",
+        }
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        let none = Fields::default();
+        match *self {
+            Self::ClientRegistered { client }
+            | Self::ClientAuthenticationFailed { client }
+            | Self::ConsentDenied { client }
+            | Self::OtherBrowser { client } => none.client(client),
+            Self::RegistrationRefused { error } => Fields {
+                error: Some(error.code.as_str()),
+                cause: Some(error.description),
+                ..none
+            },
+            Self::SignInRefused { provider, client } => none.client(client).provider(provider),
+            Self::UpstreamFailed { provider, cause } => Fields {
+                cause: Some(cause),
+                ..none.provider(provider)
+            },
+            Self::CodeIssued {
+                client,
+                subject,
+                session,
+            }
+            | Self::TokenIssued {
+                client,
+                subject,
+                session,
+            }
+            | Self::TokenRefreshed {
+                client,
+                subject,
+                session,
+            }
+            | Self::RefreshReused {
+                client,
+                subject,
+                session,
+            } => Fields {
+                subject: Some(subject),
+                ..none.client(client).session(session)
+            },
+            Self::CodeReplayed { client, session } => none.client(client).session(session),
+            Self::RefreshAnsweredAgain { session } => none.session(session),
+            Self::SessionEnded { session, why } => Fields {
+                cause: Some(why),
+                ..none.session(session)
+            },
+            Self::RateLimited { endpoint, address } => Fields {
+                address: Some(address),
+                cause: Some(endpoint),
+                ..none
+            },
+        }
+    }
+}
+
+/// What is known about an event; what is not known is left out of the line.
+#[derive(Default)]
+struct Fields<'a> {
+    client: Option<&'a ClientId>,
+    subject: Option<&'a Subject>,
+    session: Option<Id>,
+    provider: Option<&'a ProviderId>,
+    address: Option<IpAddr>,
+    error: Option<&'static str>,
+    cause: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    fn client(self, client: &'a ClientId) -> Self {
+        Self {
+            client: Some(client),
+            ..self
+        }
+    }
+
+    fn provider(self, provider: &'a ProviderId) -> Self {
+        Self {
+            provider: Some(provider),
+            ..self
+        }
+    }
+
+    fn session(self, session: Id) -> Self {
+        Self {
+            session: Some(session),
+            ..self
+        }
+    }
+}
+
+/// Text that somebody outside may have chosen: without line breaks, colours and hidden characters, and not endless.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.chars();
+        for character in rest.by_ref().take(MAX_CHARS) {
+            write!(f, "{}", character.escape_debug())?;
+        }
+        if rest.next().is_some() {
+            f.write_str("...")?;
+        }
+        Ok(())
+    }
+}
+
+const AUDIT: &str = "anteroom::audit";
+const MAX_CHARS: usize = 256;

@@ -1,1 +1,172 @@
-//! TODO
+//! Settings -> [`Config`]: the rules, each with a message that names the key and says what to write.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ipnet::IpNet;
+
+use super::address;
+use super::preset;
+use super::problem::Wrong;
+use super::reader::Reader;
+use super::value::{self, Registration, Written};
+use super::{
+    Clients, Config, Limits, LogFormat, Outbound, StoreKind, Tokens, provider, scopes, server,
+};
+use crate::secret::Secret;
+
+/// The settings in force. None: something is wrong, and it stands in `reader.settings.problems`.
+pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
+    // Each is read before any is looked at, so that everything that is wrong is said at once.
+    let public_url = reader.required("public_url");
+    let listen = reader.value("listen", &preset::LISTEN);
+    let data_dir = reader.parsed("data_dir", preset::DATA_DIR, value::path);
+    let store = reader.value("store", &StoreKind::Sled);
+    let sealing_key = sealing_key(reader);
+    let providers = provider::all(reader);
+    let servers = server::all(reader);
+    let scopes = scopes::table(reader);
+    let default_scopes = scopes::default(reader, scopes.as_deref());
+    let clients = clients(reader);
+    let tokens = tokens(reader);
+    let trusted_proxies = trusted_proxies(reader);
+    let outbound = outbound(reader);
+    let limits = limits(reader);
+    let log = reader.value("log.format", &LogFormat::Text);
+    if store == Some(StoreKind::Memory) {
+        reader.warn(
+            "store",
+            r#"is "memory": after each start everybody has to sign in again"#,
+        );
+    }
+    Some(Config {
+        public_url: public_url?,
+        listen: listen?,
+        data_dir: data_dir?,
+        store: store?,
+        sealing_key: sealing_key?,
+        providers: providers?,
+        servers: servers?,
+        scopes: scopes?,
+        default_scopes: default_scopes?,
+        clients: clients?,
+        tokens: tokens?,
+        trusted_proxies: trusted_proxies?,
+        outbound: outbound?,
+        limits: limits?,
+        log: log?,
+    })
+}
+
+/// The sealing key, in base64. The outer none: it is wrong; the inner: there is none.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is for wrong, as everywhere in this file"
+)]
+fn sealing_key(reader: &mut Reader<'_>) -> Option<Option<Secret>> {
+    let key = "sealing_key";
+    if !reader.is_set(key) {
+        reader.note(key, "made once, in data_dir");
+        return Some(None);
+    }
+    let secret = reader.secret(key)?;
+    match STANDARD_NO_PAD.decode(secret.expose().trim_end_matches('=')) {
+        Ok(bytes) if bytes.len() == 32 => Some(Some(secret)),
+        _ => reader.refuse(
+            key,
+            Wrong::new(
+                "is not 32 bytes in base64",
+                "make one with: openssl rand -base64 32",
+            ),
+        ),
+    }
+}
+
+fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
+    let preset = Clients::default();
+    let registration = reader.value("clients.registration", &Registration::Open);
+    if registration == Some(Registration::Off) {
+        reader.warn(
+            "clients.registration",
+            r#"is "off": no new client can come in"#,
+        );
+    }
+    let unused_expire =
+        reader.lifetime("clients.unused_expire", preset.unused_expire, MINUTE..=YEAR);
+    Some(Clients {
+        registration: registration? == Registration::Open,
+        unused_expire: unused_expire?,
+    })
+}
+
+fn tokens(reader: &mut Reader<'_>) -> Option<Tokens> {
+    let preset = Tokens::default();
+    let algorithm = reader.value("tokens.algorithm", &preset.algorithm);
+    // RFC 6749 §4.1.2: ten minutes at most.
+    let code = reader.lifetime("tokens.code", preset.code, SECOND..=10 * MINUTE);
+    let access = reader.lifetime("tokens.access", preset.access, SECOND..=24 * 60 * MINUTE);
+    let refresh = reader.lifetime("tokens.refresh", preset.refresh, MINUTE..=10 * YEAR);
+    let session = reader.lifetime("tokens.session", preset.session, MINUTE..=10 * YEAR);
+    let reuse_grace = reader.lifetime(
+        "tokens.reuse_grace",
+        preset.reuse_grace,
+        Duration::ZERO..=MINUTE,
+    );
+    if let (Some(refresh), Some(session)) = (refresh, session)
+        && refresh > session
+    {
+        let key = if reader.is_set("tokens.refresh") {
+            "tokens.refresh"
+        } else {
+            "tokens.session"
+        };
+        let (refresh, session) = (refresh.print(), session.print());
+        let what = format!("does not fit: refresh is {refresh} and session is {session}");
+        let remedy = "write a refresh (the idle life of a session) of at most session (the whole life of it)";
+        return reader.refuse(key, Wrong::new(what, remedy));
+    }
+    Some(Tokens {
+        algorithm: algorithm?,
+        code: code?,
+        access: access?,
+        refresh: refresh?,
+        session: session?,
+        reuse_grace: reuse_grace?,
+    })
+}
+
+fn trusted_proxies(reader: &mut Reader<'_>) -> Option<Vec<IpNet>> {
+    let networks = reader.list("proxy.trusted", IpNet::read)?;
+    if networks.iter().any(|network| network.prefix_len() == 0) {
+        let what = "holds every address: whoever connects can make up where they come from";
+        reader.warn("proxy.trusted", what);
+    }
+    Some(networks)
+}
+
+fn outbound(reader: &mut Reader<'_>) -> Option<Outbound> {
+    let ca: Option<Vec<PathBuf>> = reader.list("outbound.ca", value::certificates);
+    let proxy = reader.parsed("outbound.proxy", "", address::proxy);
+    Some(Outbound {
+        ca: ca?,
+        proxy: proxy?,
+    })
+}
+
+fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
+    let preset = Limits::default();
+    let register = reader.value("limits.register", &preset.register);
+    let authorize = reader.value("limits.authorize", &preset.authorize);
+    let token = reader.value("limits.token", &preset.token);
+    Some(Limits {
+        register: register?,
+        authorize: authorize?,
+        token: token?,
+    })
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

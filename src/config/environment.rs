@@ -1,1 +1,303 @@
-//! TODO
+//! `ANTEROOM_...` -> settings, so that a container needs no file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::file;
+use super::problem::{Origin, Wrong};
+use super::schema::{Known, Shape};
+use super::settings::{Setting, Settings, Value};
+use super::variable::{self, Found, PREFIX};
+
+/// The environment, as a value: the process reads its own once, tests make theirs.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process. What is not Unicode comes with replacement characters, which no setting takes.
+    #[must_use]
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .collect()
+    }
+
+    /// What is logged, where `ANTEROOM_LOG_FILTER` says so: `info`, or `warn,anteroom::audit=info`.
+    #[must_use]
+    pub fn log_filter(&self) -> Option<&str> {
+        self.value("ANTEROOM_LOG_FILTER")
+            .filter(|filter| !filter.is_empty())
+    }
+
+    /// The value of a variable.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Whether it sets anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.settings().next().is_none()
+    }
+
+    /// Lays what it sets over `settings`.
+    pub(super) fn lay_over(&self, settings: &mut Settings) {
+        for (variable, name, value) in self.settings() {
+            let origin = Origin::Variable(variable.to_owned());
+            match variable::find(name) {
+                Found::Scopes => scopes(settings, &origin, value),
+                Found::Value(known, key) => lay(settings, &origin, (known, &key), value),
+                Found::Later => settings.refuse("", &origin, file::later()),
+                Found::Unknown => settings.refuse("", &origin, variable::unknown(name)),
+            }
+        }
+    }
+
+    fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.0.iter().filter_map(|(variable, value)| {
+            let name = variable.strip_prefix(PREFIX)?;
+            (!variable::is_foreign(name)).then_some((variable.as_str(), name, value.as_str()))
+        })
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Half of all secrets are environment variables.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), value: &str) {
+    let value = match known.shape {
+        // An empty proxy is how none is written.
+        Shape::Text | Shape::Secret if value.trim().is_empty() && known.key != "outbound.proxy" => {
+            let wrong = Wrong::new("is empty", "give it a value, or unset it");
+            return settings.refuse(key, origin, wrong);
+        }
+        Shape::Text | Shape::Secret => Value::Text(value.to_owned()),
+        Shape::List => Value::List(items(value, ',', origin)),
+        Shape::Flag => match value {
+            "true" => Value::Flag(true),
+            "false" => Value::Flag(false),
+            _ => {
+                return settings.refuse(
+                    key,
+                    origin,
+                    Wrong::new("is true or false", "write true or false"),
+                );
+            }
+        },
+    };
+    let mut parts = key.splitn(3, '.');
+    if let (Some(table), Some(name), Some(_)) = (parts.next(), parts.next(), parts.next()) {
+        settings.open(&format!("{table}.{name}"), origin);
+    }
+    settings.put(Setting {
+        key: key.to_owned(),
+        value,
+        origin: origin.clone(),
+    });
+}
+
+fn scopes(settings: &mut Settings, origin: &Origin, value: &str) {
+    settings.clear("scopes");
+    settings.open("scopes", origin);
+    for (entry, _) in items(value, ';', origin) {
+        let Some((scope, methods)) = entry.split_once('=') else {
+            let wrong = Wrong::new(
+                "has an entry without =",
+                r#"write "scope=method,method;scope=method", such as "mcp:tools:read=tools/list""#,
+            );
+            return settings.refuse("scopes", origin, wrong);
+        };
+        settings.put(Setting {
+            key: format!("scopes.{}", scope.trim()),
+            value: Value::List(items(methods, ',', origin)),
+            origin: origin.clone(),
+        });
+    }
+}
+
+fn items(value: &str, between: char, origin: &Origin) -> Vec<(String, Origin)> {
+    value
+        .split(between)
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(|item| (item.to_owned(), origin.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::load::{Loaded, read};
+    use crate::config::problem::{Refused, Source};
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        variables.iter().map(owned).collect()
+    }
+
+    /// What a container is given at least.
+    const SMALLEST: [(&str, &str); 5] = [
+        ("ANTEROOM_PUBLIC_URL", "https://mcp.example.com"),
+        ("ANTEROOM_BACKEND", "http://localhost:9000/mcp"),
+        ("ANTEROOM_PROVIDER_GITHUB_CLIENT_ID", "id"),
+        ("ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET", "word"),
+        ("ANTEROOM_PROVIDER_GITHUB_ALLOW_ORGS", "acme, octo"),
+    ];
+
+    fn smallest_with(variables: &[(&str, &str)]) -> Result<Loaded, Refused> {
+        read(None, &environment(&[&SMALLEST, variables].concat()))
+    }
+
+    #[test]
+    fn a_container_needs_no_file() {
+        let loaded = smallest_with(&[]).unwrap();
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+        let provider = &loaded.config.providers[0];
+        assert_eq!(provider.id.as_str(), "github");
+        assert_eq!(provider.client_secret.expose(), "word");
+        assert_eq!(provider.allow.orgs, ["acme", "octo"]);
+        assert_eq!(loaded.effective[0].origin, "ANTEROOM_PUBLIC_URL");
+    }
+
+    #[test]
+    fn the_environment_is_laid_over_the_file() {
+        let text = "public_url = \"https://file.example\"\nlisten = \"127.0.0.1:1\"\n[tokens]\naccess = \"2h\"\n[scopes]\na = [\"ping\"]";
+        let source = Source { name: "f", text };
+        let over = [
+            ("ANTEROOM_TOKENS_ACCESS", "5m"),
+            (
+                "ANTEROOM_SCOPES",
+                "files = tools/call:f_*, tools/list; more=resources/read:file:///a",
+            ),
+            ("ANTEROOM_OUTBOUND_PROXY", ""),
+        ];
+        let loaded = read(Some(source), &environment(&[&SMALLEST, &over[..]].concat())).unwrap();
+        assert_eq!(loaded.config.public_url.as_str(), "https://mcp.example.com");
+        assert_eq!(loaded.config.listen.port(), 1);
+        assert_eq!(loaded.config.tokens.access, Duration::from_secs(300));
+        let scopes: Vec<String> = loaded
+            .config
+            .scopes
+            .iter()
+            .map(|(scope, methods)| format!("{scope} {}", methods.len()))
+            .collect();
+        assert_eq!(scopes, ["files 2", "more 1"]);
+        assert!(loaded.config.outbound.proxy.is_none());
+    }
+
+    #[test]
+    fn servers_are_counted_from_zero() {
+        let servers = [
+            ("ANTEROOM_SERVER_0_SAMPLE", "true"),
+            ("ANTEROOM_SERVER_1_BACKEND", "http://b:9000"),
+            ("ANTEROOM_SERVER_1_PATH", "/b"),
+        ];
+        let loaded = read(
+            None,
+            &environment(&[&SMALLEST[..1], &SMALLEST[2..], &servers].concat()),
+        )
+        .unwrap();
+        let paths: Vec<&str> = loaded
+            .config
+            .servers
+            .iter()
+            .map(|server| server.path.as_str())
+            .collect();
+        assert_eq!(paths, ["/mcp", "/b"]);
+        let refused = read(
+            None,
+            &environment(&[&SMALLEST[..1], &SMALLEST[2..], &servers[1..]].concat()),
+        )
+        .unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("ANTEROOM_SERVER_1_BACKEND (server.1) comes out of turn"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_variable() {
+        let rows = r#"
+            TOKENS_ACESS 1h => is unknown -> did you mean ANTEROOM_TOKENS_ACCESS?
+            PROVIDER_GITHUB_CLIENT_SECRT x => is unknown -> did you mean ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET?
+            X 1h => is unknown -> unset it
+            CONSENT_REMEMBER 1d => is not in this version -> take it out
+            TOKENS_ACCESS 1 => (tokens.access) is not a duration -> write a number and its unit
+            TOKENS_ACCESS => (tokens.access) is empty -> give it a value
+            PROVIDER_GITHUB_ALLOW_ANYONE yes => (provider.github.allow.anyone) is true or false -> write true
+            PROVIDER_GITHUB_ALLOW_TEAMS a/b,c => (provider.github.allow.teams) holds something that is not a team
+            PROVIDER_CORP_LABEL x => (provider.corp.kind) is "oidc": sign-in with OpenID Connect is not in this version
+            SCOPES a => (scopes) has an entry without = -> write
+            SCOPES => (scopes) opens nothing -> write scopes
+            SEALING_KEY env:NONE => (sealing_key) names the environment variable NONE, which is not set -> set NONE
+        "#;
+        for row in rows.lines().map(str::trim).filter(|row| !row.is_empty()) {
+            let (variable, expected) = row.split_once(" => ").unwrap();
+            let (name, value) = variable.split_once(' ').unwrap_or((variable, ""));
+            let name = format!("{PREFIX}{name}");
+            let refused = smallest_with(&[(&name, value)]).unwrap_err();
+            let said: Vec<String> = refused
+                .faults()
+                .map(|fault| format!("{} -> {}", fault.message(), fault.remedy()))
+                .collect();
+            let expected = format!("{name} {expected}");
+            assert!(
+                matches!(&said[..], [one] if one.starts_with(&expected)),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_and_the_command_line_set_is_not_a_setting() {
+        for name in [
+            "CONFIG",
+            "PORT",
+            "SERVICE_HOST",
+            "SERVICE_PORT",
+            "SERVICE_PORT_HTTP",
+            "PORT_8080_TCP",
+            "PORT_8080_TCP_ADDR",
+            "PORT_53_UDP_PROTO",
+        ] {
+            let variable = format!("ANTEROOM_{name}");
+            assert!(
+                smallest_with(&[(&variable, "tcp://10.0.0.1:8080")]).is_ok(),
+                "{name}"
+            );
+            assert!(environment(&[(&variable, "x")]).is_empty(), "{name}");
+        }
+        for name in ["PORT_8080", "PORTS", "PORT_X_TCP", "SERVICE"] {
+            assert!(
+                smallest_with(&[(&format!("ANTEROOM_{name}"), "x")]).is_err(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_environment_does_not_print_what_it_holds() {
+        assert_eq!(
+            format!("{:?}", environment(&[("NAME", "word")])),
+            r#"{"NAME"}"#
+        );
+    }
+}

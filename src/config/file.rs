@@ -1,1 +1,179 @@
-//! TODO
+//! The text of `providers.toml` -> settings: TOML, with unknown keys and wrong types refused.
+
+use std::ops::Range;
+
+use serde_spanned::Spanned;
+use toml::de::{DeArray, DeString, DeTable, DeValue};
+
+use super::problem::{Origin, Problem, Wrong};
+use super::redact;
+use super::schema::{self, Known, Place, Shape};
+use super::settings::{Setting, Settings, Value};
+
+/// What must not be shown of a text.
+pub(super) type Hidden = Vec<Range<usize>>;
+
+/// Reads a file: the settings, with what is wrong with them. The error is for a text that is not TOML.
+pub(super) fn read(text: &str) -> Result<(Settings, Hidden), (Problem, Hidden)> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let origin = error.span().map_or(Origin::Nowhere, Origin::File);
+        let what = format!("the file is not TOML: {}", error.message());
+        let remedy = match error.message() {
+            message if message.contains("duplicate") => "write each key and each [table] once",
+            _ => r#"write key = "value", with texts in double quotes"#,
+        };
+        let wrong = Wrong::new(what, remedy);
+        (wrong.at("", &origin), redact::unreadable(text))
+    })?;
+    let mut reader = Reader {
+        settings: Settings::default(),
+        hidden: Vec::new(),
+    };
+    reader.table("", table.get_ref());
+    Ok((reader.settings, reader.hidden))
+}
+
+struct Reader {
+    settings: Settings,
+    hidden: Vec<Range<usize>>,
+}
+
+impl Reader {
+    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            self.entry(path, key, value);
+        }
+    }
+
+    fn entry(&mut self, path: &str, key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
+        let path = schema::join(path, key.get_ref());
+        let origin = Origin::File(key.span());
+        match (schema::place(&path), value.get_ref()) {
+            (Place::Value(known), _) => self.value(&path, known, value),
+            (Place::Table, DeValue::Table(table)) => {
+                self.settings.open(&path, &origin);
+                self.table(&path, table);
+            }
+            (Place::Servers, DeValue::Array(servers)) => self.servers(&origin, servers),
+            (Place::Table, _) => {
+                let wrong = Wrong::new(
+                    "is a table",
+                    format!("write [{path}], and its keys on the lines below"),
+                );
+                self.refuse(&path, &origin, wrong, value);
+            }
+            (Place::Servers, _) => {
+                let wrong = Wrong::new("is a list of tables", "write [[server]], in two brackets");
+                self.refuse(&path, &origin, wrong, value);
+            }
+            (Place::Later, _) => self.refuse(&path, &origin, later(), value),
+            (Place::Unknown, _) => {
+                let near = schema::nearest(&path);
+                self.refuse(&path, &origin, unknown(&path, near.as_deref()), value);
+                self.settings.meant.extend(near);
+            }
+        }
+    }
+
+    fn servers(&mut self, origin: &Origin, servers: &DeArray<'_>) {
+        for (number, server) in servers.iter().enumerate() {
+            let path = format!("server.{number}");
+            if let DeValue::Table(table) = server.get_ref() {
+                self.settings.open(&path, &Origin::File(server.span()));
+                self.table(&path, table);
+            } else {
+                let wrong = Wrong::new("is a list of tables", "write [[server]], in two brackets");
+                self.refuse("server", origin, wrong, server);
+            }
+        }
+    }
+
+    fn value(&mut self, path: &str, known: &Known, value: &Spanned<DeValue<'_>>) {
+        let origin = Origin::File(value.span());
+        let read = match (known.shape, value.get_ref()) {
+            (Shape::Secret, DeValue::String(text)) => {
+                if !redact::refers(text) {
+                    self.hide(value);
+                }
+                Some(Value::Text(text.to_string()))
+            }
+            (Shape::Text, DeValue::String(text)) => Some(Value::Text(text.to_string())),
+            (Shape::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
+            (Shape::List, DeValue::Array(items)) => items
+                .iter()
+                .map(item)
+                .collect::<Option<_>>()
+                .map(Value::List),
+            _ => None,
+        };
+        let Some(read) = read else {
+            let written = match known.shape {
+                Shape::Text | Shape::Secret => "is a text, in quotes",
+                Shape::Flag => "is true or false, without quotes",
+                Shape::List => "is a list of texts, in brackets",
+            };
+            let word = path.rsplit('.').next().unwrap_or(path);
+            let wrong = Wrong::new(written, format!("write {word} = {}", known.example));
+            if known.shape == Shape::Secret {
+                self.hide(value);
+            }
+            self.settings.refuse(path, &origin, wrong);
+            return;
+        };
+        self.settings.put(Setting {
+            key: path.to_owned(),
+            value: read,
+            origin,
+        });
+    }
+
+    /// Refuses a key, and hides what stands behind it: nobody knows whether it is a secret.
+    fn refuse(&mut self, path: &str, origin: &Origin, wrong: Wrong, value: &Spanned<DeValue<'_>>) {
+        self.settings.refuse(path, origin, wrong);
+        self.hide(value);
+    }
+
+    fn hide(&mut self, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::Table(table) => table.values().for_each(|value| self.hide(value)),
+            DeValue::Array(array) => array.iter().for_each(|value| self.hide(value)),
+            _ => self.hidden.push(value.span()),
+        }
+    }
+}
+
+fn item(value: &Spanned<DeValue<'_>>) -> Option<(String, Origin)> {
+    let text = value.get_ref().as_str()?;
+    Some((text.to_owned(), Origin::File(value.span())))
+}
+
+/// A key that other versions read.
+pub(super) fn later() -> Wrong {
+    Wrong::new(
+        "is not in this version",
+        "take it out: here it would do nothing",
+    )
+}
+
+fn unknown(path: &str, near: Option<&str>) -> Wrong {
+    let (table, word) = path.rsplit_once('.').unwrap_or(("", path));
+    let remedy = match near {
+        Some(near) => match near.rsplit_once('.') {
+            Some((place, near)) if place == table => format!("did you mean {near}?"),
+            None if table.is_empty() => format!("did you mean {near}?"),
+            None => {
+                format!("did you mean {near} at the top of the file, before the first [table]?")
+            }
+            Some((place, near)) => format!("did you mean {near} in [{place}]?"),
+        },
+        None => format!("known here: {}", schema::words_in(table).join(", ")),
+    };
+    let what = if word.is_empty() {
+        "an empty key is unknown"
+    } else {
+        "is unknown"
+    };
+    Wrong::new(what, remedy)
+}

@@ -1,10 +1,23 @@
 //! `providers.toml` and `ANTEROOM_...` -> [`Config`]: everything that can be set, checked.
 
-pub mod check;
+mod address;
+mod check;
 pub mod environment;
-pub mod file;
-pub mod provider;
+mod file;
+mod load;
+pub mod preset;
+mod problem;
+mod provider;
+mod reader;
+mod redact;
+mod schema;
+mod scopes;
+mod server;
+mod settings;
+mod value;
+mod variable;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +25,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+pub use self::environment::Environment;
+pub use self::load::{Effective, Loaded, load, read};
+pub use self::problem::{Fault, Refused, Source};
 use crate::protocol::ids::ProviderId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
@@ -168,12 +184,22 @@ pub enum Algorithm {
 }
 
 /// `[outbound]`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Outbound {
     /// `ca`: PEM files of further certificate authorities.
     pub ca: Vec<PathBuf>,
     /// `proxy`: never taken from the environment.
     pub proxy: Option<Url>,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL of a proxy may hold a password.
+        f.debug_struct("Outbound")
+            .field("ca", &self.ca)
+            .field("proxy", &self.proxy.as_ref().map(Url::host_str))
+            .finish()
+    }
 }
 
 /// `[limits]`

@@ -1,4 +1,92 @@
-//! HTTP of the authorization server.
+//! HTTP of the authorization server: each endpoint reads a request, runs one flow and writes the answer.
 
+pub mod authorize;
+pub mod browser;
+pub mod callback;
+pub mod consent;
+pub mod discovery;
+pub mod error;
 pub mod page;
 pub mod rate_limit;
+pub mod register;
+pub mod request;
+pub mod revoke;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use http::StatusCode;
+use ipnet::IpNet;
+use tower_http::timeout::TimeoutLayer;
+use tower_sessions::{SessionManagerLayer, SessionStore};
+
+use crate::flow::Flows;
+use crate::resource::cors::open_cors;
+
+use discovery::Document;
+use rate_limit::RateLimits;
+
+/// What the endpoints need.
+pub struct Endpoints {
+    /// The use cases.
+    pub flows: Arc<Flows>,
+    /// How often one address may come.
+    pub limits: RateLimits,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The MCP servers, to be named on pages: resource identifier and name.
+    pub servers: Vec<(String, String)>,
+    /// Whether there is a registration endpoint.
+    pub registration: bool,
+}
+
+/// What an OAuth request may have in its body.
+const BODY_LIMIT: usize = 64 << 10;
+
+/// How long a request may take, body and answer.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// The table of routes. `documents` are the well-known ones, with their paths.
+pub fn router<S>(
+    endpoints: Arc<Endpoints>,
+    documents: Vec<(String, Document)>,
+    sign_in_cookie: SessionManagerLayer<S>,
+) -> Router
+where
+    S: SessionStore + Clone,
+{
+    let base = endpoints.flows.issuer.path().to_owned();
+    let at = |path: &str| format!("{base}{path}");
+    let mut for_clients = Router::new()
+        .route(&at("/token"), post(token::post))
+        .route(&at("/revoke"), post(revoke::post));
+    if endpoints.registration {
+        for_clients = for_clients.route(&at("/register"), post(register::post));
+    }
+    for (path, document) in documents {
+        for_clients = for_clients.route(&path, get(move || discovery::get(document.clone())));
+    }
+    // AUTHZ-22: what a person sees is for no other origin
+    let for_people = Router::new()
+        .route(&at("/consent"), post(consent::post))
+        .route(&at("/callback/{provider}"), get(callback::get))
+        .layer(sign_in_cookie)
+        .route(&at("/authorize"), get(authorize::get))
+        .route(&at(page::style_path()), get(page::style))
+        .route(&at(page::icon_path()), get(page::icon));
+    for_clients
+        .layer(open_cors())
+        .merge(for_people)
+        .route("/health", get(discovery::health))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            TIME_LIMIT,
+        ))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(endpoints)
+}

@@ -1,1 +1,367 @@
-//! TODO
+//! How often one address may come, and which address that is.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use http::HeaderMap;
+use ipnet::IpNet;
+
+/// What is limited, each for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Registrations.
+    Register,
+    /// Authorization requests.
+    Authorize,
+    /// Token requests.
+    Token,
+}
+
+impl What {
+    /// The word for it in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Authorize => "authorize",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// So many in so long, and all of them at once if need be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In how long; not zero.
+    pub per: Duration,
+}
+
+/// Too often: come again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// In how long; whole seconds, at least one (RFC 9110 §10.2.3).
+    pub retry_after: Duration,
+}
+
+/// The limits of all addresses. Time is governor's own, since it is never compared with a clock outside.
+#[derive(Debug)]
+pub struct RateLimits<C: Clock = MonotonicClock> {
+    register: Limit<C>,
+    authorize: Limit<C>,
+    token: Limit<C>,
+}
+
+impl RateLimits {
+    /// Nobody has come yet.
+    #[must_use]
+    pub fn new(register: Rate, authorize: Rate, token: Rate) -> Self {
+        Self::with_clock(register, authorize, token, &MonotonicClock)
+    }
+}
+
+impl<C: Clock + Clone> RateLimits<C> {
+    fn with_clock(register: Rate, authorize: Rate, token: Rate, clock: &C) -> Self {
+        Self {
+            register: Limit::new(register, clock),
+            authorize: Limit::new(authorize, clock),
+            token: Limit::new(token, clock),
+        }
+    }
+}
+
+impl<C: Clock> RateLimits<C> {
+    /// Counts one more visit of `address`.
+    ///
+    /// # Errors
+    /// [`Limited`] where it is one too many; it is not counted then.
+    pub fn check(&self, what: What, address: IpAddr) -> Result<(), Limited> {
+        match what {
+            What::Register => self.register.check(address),
+            What::Authorize => self.authorize.check(address),
+            What::Token => self.token.check(address),
+        }
+    }
+
+    /// Forgets the addresses that have not come for so long that they are like new ones.
+    pub fn prune(&self) {
+        for limit in [&self.register, &self.authorize, &self.token] {
+            limit.prune();
+        }
+    }
+}
+
+/// The address of the client: of who is connected, or what trusted proxies say of it in `X-Forwarded-For`, read from
+/// the right as far as they are trusted. What stands further left, anybody can have written (SEC-02).
+#[must_use]
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer.to_canonical();
+    if !is_trusted(&client) {
+        return client;
+    }
+    let hops = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .rev()
+        .flat_map(|value| value.to_str().unwrap_or("?").rsplit(','));
+    for hop in hops {
+        let Some(address) = parse_hop(hop.trim()) else {
+            break;
+        };
+        client = address.to_canonical();
+        if !is_trusted(&client) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address, perhaps with a port, as some proxies write it.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    hop.parse()
+        .or_else(|_| {
+            hop.parse()
+                .map(|with_port: std::net::SocketAddr| with_port.ip())
+        })
+        .ok()
+}
+
+#[derive(Debug)]
+struct Limit<C: Clock> {
+    limiter: RateLimiter<Key, DashMapStateStore<Key>, C, NoOpMiddleware<C::Instant>>,
+    hasher: RandomState,
+    visits: AtomicU32,
+    is_full: AtomicBool,
+}
+
+impl<C: Clock> Limit<C> {
+    fn new(rate: Rate, clock: &C) -> Self
+    where
+        C: Clone,
+    {
+        // Where the period is zero there is nothing to limit by; the configuration knows no such rate.
+        let quota = Quota::with_period(rate.per / rate.count.get())
+            .unwrap_or(Quota::per_second(NonZeroU32::MAX))
+            .allow_burst(rate.count);
+        Self {
+            limiter: RateLimiter::dashmap_with_clock(quota, clock.clone()),
+            hasher: RandomState::new(),
+            visits: AtomicU32::new(0),
+            is_full: AtomicBool::new(false),
+        }
+    }
+
+    fn check(&self, address: IpAddr) -> Result<(), Limited> {
+        let visits = self.visits.fetch_add(1, Ordering::Relaxed);
+        if visits.is_multiple_of(VISITS_BETWEEN_LOOKS) && self.limiter.len() >= MAX_KEYS {
+            self.prune();
+        }
+        self.limiter
+            .check_key(&self.key(address))
+            .map_err(|limited| {
+                let wait = limited.wait_time_from(self.limiter.clock().now());
+                let started = u64::from(wait.subsec_nanos() > 0);
+                Limited {
+                    retry_after: Duration::from_secs((wait.as_secs() + started).max(1)),
+                }
+            })
+    }
+
+    fn prune(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+        let is_full = self.limiter.len() >= MAX_KEYS;
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// One key for each address; for IPv6, where everybody has 2^64 of them, one for each /64 network. While more
+    /// addresses come than can be remembered, many share one: a flood shuts out few, and fills no memory.
+    fn key(&self, address: IpAddr) -> Key {
+        let key = match address.to_canonical() {
+            IpAddr::V4(v4) => Key::V4(v4.to_bits()),
+            IpAddr::V6(v6) => Key::V6((v6.to_bits() >> 64) as u64),
+        };
+        if self.is_full.load(Ordering::Relaxed) {
+            Key::Shared(self.hasher.hash_one(key) % SHARED_KEYS)
+        } else {
+            key
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    V4(u32),
+    V6(u64),
+    Shared(u64),
+}
+
+/// About 10 MB in each limit.
+const MAX_KEYS: usize = 100_000;
+/// Keys in use while there is no room for more.
+const SHARED_KEYS: u64 = 4096;
+const VISITS_BETWEEN_LOOKS: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governor::clock::FakeRelativeClock;
+    use http::HeaderValue;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    fn limits(clock: &FakeRelativeClock) -> RateLimits<FakeRelativeClock> {
+        let rate = |count| Rate {
+            count: NonZeroU32::new(count).unwrap(),
+            per: Duration::from_secs(60),
+        };
+        RateLimits::with_clock(rate(6), rate(2), rate(600), clock)
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_may_come_as_often_as_the_rate_says_and_again_later() {
+        let clock = FakeRelativeClock::default();
+        let limits = limits(&clock);
+        let come = || limits.check(What::Register, address("192.0.2.1"));
+        for _ in 0..6 {
+            assert_eq!(come(), Ok(()));
+        }
+        let seconds = |seconds| {
+            Err(Limited {
+                retry_after: Duration::from_secs(seconds),
+            })
+        };
+        assert_eq!(come(), seconds(10));
+        clock.advance(Duration::from_millis(8500));
+        assert_eq!(
+            come(),
+            seconds(2),
+            "rounded up, and a refusal is not counted"
+        );
+        clock.advance(Duration::from_millis(1499));
+        assert_eq!(come(), seconds(1));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(come(), Ok(()));
+        assert_eq!(come(), seconds(10));
+        clock.advance(Duration::from_secs(3600));
+        for _ in 0..6 {
+            assert_eq!(come(), Ok(()));
+        }
+        assert!(come().is_err());
+    }
+
+    #[test]
+    fn each_endpoint_and_each_network_has_its_own_limit() {
+        let limits = limits(&FakeRelativeClock::default());
+        let full = address("2001:db8:0:1::1");
+        let come = |what, from| limits.check(what, from).is_ok();
+        assert!(come(What::Authorize, full) && come(What::Authorize, full));
+        for (from, free) in [
+            ("2001:db8:0:1::1", false),
+            ("2001:db8:0:1:ffff::2", false),
+            ("2001:db8:0:2::1", true),
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", true),
+            ("192.0.2.1", false),
+            ("192.0.2.2", true),
+        ] {
+            assert_eq!(come(What::Authorize, address(from)), free, "{from}");
+        }
+        assert!(come(What::Token, full) && come(What::Register, full));
+    }
+
+    #[test]
+    fn addresses_are_forgotten_when_they_are_like_new() {
+        let clock = FakeRelativeClock::default();
+        let limits = limits(&clock);
+        for last in 0..100 {
+            let from = Ipv4Addr::new(192, 0, 2, last).into();
+            limits.check(What::Authorize, from).unwrap();
+        }
+        limits.prune();
+        assert_eq!(limits.authorize.limiter.len(), 100);
+        clock.advance(Duration::from_secs(61));
+        limits.prune();
+        assert_eq!(limits.authorize.limiter.len(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_is_bounded_and_still_limited() {
+        let clock = FakeRelativeClock::default();
+        let limits = limits(&clock);
+        let from = |n: u128| IpAddr::V6(Ipv6Addr::from_bits(n << 64));
+        for n in 0..150_000 {
+            // the answer does not matter here
+            let _ = limits.check(What::Authorize, from(n));
+        }
+        let bound = MAX_KEYS + 2 * VISITS_BETWEEN_LOOKS as usize + 4096;
+        assert!(limits.authorize.limiter.len() <= bound);
+        let stranger = from(1 << 40);
+        let answers: Vec<_> = (0..3)
+            .map(|_| limits.check(What::Authorize, stranger))
+            .collect();
+        assert!(
+            answers[2].is_err(),
+            "a stranger is limited in the flood too"
+        );
+        clock.advance(Duration::from_secs(120));
+        limits.prune();
+        assert!(!limits.authorize.is_full.load(Ordering::Relaxed));
+        assert!(limits.check(What::Authorize, stranger).is_ok());
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"]
+            .map(|network| network.parse().unwrap())
+            .into();
+        for (peer, forwarded, expected) in [
+            ("203.0.113.9", &["198.51.100.1"][..], "203.0.113.9"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
+            ("10.0.0.1", &["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
+            (
+                "10.0.0.1",
+                &["6.6.6.6, 198.51.100.1, 10.9.9.9"],
+                "198.51.100.1",
+            ),
+            (
+                "10.0.0.1",
+                &["6.6.6.6", "198.51.100.1,10.9.9.9"],
+                "198.51.100.1",
+            ),
+            ("10.0.0.1", &["10.1.1.1 , 10.2.2.2"], "10.1.1.1"),
+            ("10.0.0.1", &["6.6.6.6, garbage"], "10.0.0.1"),
+            ("10.0.0.1", &["6.6.6.6, , 10.2.2.2"], "10.2.2.2"),
+            ("10.0.0.1", &["\u{e4}"], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("10.0.0.1", &["unknown"], "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                headers.append("x-forwarded-for", value);
+            }
+            let found = client_address(address(peer), &headers, &trusted);
+            assert_eq!(found, address(expected), "{peer} {forwarded:?}");
+            let nobody = client_address(address(peer), &headers, &[]);
+            assert_eq!(nobody, address(peer).to_canonical(), "{peer} {forwarded:?}");
+        }
+    }
+}

@@ -1,1 +1,124 @@
-//! TODO
+//! The use cases: each endpoint's work as a method of [`Flows`], with no HTTP in it.
+
+pub mod authorize;
+pub mod callback;
+pub mod client;
+pub mod code;
+pub mod consent;
+pub mod live;
+pub mod refresh;
+pub mod register;
+pub mod revoke;
+pub mod sweep;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, UnixTime};
+use crate::event::Event;
+use crate::jwt::keys::{KeyError, KeyRing};
+use crate::protocol::authorize::Offered;
+use crate::protocol::error::OAuthError;
+use crate::protocol::ids::{Id, ProviderId};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::resource_indicator::Resources;
+use crate::protocol::scope::ScopeSet;
+use crate::seal::{SealError, Sealer};
+use crate::store::{Store, StoreError};
+use crate::upstream::Upstream;
+
+use live::LiveSessions;
+
+/// What the flows need. Put together once, in `app.rs`.
+pub struct Flows {
+    /// What outlives a request.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Keys for what must not lie about in clear.
+    pub sealer: Sealer,
+    /// Keys that sign access tokens.
+    pub keys: Arc<KeyRing>,
+    /// The providers, in the order in which they are offered.
+    pub upstreams: Vec<Arc<dyn Upstream>>,
+    /// The issuer.
+    pub issuer: Issuer,
+    /// The MCP servers' resource identifiers.
+    pub resources: Resources,
+    /// Every scope that can be granted.
+    pub scopes: ScopeSet,
+    /// What is granted when a client asks for nothing.
+    pub default_scopes: ScopeSet,
+    /// How long things live.
+    pub lifetimes: Lifetimes,
+    /// The sessions that somebody is using.
+    pub live: LiveSessions,
+}
+
+/// How long things live.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// An authorization code.
+    pub code: Duration,
+    /// An access token.
+    pub access: Duration,
+    /// A session that nobody uses.
+    pub idle: Duration,
+    /// A session, at most.
+    pub session: Duration,
+    /// How long a used refresh token gets its answer again.
+    pub reuse_grace: Duration,
+    /// A registration that nobody ever signed in with.
+    pub unused_client: Duration,
+}
+
+/// How long a client is remembered after it was last used: longer than any of its tokens.
+const IDLE_CLIENT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Flows {
+    fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    fn upstream(&self, id: &ProviderId) -> Option<&Arc<dyn Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.id() == id)
+    }
+
+    fn offered(&self) -> Offered<'_> {
+        Offered {
+            issuer: self.issuer.as_str(),
+            resources: &self.resources,
+            scopes: &self.scopes,
+            default_scopes: &self.default_scopes,
+        }
+    }
+
+    /// Ends a session for everybody: in the store first, then for those who have seen it in force.
+    async fn end_session(&self, session: Id, why: &'static str) -> Result<(), Failure> {
+        let ended = self.store.end_session(session).await;
+        self.live.end(session);
+        if ended? {
+            Event::SessionEnded { session, why }.tell();
+        }
+        Ok(())
+    }
+}
+
+/// Why a flow stops.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// An answer: somebody asked for what they may not have.
+    #[error(transparent)]
+    Refused(#[from] OAuthError),
+    /// An incident: the store failed. It is never answered in a way that makes a client throw its tokens away.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An incident: a token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// An incident: a sealed value could not be read.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}

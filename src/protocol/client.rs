@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::OAuthError;
+use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::{RedirectUri, RegisteredRedirect};
 use crate::clock::UnixTime;
@@ -63,7 +63,63 @@ impl Client {
     ///
     /// # Errors
     /// `invalid_request`: to be shown to the person, since there is no one else to tell.
-    pub fn redirect_uri(&self, _requested: Option<&str>) -> Result<ChosenRedirect, OAuthError> {
-        unimplemented!()
+    pub fn redirect_uri(&self, requested: Option<&str>) -> Result<ChosenRedirect, OAuthError> {
+        let redirect = match (requested, self.redirect_uris.as_slice()) {
+            (Some(requested), registered) => registered
+                .iter()
+                .find_map(|uri| uri.admits(requested))
+                .ok_or(
+                    ErrorCode::InvalidRequest
+                        .with("the redirect_uri is not one that the client registered"),
+                )?,
+            (None, [only]) => only.admits(only.as_str()).ok_or(AMBIGUOUS)?,
+            (None, _) => return Err(AMBIGUOUS),
+        };
+        Ok(ChosenRedirect {
+            redirect,
+            was_sent: requested.is_some(),
+        })
+    }
+}
+
+const AMBIGUOUS: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "redirect_uri is missing, and the client registered several",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AUTHZ-05
+    #[test]
+    fn a_redirect_uri_may_be_left_out_where_there_is_only_one() {
+        let client = |uris: &[&str]| Client {
+            id: ClientId::new("c"),
+            name: None,
+            uri: None,
+            redirect_uris: uris
+                .iter()
+                .map(|uri| RedirectUri::parse(uri).unwrap())
+                .collect(),
+            authentication: ClientAuthentication::None,
+            refreshes: false,
+            source: ClientSource::Registered { at: UnixTime(0) },
+        };
+        let one = client(&["https://a.example/cb"])
+            .redirect_uri(None)
+            .unwrap();
+        assert_eq!(
+            (one.redirect.as_str(), one.was_sent),
+            ("https://a.example/cb", false)
+        );
+        let two = client(&["https://a.example/cb", "https://b.example/cb"]);
+        assert!(two.redirect_uri(None).is_err());
+        assert!(
+            two.redirect_uri(Some("https://b.example/cb"))
+                .unwrap()
+                .was_sent
+        );
+        assert!(two.redirect_uri(Some("https://c.example/cb")).is_err());
     }
 }

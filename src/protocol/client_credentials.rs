@@ -1,1 +1,255 @@
-//! TODO
+//! How a client shows who it is at the token endpoint (RFC 6749 §2.3, OAuth 2.1 §2.4).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::client::{Client, ClientAuthentication};
+use super::error::{ErrorCode, OAuthError};
+use super::form::Form;
+use super::ids::ClientId;
+use crate::secret::Secret;
+
+/// What a client presented.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Who it says it is.
+    pub client_id: ClientId,
+    /// The secret; none for a public client.
+    secret: Option<Secret>,
+    /// The same header read as by a client that does not encode what it sends, where that differs (TOK-21).
+    undecoded: Option<(ClientId, Option<Secret>)>,
+}
+
+impl Credentials {
+    /// Reads the `Authorization` header and the parameters of a request.
+    ///
+    /// # Errors
+    /// `invalid_client` where there is nothing, or nothing readable; `invalid_request` where there is more than one
+    /// method.
+    pub fn parse(authorization: Option<&[u8]>, form: &Form) -> Result<Self, OAuthError> {
+        let in_body = form.one("client_secret")?.map(Secret::new);
+        let id_in_body = form.one("client_id")?.map(ClientId::new);
+        if form.one("client_assertion")?.is_some() || form.one("client_assertion_type")?.is_some() {
+            return Err(ErrorCode::InvalidClient.with("client assertions are not supported"));
+        }
+        let Some(header) = authorization else {
+            let client_id =
+                id_in_body.ok_or(ErrorCode::InvalidClient.with("client_id is missing"))?;
+            return Ok(Self {
+                client_id,
+                secret: in_body,
+                undecoded: None,
+            });
+        };
+        let (raw_id, raw_secret) = basic(header).ok_or(UNREADABLE)?;
+        if in_body.is_some() {
+            return Err(ErrorCode::InvalidRequest.with(
+                "the client authenticates with the header and in the body: only one is allowed",
+            ));
+        }
+        let raw = reading(raw_id.clone(), raw_secret.clone());
+        let decoded = match (decode(&raw_id), decode(&raw_secret)) {
+            (Some(id), Some(secret)) => reading(id, secret),
+            _ => raw.clone(),
+        };
+        // a client_id beside the header is not a second method, but must say the same (TOK-22)
+        if id_in_body.is_some_and(|id| id != decoded.0 && id != raw.0) {
+            return Err(
+                ErrorCode::InvalidRequest.with("client_id is not that of the Authorization header")
+            );
+        }
+        let differs = decoded.0 != raw.0
+            || decoded.1.as_ref().map(Secret::expose) != raw.1.as_ref().map(Secret::expose);
+        Ok(Self {
+            client_id: decoded.0,
+            secret: decoded.1,
+            undecoded: differs.then_some(raw),
+        })
+    }
+
+    /// Each way to read what was presented: decoded first.
+    pub fn readings(&self) -> impl Iterator<Item = (ClientId, Option<&Secret>)> {
+        let decoded = (self.client_id.clone(), self.secret.as_ref());
+        let undecoded = self
+            .undecoded
+            .as_ref()
+            .map(|(id, secret)| (id.clone(), secret.as_ref()));
+        std::iter::once(decoded).chain(undecoded)
+    }
+
+    /// Whether this proves to be `client`. A secret is good in the header and in the body, whichever was registered
+    /// (TOK-23); a client without a secret presents none (C6).
+    #[must_use]
+    pub fn prove(&self, client: &Client) -> bool {
+        self.readings()
+            .filter(|(id, _)| *id == client.id)
+            .any(|(_, secret)| match (&client.authentication, secret) {
+                (ClientAuthentication::None, None) => true,
+                (ClientAuthentication::Secret(digest), Some(secret)) => digest.matches(secret),
+                _ => false,
+            })
+    }
+}
+
+/// User and password of an `Authorization: Basic` header (RFC 7617 §2).
+fn basic(header: &[u8]) -> Option<(String, String)> {
+    let header = std::str::from_utf8(header).ok()?;
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    (!id.is_empty()).then(|| (id.to_owned(), secret.to_owned()))
+}
+
+/// RFC 6749 §2.3.1: both parts are form-encoded. None where it is no such encoding.
+fn decode(part: &str) -> Option<String> {
+    let spaced = part.replace('+', " ");
+    let mut bytes = Vec::with_capacity(spaced.len());
+    let mut rest = spaced.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first == b'%' {
+            let ([high, low], tail) = tail.split_first_chunk::<2>()?;
+            let digit = |byte: &u8| char::from(*byte).to_digit(16);
+            bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// An empty secret is none: nobody is let in for presenting nothing.
+fn reading(id: String, secret: String) -> (ClientId, Option<Secret>) {
+    let secret = (!secret.is_empty()).then(|| Secret::new(secret));
+    (ClientId::new(id), secret)
+}
+
+const UNREADABLE: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "the Authorization header is not Basic with base64 of client_id:client_secret",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::ClientSource;
+    use super::super::redirect_uri::RedirectUri;
+    use super::*;
+    use crate::clock::UnixTime;
+
+    fn client(id: &str, secret: Option<&str>) -> Client {
+        Client {
+            id: ClientId::new(id),
+            name: None,
+            uri: None,
+            redirect_uris: vec![RedirectUri::parse("https://a.example/cb").unwrap()],
+            authentication: secret.map_or(ClientAuthentication::None, |secret| {
+                ClientAuthentication::Secret(Secret::new(secret).digest())
+            }),
+            refreshes: true,
+            source: ClientSource::Registered { at: UnixTime(0) },
+        }
+    }
+
+    fn basic_header(pair: &str) -> Vec<u8> {
+        format!("Basic {}", STANDARD.encode(pair)).into_bytes()
+    }
+
+    /// TOK-20, TOK-21, TOK-22, TOK-23, TOK-24, C6
+    #[test]
+    fn a_client_is_who_it_proves_to_be() {
+        let public = client("c", None);
+        let confidential = client("c", Some("s+e%20c"));
+        for (header, body, proves_public, proves_confidential) in [
+            (None, "client_id=c", true, false),
+            (None, "client_id=c&client_secret=", true, false),
+            (None, "client_id=c&client_secret=s%2Be%2520c", false, true),
+            (None, "client_id=c&client_secret=wrong", false, false),
+            (None, "client_id=d", false, false),
+            (Some("c:s+e%20c"), "", false, true),
+            (Some("c:s%2Be%2520c"), "", false, true),
+            (Some("c:s%2Be%2520c"), "client_id=c", false, true),
+            (Some("c:wrong"), "", false, false),
+            (Some("c:"), "", true, false),
+            (Some("d:s+e%20c"), "", false, false),
+        ] {
+            let header = header.map(basic_header);
+            let form = Form::parse(body.as_bytes()).unwrap();
+            let credentials = Credentials::parse(header.as_deref(), &form).unwrap();
+            assert_eq!(
+                credentials.prove(&public),
+                proves_public,
+                "{body} as public"
+            );
+            assert_eq!(
+                credentials.prove(&confidential),
+                proves_confidential,
+                "{body} as confidential"
+            );
+        }
+    }
+
+    /// TOK-22, TOK-24, C4
+    #[test]
+    fn what_cannot_be_read_or_is_too_much_is_refused() {
+        for (header, body, code) in [
+            (None, "", ErrorCode::InvalidClient),
+            (None, "client_secret=s", ErrorCode::InvalidClient),
+            (
+                Some(basic_header("c:s")),
+                "client_secret=s",
+                ErrorCode::InvalidRequest,
+            ),
+            (
+                Some(basic_header("c:s")),
+                "client_id=d",
+                ErrorCode::InvalidRequest,
+            ),
+            (Some(basic_header("no colon")), "", ErrorCode::InvalidClient),
+            (Some(basic_header(":s")), "", ErrorCode::InvalidClient),
+            (
+                Some(b"Basic !!!".to_vec()),
+                "client_id=c",
+                ErrorCode::InvalidClient,
+            ),
+            (
+                Some(b"Basic".to_vec()),
+                "client_id=c",
+                ErrorCode::InvalidClient,
+            ),
+            (
+                Some(b"Bearer x".to_vec()),
+                "client_id=c",
+                ErrorCode::InvalidClient,
+            ),
+            (
+                Some(vec![0xff, 0xfe]),
+                "client_id=c",
+                ErrorCode::InvalidClient,
+            ),
+            (None, "client_id=c&client_id=c", ErrorCode::InvalidRequest),
+            (
+                None,
+                "client_id=c&client_assertion=x",
+                ErrorCode::InvalidClient,
+            ),
+        ] {
+            let form = Form::parse(body.as_bytes()).unwrap();
+            let refused = Credentials::parse(header.as_deref(), &form).unwrap_err();
+            assert_eq!(refused.code, code, "{body}");
+        }
+    }
+
+    proptest::proptest! {
+        /// C4
+        #[test]
+        fn no_header_makes_it_panic(pair in ".*", raw: Vec<u8>) {
+            let form = Form::parse(b"").unwrap();
+            let _ = Credentials::parse(Some(&basic_header(&pair)), &form);
+            let _ = Credentials::parse(Some(&raw), &form);
+        }
+    }
+}

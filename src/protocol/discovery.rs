@@ -1,1 +1,178 @@
-//! TODO
+//! What clients are told about us: metadata of the authorization server (RFC 8414) and of each resource (RFC 9728).
+
+use serde::Serialize;
+
+use super::authorize::OFFLINE_ACCESS;
+use super::issuer::Issuer;
+use super::scope::{Scope, ScopeSet};
+
+/// Authorization server metadata (RFC 8414 §2). Members whose default would be wrong for us are always said; what
+/// there is not, is left out and never null.
+#[derive(Debug, Serialize)]
+pub struct ServerMetadata {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
+    revocation_endpoint: String,
+    jwks_uri: String,
+    scopes_supported: Vec<String>,
+    response_types_supported: [&'static str; 1],
+    response_modes_supported: [&'static str; 1],
+    grant_types_supported: [&'static str; 2],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    code_challenge_methods_supported: [&'static str; 1],
+    authorization_response_iss_parameter_supported: bool,
+    protected_resources: Vec<String>,
+}
+
+const AUTHENTICATION_METHODS: [&str; 3] = ["none", "client_secret_post", "client_secret_basic"];
+
+impl ServerMetadata {
+    /// The document of this issuer.
+    #[must_use]
+    pub fn new(
+        issuer: &Issuer,
+        resources: &[String],
+        scopes: &ScopeSet,
+        registration: bool,
+    ) -> Self {
+        Self {
+            issuer: issuer.as_str().to_owned(),
+            authorization_endpoint: issuer.url("/authorize"),
+            token_endpoint: issuer.url("/token"),
+            registration_endpoint: registration.then(|| issuer.url("/register")),
+            revocation_endpoint: issuer.url("/revoke"),
+            jwks_uri: issuer.url("/.well-known/jwks.json"),
+            scopes_supported: names(scopes),
+            response_types_supported: ["code"],
+            response_modes_supported: ["query"],
+            grant_types_supported: ["authorization_code", "refresh_token"],
+            token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+            revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+            code_challenge_methods_supported: ["S256"],
+            authorization_response_iss_parameter_supported: true,
+            protected_resources: resources.to_vec(),
+        }
+    }
+}
+
+/// Protected resource metadata (RFC 9728 §2).
+#[derive(Debug, Serialize)]
+pub struct ResourceMetadata {
+    resource: String,
+    authorization_servers: [String; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<String>,
+    bearer_methods_supported: [&'static str; 1],
+    resource_name: String,
+}
+
+impl ResourceMetadata {
+    /// The document of a resource.
+    #[must_use]
+    pub fn new(issuer: &Issuer, resource: &str, name: &str, default_scopes: &ScopeSet) -> Self {
+        let basic = default_scopes
+            .iter()
+            .filter(|scope| scope.as_str() != OFFLINE_ACCESS)
+            .cloned()
+            .collect();
+        Self {
+            resource: resource.to_owned(),
+            authorization_servers: [issuer.as_str().to_owned()],
+            scopes_supported: names(&basic),
+            bearer_methods_supported: ["header"],
+            resource_name: name.to_owned(),
+        }
+    }
+}
+
+fn names(scopes: &ScopeSet) -> Vec<String> {
+    scopes.iter().map(Scope::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-28, DISC-29, DISC-31, DISC-32, DISC-34
+    #[test]
+    fn the_server_says_what_it_does_and_nothing_else() {
+        let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
+        let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
+        let resources = ["https://mcp.example.com/mcp".to_owned()];
+        let document = ServerMetadata::new(&issuer, &resources, &scopes, true);
+        insta::assert_json_snapshot!(document, @r#"
+        {
+          "issuer": "https://mcp.example.com",
+          "authorization_endpoint": "https://mcp.example.com/authorize",
+          "token_endpoint": "https://mcp.example.com/token",
+          "registration_endpoint": "https://mcp.example.com/register",
+          "revocation_endpoint": "https://mcp.example.com/revoke",
+          "jwks_uri": "https://mcp.example.com/.well-known/jwks.json",
+          "scopes_supported": [
+            "mcp:tools:read",
+            "offline_access"
+          ],
+          "response_types_supported": [
+            "code"
+          ],
+          "response_modes_supported": [
+            "query"
+          ],
+          "grant_types_supported": [
+            "authorization_code",
+            "refresh_token"
+          ],
+          "token_endpoint_auth_methods_supported": [
+            "none",
+            "client_secret_post",
+            "client_secret_basic"
+          ],
+          "revocation_endpoint_auth_methods_supported": [
+            "none",
+            "client_secret_post",
+            "client_secret_basic"
+          ],
+          "code_challenge_methods_supported": [
+            "S256"
+          ],
+          "authorization_response_iss_parameter_supported": true,
+          "protected_resources": [
+            "https://mcp.example.com/mcp"
+          ]
+        }
+        "#);
+        let closed = serde_json::to_value(ServerMetadata::new(&issuer, &[], &scopes, false));
+        assert_eq!(closed.unwrap().get("registration_endpoint"), None);
+    }
+
+    /// DISC-01, DISC-06, DISC-07, DISC-08
+    #[test]
+    fn a_resource_names_its_server_and_the_scopes_to_begin_with() {
+        let issuer = Issuer::parse("https://mcp.example.com").unwrap();
+        let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
+        let document =
+            ResourceMetadata::new(&issuer, "https://mcp.example.com/mcp", "Tools", &scopes);
+        insta::assert_json_snapshot!(document, @r#"
+        {
+          "resource": "https://mcp.example.com/mcp",
+          "authorization_servers": [
+            "https://mcp.example.com"
+          ],
+          "scopes_supported": [
+            "mcp:tools:read"
+          ],
+          "bearer_methods_supported": [
+            "header"
+          ],
+          "resource_name": "Tools"
+        }
+        "#);
+        let none = ResourceMetadata::new(&issuer, "https://h/mcp", "Tools", &ScopeSet::default());
+        let none = serde_json::to_value(none).unwrap();
+        assert_eq!(none.get("scopes_supported"), None);
+    }
+}

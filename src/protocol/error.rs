@@ -32,6 +32,8 @@ pub enum ErrorCode {
     InvalidRedirectUri,
     /// RFC 7591 §3.2.2
     InvalidClientMetadata,
+    /// RFC 7591 §3.2.2
+    InvalidSoftwareStatement,
     /// RFC 7009 §2.2.1
     UnsupportedTokenType,
     /// RFC 9101 §7, OpenID Connect Core 1.0 §3.1.2.6
@@ -58,6 +60,7 @@ impl ErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",

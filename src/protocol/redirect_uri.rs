@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
-use super::error::OAuthError;
+use super::error::{ErrorCode, OAuthError};
 
 /// A redirect URI that a client may register: kept and compared as the text it came as, never as a parsed and
 /// normalised URL.
@@ -12,19 +13,76 @@ use super::error::OAuthError;
 #[serde(transparent)]
 pub struct RedirectUri(String);
 
-/// Where an answer may go: a URI of a request that was found among the registered ones. Only [`super::client::Client`]
+/// Where an answer may go: a URI of a request that was found among the registered ones. Only [`RedirectUri::admits`]
 /// makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RegisteredRedirect(String);
 
+const LONGEST: usize = 2048;
+
+/// Hosts of the person's own machine, as they must be written (RFC 8252 §7.3, §8.3).
+const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Schemes that a browser runs, shows or opens by itself: an answer sent there would reach somebody else than an app.
+const NEVER_AN_APP: [&str; 24] = [
+    "about",
+    "blob",
+    "chrome",
+    "chrome-extension",
+    "content",
+    "cid",
+    "data",
+    "edge",
+    "feed",
+    "file",
+    "filesystem",
+    "ftp",
+    "intent",
+    "jar",
+    "javascript",
+    "mailto",
+    "mid",
+    "moz-extension",
+    "resource",
+    "tel",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
 impl RedirectUri {
-    /// Reads a redirect URI of a registration or of the configuration.
+    /// Reads a redirect URI of a registration or of the configuration: https; http to the person's own machine; or a
+    /// scheme of an app's own.
     ///
     /// # Errors
     /// `invalid_redirect_uri`, with the rule that it breaks.
-    pub fn parse(_text: &str) -> Result<Self, OAuthError> {
-        unimplemented!()
+    pub fn parse(text: &str) -> Result<Self, OAuthError> {
+        if text.len() > LONGEST {
+            return Err(refused("a redirect URI is longer than 2048 bytes"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(refused(
+                "a redirect URI has spaces, control or non-ASCII characters",
+            ));
+        }
+        if text.contains(['\\', '"', '<', '>', '^', '`', '{', '|', '}', '*']) {
+            return Err(refused(
+                "a redirect URI has characters that no URI has, or a wildcard",
+            ));
+        }
+        if text.contains('#') {
+            return Err(refused("a redirect URI has a fragment"));
+        }
+        let (scheme, rest) = text
+            .split_once(':')
+            .ok_or(refused("a redirect URI is not absolute"))?;
+        match scheme {
+            "https" | "http" => check_web(text, scheme, rest)?,
+            _ => check_app(scheme, rest)?,
+        }
+        Ok(Self(text.to_owned()))
     }
 
     /// The URI, byte for byte.
@@ -34,10 +92,15 @@ impl RedirectUri {
     }
 
     /// `requested` as a place where answers may go, if it equals this one: exactly, or but for the port where this is
-    /// a loopback URI (RFC 8252 §7.3).
+    /// a loopback URI (RFC 8252 §7.3). Neither is normalised; a host by another name is another host.
     #[must_use]
-    pub fn admits(&self, _requested: &str) -> Option<RegisteredRedirect> {
-        unimplemented!()
+    pub fn admits(&self, requested: &str) -> Option<RegisteredRedirect> {
+        let equal = requested == self.0
+            || match (loopback_parts(&self.0), loopback_parts(requested)) {
+                (Some(registered), Some(asked)) => registered == asked,
+                _ => false,
+            };
+        equal.then(|| RegisteredRedirect(requested.to_owned()))
     }
 }
 
@@ -51,24 +114,300 @@ impl RegisteredRedirect {
     /// What a person is shown: the host, or the scheme of an app.
     #[must_use]
     pub fn shown_host(&self) -> String {
-        unimplemented!()
+        let scheme = self.0.split(':').next().unwrap_or_default();
+        if self.is_private_use_scheme() {
+            return format!("{scheme}:");
+        }
+        Url::parse(&self.0)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_else(|| self.0.clone())
     }
 
     /// Whether it leads back to the person's own machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        unimplemented!()
+        loopback_parts(&self.0).is_some()
     }
 
     /// Whether it is neither http nor https: an app's own scheme, reached through a page with a button.
     #[must_use]
     pub fn is_private_use_scheme(&self) -> bool {
-        unimplemented!()
+        !self.0.starts_with("https:") && !self.0.starts_with("http:")
     }
 }
 
 impl fmt::Display for RegisteredRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
+    let url = Url::parse(text).map_err(|_| refused("a redirect URI cannot be read as a URL"))?;
+    let Some(after) = rest.strip_prefix("//") else {
+        return Err(refused("a redirect URI has no host"));
+    };
+    let authority = after.split(['/', '?']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(refused("a redirect URI has a user name"));
+    }
+    if authority.contains('%') || has_dot_segment(&after[authority.len()..]) {
+        return Err(refused(
+            "a redirect URI has dot segments, or escapes in the host",
+        ));
+    }
+    let (host, port) = split_port(authority).ok_or(refused("a redirect URI has a bad port"))?;
+    if scheme == "http" && !LOOPBACK_HOSTS.contains(&host) {
+        return Err(refused(
+            "a redirect URI with http must be on localhost, 127.0.0.1 or [::1], written so",
+        ));
+    }
+    // what the URL parser makes of the host must be what is written: 127.1, 0x7f.1 and the like are disguises
+    let as_written = match url.host() {
+        Some(Host::Domain(domain)) => domain.eq_ignore_ascii_case(host),
+        Some(Host::Ipv4(address)) => address.to_string() == host,
+        Some(Host::Ipv6(address)) => format!("[{address}]") == host,
+        None => false,
+    };
+    if !as_written || port == Some(0) {
+        return Err(refused(
+            "the host or the port of a redirect URI is not written plainly",
+        ));
+    }
+    Ok(())
+}
+
+fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
+    // RFC 3986 §3.1
+    let well_formed = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let lower = scheme.to_ascii_lowercase();
+    if !well_formed || matches!(lower.as_str(), "http" | "https") {
+        return Err(refused(
+            "the scheme of a redirect URI is not written plainly, in small letters",
+        ));
+    }
+    if NEVER_AN_APP.contains(&lower.as_str()) || lower.starts_with("ms-") {
+        return Err(refused(
+            "a redirect URI has a scheme that no answer may be sent to",
+        ));
+    }
+    let path = rest.split('?').next().unwrap_or_default();
+    if rest.is_empty() || path.contains('@') || has_dot_segment(path) {
+        return Err(refused(
+            "a redirect URI has nothing after its scheme, a user name, or dot segments",
+        ));
+    }
+    Ok(())
+}
+
+fn has_dot_segment(path_and_query: &str) -> bool {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    path.split('/').any(|segment| {
+        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
+        matches!(decoded.as_str(), "." | "..")
+    })
+}
+
+/// Host and port of an authority; none where the port is no number from 0 to 65535 written plainly.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    match authority[end_of_host..].find(':') {
+        None => Some((authority, None)),
+        Some(colon) => {
+            let (host, port) = authority.split_at(end_of_host + colon);
+            let digits = &port[1..];
+            let plain = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+            (plain && !digits.is_empty()).then_some(())?;
+            Some((host, Some(digits.parse().ok()?)))
+        }
+    }
+}
+
+/// Host and all that follows the port, where it is http to the person's own machine.
+fn loopback_parts(uri: &str) -> Option<(&str, &str)> {
+    let after = uri.strip_prefix("http://")?;
+    let end = after.find(['/', '?', '#', '\\']).unwrap_or(after.len());
+    let (authority, rest) = after.split_at(end);
+    let (host, _) = split_port(authority)?;
+    LOOPBACK_HOSTS.contains(&host).then_some((host, rest))
+}
+
+fn refused(rule: &'static str) -> OAuthError {
+    ErrorCode::InvalidRedirectUri.with(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CLI-36, CLI-38, R3, R4, R8
+    #[test]
+    fn what_may_be_registered() {
+        let long = format!("https://a.example/{}", "x".repeat(LONGEST));
+        for (uri, accepted) in [
+            ("https://claude.ai/api/mcp/auth_callback", true),
+            ("https://a.example", true),
+            ("https://a.example:8443/cb?x=1", true),
+            ("https://192.0.2.7/cb", true),
+            ("http://localhost/callback", true),
+            ("http://localhost:3334/oauth/callback", true),
+            ("http://127.0.0.1/", true),
+            ("http://127.0.0.1:33418", true),
+            ("http://[::1]:9/cb", true),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", true),
+            ("com.example.app:/cb", true),
+            ("vscode://a/b", true),
+            ("", false),
+            ("/cb", false),
+            ("//a.example/cb", false),
+            ("a.example/cb", false),
+            ("https:", false),
+            ("https:/a.example", false),
+            ("https://", false),
+            ("https:///cb", false),
+            ("https://a.example/cb#f", false),
+            ("https://user@a.example/cb", false),
+            ("https://a.example@evil.example/", false),
+            ("https://*.example/cb", false),
+            ("https://a.example/../cb", false),
+            ("https://a.example/%2e%2E/cb", false),
+            ("https://a.example/./cb", false),
+            ("https://a.example\\@evil.example/", false),
+            ("https://a.example/c b", false),
+            ("https://a.example/\u{e4}", false),
+            ("https://a.example:0/cb", false),
+            ("https://a.example:/cb", false),
+            ("https://a.example:99999/cb", false),
+            ("https://a.example:0443/cb", false),
+            ("https://%61.example/cb", false),
+            ("https://0x7f.1/cb", false),
+            ("HTTPS://a.example/cb", false),
+            ("http://a.example/cb", false),
+            ("http://localhost.evil.example/", false),
+            ("http://127.0.0.1.nip.io/", false),
+            ("http://127.1/", false),
+            ("http://0x7f000001/", false),
+            ("http://2130706433/", false),
+            ("http://127.0.0.2/", false),
+            ("http://LOCALHOST/", false),
+            ("http://localhost./", false),
+            ("http://localhost@evil.example/", false),
+            ("http://localhost:80@evil.example/", false),
+            ("http://[::ffff:127.0.0.1]/", false),
+            ("javascript:alert(1)", false),
+            ("JavaScript:alert(1)", false),
+            ("java\tscript:alert(1)", false),
+            (" javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("file:///etc/passwd", false),
+            ("blob:https://a.example/x", false),
+            ("about:blank", false),
+            ("vbscript:x", false),
+            ("intent://x", false),
+            ("ms-settings:x", false),
+            ("1app:/cb", false),
+            ("cursor:", false),
+            ("cursor://user@host/", false),
+            (&long, false),
+        ] {
+            assert_eq!(RedirectUri::parse(uri).is_ok(), accepted, "{uri:?}");
+        }
+    }
+
+    /// AUTHZ-04, AUTHZ-06, R4, R5
+    #[test]
+    fn a_request_must_name_a_registered_uri_exactly_but_for_a_loopback_port() {
+        for (registered, requested, admitted) in [
+            ("https://a.example/cb", "https://a.example/cb", true),
+            ("https://a.example/cb", "https://a.example/cb/", false),
+            ("https://a.example/cb", "https://a.example/cb?x", false),
+            ("https://a.example/cb", "https://a.example/CB", false),
+            ("https://a.example/cb", "https://A.example/cb", false),
+            ("https://a.example/cb", "https://a.example:443/cb", false),
+            ("https://a.example/cb", "https://a.example:8443/cb", false),
+            ("https://a.example/cb", "https://a.example/cb#", false),
+            ("https://a.example/cb", "http://a.example/cb", false),
+            ("https://a.example/a%2Fb", "https://a.example/a/b", false),
+            (
+                "https://a.example/a%2Fb",
+                "https://a.example/a%252Fb",
+                false,
+            ),
+            ("https://localhost/cb", "https://localhost:1/cb", false),
+            ("http://localhost/cb", "http://localhost:49211/cb", true),
+            ("http://localhost:1/cb", "http://localhost:2/cb", true),
+            ("http://localhost:1/cb", "http://localhost/cb", true),
+            ("http://127.0.0.1/", "http://127.0.0.1:33418/", true),
+            ("http://[::1]/cb", "http://[::1]:5/cb", true),
+            ("http://127.0.0.1/", "http://127.0.0.1:33418", false),
+            ("http://localhost/cb", "http://127.0.0.1/cb", false),
+            ("http://127.0.0.1/cb", "http://localhost/cb", false),
+            ("http://localhost/cb", "http://localhost/other", false),
+            ("http://localhost/cb", "http://localhost:1/cb?x", false),
+            ("http://localhost/cb", "http://localhost:0x1/cb", false),
+            ("http://localhost/cb", "http://localhost:99999/cb", false),
+            (
+                "http://localhost/cb",
+                "http://localhost:1@evil.example/cb",
+                false,
+            ),
+            ("http://localhost/cb", "http://localhost:80:80/cb", false),
+            ("http://localhost/cb", "http://localhost:/cb", false),
+            (
+                "http://localhost/cb",
+                "http://localhost.evil.example/cb",
+                false,
+            ),
+            ("http://localhost/cb", "http://LOCALHOST/cb", false),
+            ("http://localhost/cb", "http://localhost\\/cb", false),
+            ("http://localhost/cb", "http://localhost:1/cb#x", false),
+            ("cursor://h/cb", "cursor://h/cb", true),
+            ("cursor://h/cb", "cursor://h:1/cb", false),
+        ] {
+            let uri = RedirectUri::parse(registered).unwrap();
+            assert_eq!(
+                uri.admits(requested).is_some(),
+                admitted,
+                "{registered} {requested}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        /// R4
+        #[test]
+        fn what_is_admitted_equals_what_is_registered_but_for_a_loopback_port(
+            host in "(localhost|127\\.0\\.0\\.1|a\\.example)",
+            path in "(/|/cb|/cb/|/a%2Fb|/cb\\?x=1)?",
+            change in "[a-z0-9:/@?#.%\\\\]{0,6}",
+            at in 0_usize..40,
+        ) {
+            for scheme in ["http", "https"] {
+                let registered = format!("{scheme}://{host}{path}");
+                let Ok(uri) = RedirectUri::parse(&registered) else { continue };
+                let mut requested = registered.clone();
+                requested.insert_str(at.min(registered.len()), &change);
+                if let Some(admitted) = uri.admits(&requested) {
+                    proptest::prop_assert_eq!(admitted.as_str(), &requested);
+                    let url = Url::parse(&requested).unwrap();
+                    let mut portless = url.clone();
+                    portless.set_port(None).unwrap();
+                    let is_loopback = host != "a.example" && scheme == "http";
+                    proptest::prop_assert!(requested == registered || is_loopback);
+                    proptest::prop_assert_eq!(portless, Url::parse(&registered).unwrap());
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*", other in "\\PC*") {
+            if let Ok(uri) = RedirectUri::parse(&text) {
+                let _ = uri.admits(&other);
+            }
+        }
     }
 }

@@ -1,1 +1,320 @@
-//! TODO
+//! The gate: every check between a request's arrival and the MCP server, in the order of HTTP-16.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::answer::RpcError;
+use super::caller::Callers;
+use super::challenge::{Challenges, UnquotableUrl};
+use super::content;
+use super::door::{Door, Stranger};
+use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
+use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
+use super::revision::{self, Era};
+use super::scope_policy::{Need, ScopePolicy};
+use super::stream;
+use super::token_cache::TokenCache;
+use super::{Sessions, TokenVerifier};
+use crate::clock::Clock;
+use crate::protocol::principal::Principal;
+use crate::protocol::scope::Scope;
+
+/// What a gate is made of.
+pub struct GateSettings {
+    /// Who checks tokens.
+    pub verifier: Arc<dyn TokenVerifier>,
+    /// Who knows whether their sessions are in force.
+    pub sessions: Arc<dyn Sessions>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Which scope opens what.
+    pub policy: ScopePolicy,
+    /// The resource identifier: the audience that tokens must have.
+    pub resource: String,
+    /// Where the metadata of the resource are (RFC 9728 §3.1).
+    pub metadata_url: String,
+    /// The hosts that requests may be for, with the port where it is not the scheme's.
+    pub hosts: Vec<String>,
+    /// The browser origins that may call.
+    pub origins: Vec<String>,
+    /// The key that session identifiers of the older transport are bound with.
+    pub session_key: [u8; 32],
+}
+
+/// Stands before one MCP path. Cheap to share; a token is verified once and then known.
+pub struct Gate {
+    callers: Callers,
+    policy: ScopePolicy,
+    challenges: Challenges,
+    door: Door,
+    session_key: SessionKey,
+    body_limit: usize,
+}
+
+/// A request that passed every check.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) request: Request,
+    principal: Arc<Principal>,
+    era: Era,
+}
+
+/// The answer to a request that is not admitted; boxed, because it is rare and large.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) Box<Response>);
+
+/// Verified tokens that one gate knows.
+const SEEN_LIMIT: usize = 100_000;
+
+/// Bytes that a body may have.
+const BODY_LIMIT: usize = 4 << 20;
+
+/// How long a session found in force is not asked for again. An end that this process brings about is seen at once.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+impl Gate {
+    /// A gate.
+    ///
+    /// # Errors
+    /// A metadata URL that cannot stand in a header.
+    pub fn new(settings: GateSettings) -> Result<Self, UnquotableUrl> {
+        let challenged = settings.policy.default_scopes().clone();
+        Ok(Self {
+            challenges: Challenges::new(settings.metadata_url, challenged)?,
+            door: Door::new(&settings.hosts, &settings.origins),
+            session_key: SessionKey::new(&settings.session_key),
+            callers: Callers {
+                verifier: settings.verifier,
+                sessions: settings.sessions,
+                clock: settings.clock,
+                resource: settings.resource,
+                seen: TokenCache::new(SEEN_LIMIT),
+                ask_again: ASK_AGAIN,
+            },
+            policy: settings.policy,
+            body_limit: BODY_LIMIT,
+        })
+    }
+
+    /// The same gate with another limit for bodies, in bytes.
+    #[must_use]
+    pub fn with_body_limit(self, body_limit: usize) -> Self {
+        Self { body_limit, ..self }
+    }
+
+    /// The same gate with another time after which a known session is asked for again.
+    #[must_use]
+    pub fn with_ask_again(mut self, ask_again: Duration) -> Self {
+        self.callers.ask_again = ask_again;
+        self
+    }
+
+    /// Host and Origin: the origin, where the request comes from a page that is allowed.
+    pub(super) fn check_door(&self, request: &Request) -> Result<Option<HeaderValue>, Refusal> {
+        let origin = self
+            .door
+            .check(request.headers(), request.uri())
+            .map_err(|stranger| {
+                let message = match stranger {
+                    Stranger::Host => "this host is not served here: check public_url",
+                    Stranger::Origin => {
+                        "this origin is not allowed: name it in origins of the server"
+                    }
+                };
+                Refusal::from(RpcError::http(StatusCode::FORBIDDEN, message))
+            })?;
+        Ok(origin.cloned())
+    }
+
+    /// Everything after the door: token, body, headers, method, scope, session.
+    pub(super) async fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let principal = match self.callers.principal(&parts.headers).await {
+            Ok(principal) => principal,
+            Err(denial) => return Err(self.challenges.deny(denial).into()),
+        };
+        // RS-13: the token is for us. Browsers' cookies are none of the server's business either.
+        parts.headers.remove(AUTHORIZATION);
+        parts.headers.remove(COOKIE);
+        let (era, body) = if parts.method == Method::POST {
+            let bytes = content::read(&parts.headers, body, self.body_limit).await?;
+            let era = self.judge(&parts.headers, &bytes, &principal)?;
+            parts
+                .headers
+                .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            parts.headers.remove(TRANSFER_ENCODING);
+            (era, Body::from(bytes))
+        } else if parts.method == Method::GET || parts.method == Method::DELETE {
+            revision::judge_bodiless(&parts.headers)?;
+            // What has not been judged is not handed on.
+            for header in [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE] {
+                parts.headers.remove(header);
+            }
+            (Era::Legacy, Body::empty())
+        } else {
+            return Err(method_not_allowed());
+        };
+        self.open_session(&mut parts, era, &principal)?;
+        parts.extensions.insert(Arc::clone(&principal));
+        let request = Request::from_parts(parts, body);
+        Ok(Admitted {
+            request,
+            principal,
+            era,
+        })
+    }
+
+    /// What of the server's answer the client gets to see.
+    pub(super) fn finish(
+        &self,
+        mut response: Response,
+        principal: Arc<Principal>,
+        era: Era,
+    ) -> Response {
+        match era {
+            Era::Legacy => self.session_key.seal(response.headers_mut(), &principal),
+            // HTTP-29: 2026-07-28 has no sessions
+            Era::Modern => {
+                response.headers_mut().remove(SESSION_ID);
+            }
+        }
+        stream::guard(response, principal)
+    }
+
+    /// Message, revision, methods, scopes.
+    fn judge(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        principal: &Principal,
+    ) -> Result<Era, Refusal> {
+        let body = message::parse(body).map_err(|fault| fault_answer(&fault))?;
+        let messages = match &body {
+            Messages::Single(message) => std::slice::from_ref(message),
+            Messages::Batch(batch) => batch,
+        };
+        let first_id = messages.iter().find_map(Message::id);
+        let refuse = |error: RpcError, id| Refusal::from(error.answer(id));
+        let era = revision::judge(headers, &body).map_err(|error| refuse(error, first_id))?;
+        let mut lacking = Vec::new();
+        for message in messages {
+            let Some(call) = message.call() else { continue };
+            let lacks = self.lacking_scopes(era, call, principal);
+            lacking.extend(
+                lacks.ok_or_else(|| refuse(revision::method_not_found(era), message.id()))?,
+            );
+        }
+        if lacking.is_empty() {
+            return Ok(era);
+        }
+        // The token's own as well: clients ask for what the challenge names and forget what they had.
+        let needed = principal
+            .scopes
+            .union(&lacking.into_iter().cloned().collect());
+        Err(self.challenges.insufficient_scope(&needed, first_id).into())
+    }
+
+    /// What the token lacks for a call; none: nobody serves the method.
+    fn lacking_scopes(
+        &self,
+        era: Era,
+        call: &Call<'_>,
+        principal: &Principal,
+    ) -> Option<Vec<&Scope>> {
+        if revision::is_removed(era, &call.method) {
+            return None;
+        }
+        // A wish to hear of a resource is a subscription, whatever the revision calls it.
+        let subscriptions = call
+            .subscribed
+            .iter()
+            .map(|uri| ("resources/subscribe", Some(&**uri)));
+        let subscriptions = subscriptions.filter(|_| call.method == "subscriptions/listen");
+        let mut lacking = Vec::new();
+        for (method, name) in
+            std::iter::once((&*call.method, call.name.as_deref())).chain(subscriptions)
+        {
+            match self.policy.needed(method, name) {
+                Need::Open => {}
+                Need::AnyOf(scopes)
+                    if scopes.iter().any(|scope| principal.scopes.contains(scope)) => {}
+                Need::AnyOf(scopes) => lacking.extend(scopes.first()),
+                Need::Unknown => return None,
+            }
+        }
+        Some(lacking)
+    }
+
+    /// The session identifier of the older transport is the caller's own, and goes on as the server made it.
+    fn open_session(
+        &self,
+        parts: &mut Parts,
+        era: Era,
+        principal: &Principal,
+    ) -> Result<(), Refusal> {
+        if era == Era::Modern {
+            parts.headers.remove(SESSION_ID);
+            parts.headers.remove(LAST_EVENT_ID);
+            return Ok(());
+        }
+        self.session_key
+            .open(&mut parts.headers, principal)
+            .map_err(|NotYours| {
+                Refusal::from(RpcError::new(
+                    StatusCode::NOT_FOUND,
+                    -32600,
+                    "there is no such session: initialize again",
+                ))
+            })
+    }
+}
+
+impl Admitted {
+    /// The request, and what its answer will be finished with.
+    pub(super) fn take(self) -> (Request, Arc<Principal>, Era) {
+        (self.request, self.principal, self.era)
+    }
+}
+
+impl From<Response> for Refusal {
+    fn from(answer: Response) -> Self {
+        Self(Box::new(answer))
+    }
+}
+
+impl From<RpcError> for Refusal {
+    fn from(error: RpcError) -> Self {
+        error.answer(None).into()
+    }
+}
+
+fn fault_answer(fault: &Fault<'_>) -> Response {
+    let (code, message) = match fault.kind {
+        FaultKind::Json => (-32700, "the body is not JSON, or nested too deeply"),
+        FaultKind::Message => (
+            -32600,
+            "the body is not one JSON-RPC 2.0 message with each member once",
+        ),
+        FaultKind::Name => (-32602, "params lacks the name or URI that the method needs"),
+    };
+    RpcError::new(StatusCode::BAD_REQUEST, code, message).answer(fault.id)
+}
+
+fn method_not_allowed() -> Refusal {
+    let message = "an MCP path knows POST, GET and DELETE";
+    let mut response = RpcError::http(StatusCode::METHOD_NOT_ALLOWED, message).answer(None);
+    response.headers_mut().insert(
+        ALLOW,
+        HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
+    );
+    response.into()
+}

@@ -1,1 +1,265 @@
-//! TODO
+//! MCP method and name -> the scopes that open it; the most specific rule decides.
+
+use std::collections::HashMap;
+
+use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::scope::{Scope, ScopeSet};
+
+/// What each scope opens.
+#[derive(Clone, Debug)]
+pub struct ScopePolicy {
+    rules: HashMap<String, Vec<Rule>>,
+    default: ScopeSet,
+}
+
+/// Names of one method, and the scopes that open them.
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: Option<String>,
+    specificity: Specificity,
+    scopes: Vec<Scope>,
+}
+
+/// A name in full, before a longer pattern, before a shorter one, before the method alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Specificity {
+    Method,
+    Pattern(usize),
+    Name,
+}
+
+/// What a method needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// Any valid token.
+    Open,
+    /// One of these scopes, in the order of the configuration; never empty.
+    AnyOf(Vec<&'a Scope>),
+    /// Nobody has named it: it is refused.
+    Unknown,
+}
+
+/// Methods that open a connection, keep it or end it; they tell nothing and do nothing.
+const OPEN: [&str; 5] = [
+    "initialize",
+    "server/discover",
+    "ping",
+    "logging/setLevel",
+    "subscriptions/listen",
+];
+
+impl ScopePolicy {
+    /// The policy of `[scopes]`; `default` is what is challenged for.
+    #[must_use]
+    pub fn new(scopes: Vec<(Scope, Vec<MethodPattern>)>, default: ScopeSet) -> Self {
+        let mut rules: HashMap<String, Vec<Rule>> = HashMap::new();
+        for (scope, patterns) in scopes {
+            for pattern in patterns {
+                let rules = rules.entry(pattern.method).or_default();
+                // `tools/call:*` says no more than `tools/call`.
+                let name = pattern.name.filter(|name| name != "*");
+                match rules.iter_mut().find(|rule| rule.pattern == name) {
+                    Some(rule) if rule.scopes.contains(&scope) => {}
+                    Some(rule) => rule.scopes.push(scope.clone()),
+                    None => rules.push(Rule::new(name, scope.clone())),
+                }
+            }
+        }
+        for rules in rules.values_mut() {
+            rules.sort_by_key(|rule| std::cmp::Reverse(rule.specificity));
+        }
+        Self { rules, default }
+    }
+
+    /// What is challenged for, and granted when a client asks for nothing.
+    #[must_use]
+    pub fn default_scopes(&self) -> &ScopeSet {
+        &self.default
+    }
+
+    /// What `method` needs, where it is about `name`.
+    #[must_use]
+    pub fn needed(&self, method: &str, name: Option<&str>) -> Need<'_> {
+        if let Some(rules) = self.rules.get(method) {
+            return most_specific(rules, name);
+        }
+        if OPEN.contains(&method) || method.starts_with("notifications/") {
+            return Need::Open;
+        }
+        match self.rules.get("tools/call") {
+            // What a task is about is no longer to be seen: who may call any tool may ask for the tasks of such calls.
+            Some(rules) if method.starts_with("tasks/") => {
+                Need::AnyOf(rules.iter().flat_map(|rule| &rule.scopes).collect())
+            }
+            _ => Need::Unknown,
+        }
+    }
+}
+
+impl Rule {
+    fn new(pattern: Option<String>, scope: Scope) -> Self {
+        let specificity = match pattern.as_deref() {
+            None => Specificity::Method,
+            Some(text) if text.contains('*') => {
+                Specificity::Pattern(text.chars().filter(|&letter| letter != '*').count())
+            }
+            Some(_) => Specificity::Name,
+        };
+        Self {
+            pattern,
+            specificity,
+            scopes: vec![scope],
+        }
+    }
+
+    fn fits(&self, name: Option<&str>) -> bool {
+        match (self.pattern.as_deref(), name) {
+            (None, _) => true,
+            (Some(pattern), Some(name)) => matches(pattern, name),
+            (Some(_), None) => false,
+        }
+    }
+}
+
+/// The scopes of the fitting rules that are more specific than all others.
+fn most_specific<'a>(rules: &'a [Rule], name: Option<&str>) -> Need<'a> {
+    let mut fitting = rules.iter().filter(|rule| rule.fits(name)).peekable();
+    let Some(best) = fitting.peek().map(|rule| rule.specificity) else {
+        return Need::Unknown;
+    };
+    let equal = fitting.take_while(|rule| rule.specificity == best);
+    Need::AnyOf(equal.flat_map(|rule| &rule.scopes).collect())
+}
+
+/// Whether `name` is what `pattern` describes; `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut left) = name.strip_prefix(head) else {
+        return false;
+    };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> MethodPattern {
+        let (method, name) = text
+            .split_once(':')
+            .map_or((text, None), |(method, name)| (method, Some(name)));
+        MethodPattern {
+            method: method.to_owned(),
+            name: name.map(str::to_owned),
+        }
+    }
+
+    fn policy(scopes: &[(&str, &[&str])]) -> ScopePolicy {
+        let scopes = scopes.iter().map(|(scope, patterns)| {
+            let patterns = patterns.iter().map(|text| pattern(text)).collect();
+            (Scope::parse(scope).unwrap(), patterns)
+        });
+        ScopePolicy::new(scopes.collect(), ScopeSet::default())
+    }
+
+    fn shown(need: Need<'_>) -> String {
+        match need {
+            Need::Open => "open".to_owned(),
+            Need::Unknown => "unknown".to_owned(),
+            Need::AnyOf(scopes) => scopes
+                .iter()
+                .map(|scope| scope.as_str())
+                .collect::<Vec<_>>()
+                .join("|"),
+        }
+    }
+
+    #[test]
+    fn the_most_specific_rule_decides() {
+        let policy = policy(&[
+            ("call", &["tools/call"]),
+            ("admin", &["tools/call:delete_*"]),
+            ("root", &["tools/call:delete_everything"]),
+            (
+                "danger",
+                &["tools/call:*_everything", "tools/call:delete_every*"],
+            ),
+            ("every", &["tools/call:*"]),
+            ("read", &["resources/read:file:///pub/*"]),
+            ("a", &["acme/x:ab*"]),
+            ("b", &["acme/x:*bc"]),
+        ]);
+        for (method, name, expected) in [
+            ("tools/call", Some("add"), "call|every"),
+            ("tools/call", Some("delete_one"), "admin"),
+            ("tools/call", Some("delete_everyone"), "danger"),
+            ("tools/call", Some("keep_everything"), "danger"),
+            ("tools/call", Some("delete_everything"), "root"),
+            ("tools/call", Some("Delete_everything"), "danger"),
+            ("tools/call", Some(""), "call|every"),
+            ("tools/call", None, "call|every"),
+            ("resources/read", Some("file:///pub/a"), "read"),
+            ("resources/read", Some("file:///etc/a"), "unknown"),
+            ("resources/read", None, "unknown"),
+            ("acme/x", Some("abc"), "a|b"),
+            ("tools/Call", Some("add"), "unknown"),
+            ("tools/list", None, "unknown"),
+            ("sampling/createMessage", None, "unknown"),
+            ("tasks/get", Some("7"), "root|danger|admin|call|every"),
+        ] {
+            let need = shown(policy.needed(method, name));
+            let sorted = |text: &str| {
+                let mut all: Vec<_> = text.split('|').map(str::to_owned).collect();
+                all.sort();
+                all.dedup();
+                all
+            };
+            assert_eq!(sorted(&need), sorted(expected), "{method} {name:?}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_connection_needs_no_scope_unless_it_is_named() {
+        let policy = policy(&[("log", &["logging/setLevel"])]);
+        for method in [
+            "initialize",
+            "ping",
+            "server/discover",
+            "subscriptions/listen",
+            "notifications/cancelled",
+        ] {
+            assert_eq!(policy.needed(method, None), Need::Open, "{method}");
+        }
+        assert_eq!(shown(policy.needed("logging/setLevel", None)), "log");
+        assert_eq!(policy.needed("tasks/get", None), Need::Unknown);
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name, fits) in [
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*a", "ba", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*b*", "abc", true),
+            ("**", "", true),
+            ("é*", "été", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

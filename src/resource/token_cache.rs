@@ -1,1 +1,187 @@
-//! TODO
+//! Tokens whose signature has been checked, so that each is checked once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use dashmap::DashMap;
+use sha2::{Digest, Sha256};
+
+use crate::clock::UnixTime;
+use crate::protocol::principal::Principal;
+
+/// SHA-256 of a token: the token itself is not kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl std::fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenDigest(..)")
+    }
+}
+
+impl TokenDigest {
+    /// The digest of `token`.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+/// A verified token.
+#[derive(Debug)]
+pub struct SeenToken {
+    /// Whom it speaks for.
+    pub principal: Arc<Principal>,
+    /// When it expires.
+    pub expires: UnixTime,
+    asked: AtomicI64,
+}
+
+impl SeenToken {
+    /// A token that was verified, and its session found in force, at `now`.
+    #[must_use]
+    pub fn new(principal: Arc<Principal>, expires: UnixTime, now: UnixTime) -> Self {
+        Self {
+            principal,
+            expires,
+            asked: AtomicI64::new(now.0),
+        }
+    }
+
+    /// When its session was last found in force.
+    #[must_use]
+    pub fn asked(&self) -> UnixTime {
+        UnixTime(self.asked.load(Ordering::Relaxed))
+    }
+
+    /// Its session was found in force at `now`.
+    pub fn confirm(&self, now: UnixTime) {
+        self.asked.store(now.0, Ordering::Relaxed);
+    }
+
+    fn is_good(&self, now: UnixTime) -> bool {
+        now < self.expires && !self.principal.standing.has_ended()
+    }
+}
+
+/// The tokens seen before, for one resource; bounded.
+#[derive(Debug)]
+pub struct TokenCache {
+    seen: DashMap<TokenDigest, Arc<SeenToken>>,
+    limit: usize,
+    sweeping: AtomicBool,
+}
+
+impl TokenCache {
+    /// A cache that holds `limit` tokens.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            seen: DashMap::new(),
+            limit,
+            sweeping: AtomicBool::new(false),
+        }
+    }
+
+    /// The token, if it was seen before, has not expired, and its session has not ended.
+    #[must_use]
+    pub fn find(&self, digest: &TokenDigest, now: UnixTime) -> Option<Arc<SeenToken>> {
+        let seen = Arc::clone(&*self.seen.get(digest)?);
+        if seen.is_good(now) {
+            return Some(seen);
+        }
+        self.forget(digest);
+        None
+    }
+
+    /// Remembers a verified token.
+    pub fn insert(&self, digest: TokenDigest, seen: Arc<SeenToken>, now: UnixTime) {
+        if self.seen.len() >= self.limit {
+            self.sweep(now);
+        }
+        self.seen.insert(digest, seen);
+    }
+
+    /// Forgets a token; the next use is verified again.
+    pub fn forget(&self, digest: &TokenDigest) {
+        self.seen.remove(digest);
+    }
+
+    /// Makes room: what is of no use any more, then any, down to seven eighths. So a sweep, long as it is, is paid for
+    /// by many insertions.
+    fn sweep(&self, now: UnixTime) {
+        if self.sweeping.swap(true, Ordering::Acquire) {
+            return;
+        }
+        self.seen.retain(|_, seen| seen.is_good(now));
+        let mut surplus = self.seen.len().saturating_sub(self.limit - self.limit / 8);
+        if surplus > 0 {
+            self.seen.retain(|_, _| {
+                let stays = surplus == 0;
+                surplus = surplus.saturating_sub(1);
+                stays
+            });
+        }
+        self.sweeping.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::identity::Identity;
+    use crate::protocol::ids::{ClientId, Id, Subject};
+    use crate::protocol::principal::Standing;
+    use crate::protocol::scope::ScopeSet;
+
+    const NOW: UnixTime = UnixTime(1_000);
+
+    fn seen(expires: i64) -> Arc<SeenToken> {
+        let identity = Identity {
+            subject: Subject::new("github:1"),
+            login: None,
+            name: None,
+            verified_email: None,
+        };
+        let principal = Principal {
+            standing: Arc::new(Standing::new(Id::new(NOW), identity)),
+            client_id: ClientId::new("c"),
+            scopes: ScopeSet::default(),
+        };
+        Arc::new(SeenToken::new(Arc::new(principal), UnixTime(expires), NOW))
+    }
+
+    /// AT-13
+    #[test]
+    fn a_token_is_known_until_it_expires_or_its_session_ends() {
+        let cache = TokenCache::new(10);
+        let digest = TokenDigest::of("a.b.c");
+        let token = seen(1_100);
+        cache.insert(digest, Arc::clone(&token), NOW);
+        assert!(cache.find(&digest, UnixTime(1_099)).is_some());
+        assert!(cache.find(&TokenDigest::of("a.b.d"), NOW).is_none());
+        assert!(cache.find(&digest, UnixTime(1_100)).is_none());
+        cache.insert(digest, Arc::clone(&token), NOW);
+        token.principal.standing.end();
+        assert!(cache.find(&digest, NOW).is_none());
+    }
+
+    #[test]
+    fn the_cache_is_bounded_and_useless_tokens_go_first() {
+        let cache = TokenCache::new(100);
+        let digest = |number: i64| TokenDigest::of(&number.to_string());
+        for number in 0..50 {
+            cache.insert(digest(number), seen(1_001), NOW);
+        }
+        for number in 50..100 {
+            cache.insert(digest(number), seen(9_000), NOW);
+        }
+        cache.insert(digest(100), seen(9_000), UnixTime(1_001));
+        assert!((50..=100).all(|number| cache.find(&digest(number), UnixTime(1_001)).is_some()));
+        for number in 101..10_000 {
+            cache.insert(digest(number), seen(9_000), UnixTime(1_001));
+            assert!(cache.seen.len() <= 100);
+        }
+        assert!(cache.find(&digest(9_999), UnixTime(1_001)).is_some());
+    }
+}

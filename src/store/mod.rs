@@ -10,7 +10,9 @@ pub mod engine;
 pub mod keyed;
 pub mod memory;
 pub mod record;
+pub mod sample;
 pub mod sled;
+mod writer;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,9 @@ pub trait Store: Send + Sync {
 
     /// Ends a session: it is gone, and nothing brings it back. `true` for the one caller that ended it.
     async fn end_session(&self, id: Id) -> Result<bool>;
+
+    /// The signing key of this name.
+    async fn find_key(&self, name: &str) -> Result<Option<Sealed>>;
 
     /// Keeps a signing key, unless there is one of this name. Whoever asks, the one that is kept is returned.
     async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed>;

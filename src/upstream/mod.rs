@@ -1,10 +1,13 @@
 //! The providers people sign in with.
 
 pub mod github;
+mod github_allow;
+mod github_api;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
 use crate::protocol::identity::Identity;
@@ -31,6 +34,14 @@ pub trait Upstream: Send + Sync {
     /// # Errors
     /// See [`UpstreamError`].
     async fn finish(&self, code: Secret, kept: Kept) -> Result<SignIn, UpstreamError>;
+
+    /// Gives the tokens back: the provider ends them. One that takes none back leaves it at that.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; tokens that have ended already are no error.
+    async fn forget(&self, _tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
+        Ok(())
+    }
 }
 
 /// A browser on its way to the provider.
@@ -47,7 +58,7 @@ pub struct Departure {
 pub struct Kept {
     /// The verifier of our own PKCE with the provider.
     pub verifier: Secret,
-    /// The nonce of OpenID Connect.
+    /// The nonce that an ID token has to repeat, where there is one.
     pub nonce: Option<Secret>,
 }
 
@@ -107,4 +118,98 @@ pub struct Remedy {
     pub text: String,
     /// An https link to where it is done.
     pub link: Option<String>,
+}
+
+/// How what must be kept is written, before it is sealed.
+#[derive(Serialize, Deserialize)]
+struct KeptRecord<'a> {
+    verifier: &'a str,
+    nonce: Option<&'a str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TokensRecord<'a> {
+    access: &'a str,
+    refresh: Option<&'a str>,
+    expires: Option<UnixTime>,
+    scopes: Vec<&'a str>,
+}
+
+impl Kept {
+    /// The bytes to seal.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        written(&KeptRecord {
+            verifier: self.verifier.expose(),
+            nonce: self.nonce.as_ref().map(Secret::expose),
+        })
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let record: KeptRecord<'_> = postcard::from_bytes(bytes).ok()?;
+        Some(Self {
+            verifier: Secret::new(record.verifier),
+            nonce: record.nonce.map(Secret::new),
+        })
+    }
+}
+
+impl UpstreamTokens {
+    /// The bytes to seal.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        written(&TokensRecord {
+            access: self.access.expose(),
+            refresh: self.refresh.as_ref().map(Secret::expose),
+            expires: self.expires,
+            scopes: self.scopes.iter().map(String::as_str).collect(),
+        })
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let record: TokensRecord<'_> = postcard::from_bytes(bytes).ok()?;
+        Some(Self {
+            access: Secret::new(record.access),
+            refresh: record.refresh.map(Secret::new),
+            expires: record.expires,
+            scopes: record.scopes.into_iter().map(str::to_owned).collect(),
+        })
+    }
+}
+
+fn written(record: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    // text and numbers alone: the encoder has no way to fail on them
+    Zeroizing::new(postcard::to_allocvec(record).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_is_read_back_as_it_was() {
+        let kept = Kept {
+            verifier: Secret::new("v"),
+            nonce: None,
+        };
+        let back = Kept::from_bytes(&kept.to_bytes()).unwrap();
+        assert_eq!(back.verifier.expose(), "v");
+        assert!(back.nonce.is_none());
+        let tokens = UpstreamTokens {
+            access: Secret::new("a"),
+            refresh: Some(Secret::new("r")),
+            expires: Some(UnixTime(7)),
+            scopes: vec!["read:org".into()],
+        };
+        let back = UpstreamTokens::from_bytes(&tokens.to_bytes()).unwrap();
+        assert_eq!(back.access.expose(), "a");
+        assert_eq!(back.refresh.unwrap().expose(), "r");
+        assert_eq!(back.expires, Some(UnixTime(7)));
+        assert_eq!(back.scopes, ["read:org"]);
+        assert!(UpstreamTokens::from_bytes(b"").is_none());
+    }
 }

@@ -1,1 +1,501 @@
-//! TODO
+//! `providers.toml` and the environment: what is accepted, and what a refusal says.
+
+use anteroom::config::{self, Backend, Environment, Loaded, Refused, Source};
+
+/// The secret that no output may hold.
+const SECRET: &str = "s3cr3t-0123456789abcdef";
+
+/// An environment with what the files here name.
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    let named = [
+        ("GITHUB_CLIENT_ID", "id"),
+        ("GITHUB_CLIENT_SECRET", SECRET),
+        ("EMPTY", " "),
+    ];
+    let all = named.iter().chain(variables);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Refused> {
+    let name = "providers.toml";
+    config::read(Some(Source { name, text }), &environment(variables))
+}
+
+fn read(text: &str) -> Result<Loaded, Refused> {
+    read_with(text, &[])
+}
+
+/// The smallest useful file: `top` is its third line, `end` begins on the eighth.
+fn smallest(top: &str, end: &str) -> String {
+    let parts = [
+        r#"public_url = "https://mcp.example.com""#,
+        r#"backend = "http://localhost:9000/mcp""#,
+        top,
+        "[provider.github]",
+        r#"client_id = "Iv1.0123456789abcdef""#,
+        r#"client_secret = "env:GITHUB_CLIENT_SECRET""#,
+        r#"allow.orgs = ["acme"]"#,
+        end,
+    ];
+    parts.join("\n")
+}
+
+/// What is wrong with `text`: a line for each fault, with its place, message and remedy.
+fn faults(text: &str) -> Vec<String> {
+    let refused = match read(text) {
+        Ok(loaded) => panic!("accepted: {text}\n{}", loaded.explain()),
+        Err(refused) => refused,
+    };
+    assert!(!refused.to_string().contains(SECRET), "{refused}");
+    let line = |fault: &config::Fault| {
+        let place = fault
+            .position()
+            .map_or_else(String::new, |(line, column)| format!("{line}:{column} "));
+        format!("{place}{} -> {}", fault.message(), fault.remedy())
+    };
+    refused.faults().map(line).collect()
+}
+
+/// Each row is a piece of a file, `|`, what a fault begins with, `|`, and what its remedy holds. The piece stands at the
+/// end of the smallest file; behind `^`, at its top; behind `@`, in the place of `allow`; behind `$`, at the end of the
+/// file without its `backend`. `/` ends a line.
+fn check_refusals(rows: &str) {
+    for row in rows.lines().map(str::trim).filter(|row| !row.is_empty()) {
+        let columns: Vec<&str> = row.split(" | ").map(str::trim).collect();
+        let [piece, fault, remedy] = columns[..] else {
+            panic!("three columns: {row}")
+        };
+        let piece = piece.replace(" / ", "\n");
+        let text = if let Some(top) = piece.strip_prefix('^') {
+            smallest(top, "")
+        } else if let Some(allow) = piece.strip_prefix('@') {
+            smallest("", "").replace("allow.orgs = [\"acme\"]", allow)
+        } else if let Some(servers) = piece.strip_prefix('$') {
+            smallest("", servers).replace("backend = \"http://localhost:9000/mcp\"\n\n", "")
+        } else {
+            smallest("", &piece)
+        };
+        let found = faults(&text);
+        let is_said = |line: &String| {
+            let said = line.split_once(" -> ");
+            said.is_some_and(|(said, remedied)| said == fault && remedied.contains(remedy))
+        };
+        assert!(found.iter().any(is_said), "{row}\n{found:#?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_key() {
+    check_refusals(
+        r#"
+        ^lisen = 1              | 3:1 lisen is unknown                     | did you mean listen?
+        ^colour = 1             | 3:1 colour is unknown                    | known here: public_url, listen,
+        ^access = 1             | 3:1 access is unknown                    | did you mean access in [tokens]?
+        ^"" = 1                 | 3:1 an empty key is unknown              | known here
+        orgs = 1                | 8:1 provider.github.orgs is unknown      | did you mean orgs in [provider.NAME.allow]?
+        listen = 1              | 8:1 provider.github.listen is unknown    | at the top of the file
+        @allow.org = 1          | 7:7 provider.github.allow.org is unknown | did you mean orgs?
+        [token] / x = 1         | 8:2 token is unknown                     | did you mean tokens?
+        [tokens] / acess = 1    | 9:1 tokens.acess is unknown              | did you mean access?
+        [[server]] / pth = "/x" | 9:1 server.0.pth is unknown              | did you mean path?
+        "#,
+    );
+}
+
+#[test]
+fn a_setting_of_another_version_is_refused_by_name() {
+    check_refusals(
+        r#"
+        ^tls = {}                                   | 3:1 tls is not in this version                              | take it out
+        allow.domains = []                          | 8:7 provider.github.allow.domains is not in this version    | take it out
+        allow.emails = []                           | 8:7 provider.github.allow.emails is not in this version     | take it out
+        allow.claims = {}                           | 8:7 provider.github.allow.claims is not in this version     | take it out
+        scopes = []                                 | 8:1 provider.github.scopes is not in this version           | take it out
+        [consent] / remember = "1d"                 | 8:2 consent is not in this version                          | take it out
+        [tokens] / upstream_check = "5m"            | 9:1 tokens.upstream_check is not in this version            | take it out
+        [tokens] / signing_key = "file:x"           | 9:1 tokens.signing_key is not in this version               | take it out
+        [clients] / metadata_documents = true       | 9:1 clients.metadata_documents is not in this version       | take it out
+        [clients] / redirect_hosts = []             | 9:1 clients.redirect_hosts is not in this version           | take it out
+        [[clients.known]] / id = "ci"               | 8:11 clients.known is not in this version                   | take it out
+        [clients] / registration = "token"          | 9:16 clients.registration is "token", which is not in this version | "open"
+        [scope_policy] / roles = {}                 | 9:1 scope_policy.roles is not in this version               | take it out
+        [outbound] / private_hosts = []             | 9:1 outbound.private_hosts is not in this version           | take it out
+        [log] / audit = "file:x"                    | 9:1 log.audit is not in this version                        | take it out
+        [log] / metrics = "127.0.0.1:9464"          | 9:1 log.metrics is not in this version                      | take it out
+        [[server]] / command = ["npx"]              | 9:1 server.0.command is not in this version                 | take it out
+        [[server]] / sessions = "shared"            | 9:1 server.0.sessions is not in this version                | take it out
+        [[server]] / identity.headers = true        | 9:1 server.0.identity is not in this version                | take it out
+        ^store = "postgres://h/db"                  | 3:9 store is a URL: a distributed store is not in this version | "sled"
+        kind = "oidc"                               | 8:8 provider.github.kind is "oidc": sign-in with OpenID Connect is not in this version yet | "github"
+        [provider.google]                           | 8:11 provider.google.kind is "google": sign-in with OpenID Connect is not in this version yet | "github"
+        [provider.corp] / issuer = "https://a.example" | 8:11 provider.corp.kind is "oidc": sign-in with OpenID Connect is not in this version yet | "github"
+        "#,
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_how_it_is_written() {
+    check_refusals(
+        r#"
+        ^listen = 8080               | 3:10 listen is a text, in quotes                                     | listen = "127.0.0.1:8080"
+        ^tokens = 1                  | 3:1 tokens is a table                                                | write [tokens]
+        ^scopes = 1                  | 3:1 scopes is a table                                                | write [scopes]
+        ^server = 1                  | 3:1 server is a list of tables                                       | [[server]], in two brackets
+        ^server = [1]                | 3:1 server is a list of tables                                       | [[server]], in two brackets
+        [server] / path = "/x"       | 8:2 server is a list of tables                                       | [[server]], in two brackets
+        @allow.users = "me"          | 7:15 provider.github.allow.users is a list of texts, in brackets     | users = ["
+        @allow.users = [1]           | 7:15 provider.github.allow.users is a list of texts, in brackets     | users = ["
+        @allow.anyone = "no"         | 7:16 provider.github.allow.anyone is true or false, without quotes   | true
+        [tokens] / access = 3600     | 9:10 tokens.access is a text, in quotes                              | access = "1h"
+        [scopes] / x = "tools/list"  | 9:5 scopes."x" is a list of texts, in brackets                       | tools/list
+        "#,
+    );
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_told_what_does() {
+    check_refusals(
+        r#"
+        ^listen = "localhost"                      | 3:10 listen is not an address with a port                    | 0.0.0.0:8080
+        ^store = "redis"                           | 3:9 store is not a store                                     | "sled"
+        ^data_dir = ""                             | 3:12 data_dir is not a path                                  | ./data
+        ^sealing_key = "c2hvcnQ="                  | 3:15 sealing_key is not 32 bytes in base64                   | openssl rand
+        [tokens] / code = "11m"                    | 9:8 tokens.code is too short or too long                     | from 1s to 10m
+        [tokens] / access = "25h"                  | 9:10 tokens.access is too short or too long                  | from 1s to 24h
+        [tokens] / access = "0s"                   | 9:10 tokens.access is too short or too long                  | from 1s to 24h
+        [tokens] / reuse_grace = "2m"              | 9:15 tokens.reuse_grace is too short or too long             | from 0s to 1m
+        [tokens] / access = "3600"                 | 9:10 tokens.access is not a duration                         | its unit
+        [tokens] / refresh = "200d"                | 9:11 tokens.refresh does not fit: refresh is 200d and session is 180d | at most session
+        [tokens] / session = "24h"                 | 9:11 tokens.session does not fit: refresh is 30d and session is 24h   | at most session
+        [tokens] / algorithm = "HS256"             | 9:13 tokens.algorithm is not an algorithm that tokens can be signed with | "ES256"
+        [tokens] / algorithm = "none"              | 9:13 tokens.algorithm is not an algorithm that tokens can be signed with | "ES256"
+        [clients] / registration = "on"            | 9:16 clients.registration is not a way to register           | "open"
+        [clients] / unused_expire = "0s"           | 9:17 clients.unused_expire is too short or too long          | from 1m
+        [limits] / token = "60"                    | 9:9 limits.token is not a rate                               | 60/m
+        [limits] / register = "0/m"                | 9:12 limits.register is not a rate                           | at least 1
+        [log] / format = "xml"                     | 9:10 log.format is not a format of logs                      | "json"
+        [proxy] / trusted = ["10.0.0.0/8", "x"]    | 9:26 proxy.trusted holds something that is not a network     | 10.0.0.0/8
+        [outbound] / proxy = "proxy:3128"          | 9:9 outbound.proxy is not the URL of a proxy                 | http://
+        [outbound] / ca = ["providers.toml"]       | 9:7 outbound.ca names a file without a certificate: providers.toml | PEM
+        label = ""                                 | 8:9 provider.github.label is not a name that could be shown  | one line
+        kind = "gitlab"                            | 8:8 provider.github.kind is not a kind of provider           | "github"
+        [scopes]                                   | 8:2 scopes opens nothing                                     | take the table out
+        [scopes] / x = []                          | 9:5 scopes."x" opens nothing                                 | tools/list
+        [scopes] / "a b" = ["tools/list"]          | 9:9 scopes."a b" is not a scope                              | visible ASCII
+        [scopes] / x = ["tools/*"]                 | 9:6 scopes."x" holds a method that has a * in the method, which is named exactly | tools/list
+        [scope_policy] / default = ["admin"]       | 9:12 scope_policy.default holds something that is not a scope in [scopes] | add them there
+        [scope_policy] / default = []              | 9:11 scope_policy.default is empty                           | at least one
+        "#,
+    );
+}
+
+/// CONS-27
+#[test]
+fn who_may_enter_is_written_out() {
+    check_refusals(
+        r#"
+        @                                           | 4:11 provider.github.allow names nobody                           | allow.anyone = true
+        @allow = {}                                 | 7:1 provider.github.allow names nobody                            | allow.anyone = true
+        @allow.anyone = false                       | 7:1 provider.github.allow names nobody                            | allow.anyone = true
+        @allow.orgs = []                            | 7:1 provider.github.allow names nobody                            | allow.anyone = true
+        @allow = { anyone = true, orgs = ["acme"] } | 7:20 provider.github.allow.anyone contradicts the lists beside it | take out
+        @allow.orgs = ["acme/platform"]             | 7:15 provider.github.allow.orgs holds something that is not the name of an organisation | "acme"
+        @allow.teams = ["acme"]                     | 7:16 provider.github.allow.teams holds something that is not a team | "acme/platform"
+        @allow.teams = ["acme/a/b"]                 | 7:16 provider.github.allow.teams holds something that is not a team | "acme/platform"
+        @allow.users = ["octocat", "@octocat"]      | 7:27 provider.github.allow.users holds something that is neither a login nor an id | without @
+        @allow.users = ["id:octocat"]               | 7:16 provider.github.allow.users holds something that is neither a login nor an id | "id:583231"
+        @allow.users = ["id:"]                      | 7:16 provider.github.allow.users holds something that is neither a login nor an id | "id:583231"
+        @allow.users = ["me@acme.com"]              | 7:16 provider.github.allow.users holds something that is neither a login nor an id | "octocat"
+        "#,
+    );
+}
+
+#[test]
+fn half_a_provider_is_refused() {
+    check_refusals(
+        r#"
+        [provider.ghe] / kind = "github" / client_id = "a"  | 8:11 provider.ghe.client_secret is missing  | client_secret = "env:
+        [provider.ghe] / kind = "github"                    | 8:11 provider.ghe.client_id is missing      | client_id = "
+        [provider.ghe] / kind = "github"                    | 8:11 provider.ghe.allow names nobody        | allow.orgs
+        [provider.Git]                                      | 8:11 provider.Git is not a name for a provider     | a-z, 0-9 and -
+        [provider.a_b]                                      | 8:11 provider.a_b is not a name for a provider     | a-z, 0-9 and -
+        [provider.""]                                       | 8:11 provider. is not a name for a provider        | a-z, 0-9 and -
+        "#,
+    );
+    let text = smallest("", "");
+    let (top, _) = text.split_once("[provider").unwrap();
+    for (tables, place) in [("", ""), ("[provider]", "4:2 ")] {
+        let found = faults(&format!("{top}{tables}"));
+        assert!(
+            found[0].starts_with(&format!(
+                "{place}provider is missing -> write [provider.github]"
+            )),
+            "{found:?}"
+        );
+    }
+}
+
+/// AUTHZ-26
+#[test]
+fn http_is_refused_except_on_loopback() {
+    check_refusals(
+        r#"
+        base_url = "http://git.acme.com"  | 8:12 provider.github.base_url is http on a host that is not loopback | write https
+        api_url = "http://127.0.0.1.evil" | 8:11 provider.github.api_url is http on a host that is not loopback  | write https
+        "#,
+    );
+    for url in [
+        "http://mcp.example.com",
+        "http://localhost.evil.example",
+        "http://0.0.0.0:8080",
+    ] {
+        let found = faults(&smallest("", "").replace("https://mcp.example.com", url));
+        let expected =
+            "1:14 public_url is http on a host that is not loopback -> write the address";
+        assert!(found[0].starts_with(expected), "{found:?}");
+    }
+    let local = smallest(
+        "",
+        "base_url = \"http://127.0.0.1:9090\"\napi_url = \"http://[::1]:9090\"",
+    );
+    assert!(read(&local.replace("https://mcp.example.com", "http://localhost:8080")).is_ok());
+}
+
+#[test]
+fn servers_have_paths_of_their_own_and_one_backend_each() {
+    check_refusals(
+        r#"
+        [[server]]                                              | 2:11 backend contradicts the [[server]] beside it            | short for one
+        $                                                       | backend is missing                                           | http://localhost:9000/mcp
+        $[[server]]                                             | 6:1 server.0.backend is missing                              | backend = "http
+        $[[server]] / sample = false                            | 6:1 server.0.backend is missing                              | backend = "http
+        $[[server]] / sample = true / backend = "http://h"      | 7:10 server.0.sample contradicts the backend beside it       | one of the two
+        $[[server]] / sample = true / path = "/token"           | 8:8 server.0.path begins with /token, which is anteroom's own | "/mcp"
+        $[[server]] / sample = true / path = "mcp"              | 8:8 server.0.path is not a plain path                        | "/mcp"
+        $[[server]] / sample = true / [[server]] / sample = true | 8:1 server.1.path collides with the server at /mcp          | of its own
+        $[[server]] / sample = true / [[server]] / path = "/mcp/x" / sample = true | 9:8 server.1.path collides with the server at /mcp | inside
+        $[[server]] / backend = "http://h?key=a"                | 7:11 server.0.backend has a query or a fragment              | such as
+        $[[server]] / backend = "http://me:word@h"              | 7:11 server.0.backend has a user or a password in it         | such as
+        $[[server]] / backend = "ftp://h"                       | 7:11 server.0.backend is not an http or https URL            | such as
+        $[[server]] / sample = true / origins = ["https://a.example", "*"] | 8:33 server.0.origins holds something that is not an origin | without a path
+        "#,
+    );
+    let two = "[[server]]\nsample = true\n[[server]]\npath = \"/b\"\nname = \"B\"\nbackend = \"http://b:9000/mcp\"\n";
+    let text = smallest("", two).replace("backend = \"http://localhost:9000/mcp\"\n\n", "");
+    let loaded = read(&text).unwrap();
+    let [a, b] = &loaded.config.servers[..] else {
+        panic!("two servers")
+    };
+    assert_eq!(
+        (a.path.as_str(), b.path.as_str(), b.name.as_str()),
+        ("/mcp", "/b", "B")
+    );
+    assert!(matches!(a.backend, Backend::Sample));
+    assert!(matches!(&b.backend, Backend::Http(url) if url.as_str() == "http://b:9000/mcp"));
+}
+
+#[test]
+fn allow_is_a_table_or_dotted_keys() {
+    let lists = r#"users = ["id:583231", "octocat"], orgs = ["acme"], teams = ["acme/platform"]"#;
+    for allow in [
+        format!("allow = {{ {lists} }}"),
+        format!("allow.{}", lists.replace("], ", "]\nallow.")),
+        format!("[provider.github.allow]\n{}", lists.replace("], ", "]\n")),
+    ] {
+        let loaded = read(&smallest("", "").replace("allow.orgs = [\"acme\"]", &allow)).unwrap();
+        let allowed = &loaded.config.providers[0].allow;
+        assert!(!allowed.anyone);
+        assert_eq!(allowed.ids, [583_231]);
+        assert_eq!(allowed.logins, ["octocat"]);
+        assert_eq!(allowed.orgs, ["acme"]);
+        assert_eq!(allowed.teams, [("acme".to_owned(), "platform".to_owned())]);
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        format!("file:{}", path.display())
+    };
+    let absent = format!("file:{}", folder.path().join("absent").display());
+    let unfit = "is empty, or holds a space or a character that is not ASCII";
+    for (secret, says) in [
+        (
+            "env:ABSENT",
+            "names the environment variable ABSENT, which is not set",
+        ),
+        (
+            "env:EMPTY",
+            "names the environment variable EMPTY, which is empty",
+        ),
+        ("", unfit),
+        (&file("spaced", b"a b"), unfit),
+        (&file("empty", b"\n"), "names an empty file: "),
+        (
+            &file("binary", b"\xff"),
+            "names a file that cannot be read: ",
+        ),
+        (&absent, "names a file that cannot be read: "),
+        (
+            "file:.",
+            "names a file that cannot be read: . (it is not a regular file",
+        ),
+    ] {
+        let found = faults(&smallest("", "").replace("env:GITHUB_CLIENT_SECRET", secret));
+        let expected = format!("6:17 provider.github.client_secret {says}");
+        assert!(found[0].starts_with(&expected), "{found:?}");
+    }
+    let good = file("good", format!("{SECRET}\n").as_bytes());
+    let loaded = read(&smallest("", "").replace("env:GITHUB_CLIENT_SECRET", &good)).unwrap();
+    assert_eq!(loaded.config.providers[0].client_secret.expose(), SECRET);
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_not_wrong_but_worth_knowing_is_a_warning() {
+    for (top, end, expected) in [
+        (
+            "store = \"memory\"",
+            "",
+            "providers.toml:3: store is \"memory\"",
+        ),
+        (
+            "",
+            "[clients]\nregistration = \"off\"",
+            "providers.toml:9: clients.registration is \"off\"",
+        ),
+        (
+            "",
+            "[proxy]\ntrusted = [\"0.0.0.0/0\"]",
+            "providers.toml:9: proxy.trusted holds every address",
+        ),
+        (
+            "",
+            "[scopes]\nx = [\"tool/call\"]",
+            "providers.toml:9: scopes.\"x\" opens tool/call, which is not a method of MCP; did you mean tools/call?",
+        ),
+    ] {
+        let warnings = read(&smallest(top, end)).unwrap().warnings;
+        assert!(
+            matches!(&warnings[..], [warning] if warning.starts_with(expected)),
+            "{warnings:?}"
+        );
+    }
+    let loaded = read(&smallest("", "").replace("env:GITHUB_CLIENT_SECRET", SECRET)).unwrap();
+    assert_eq!(
+        loaded.warnings,
+        [
+            "providers.toml:6: provider.github.client_secret stands in the file in clear: write env:NAME or file:PATH instead"
+        ]
+    );
+    for (backend, warnings) in [
+        ("http://localhost:9000", 0),
+        ("http://mcp:9000", 0),
+        ("http://10.0.0.7:9000", 0),
+        ("http://backend.example.com", 1),
+        ("http://203.0.113.7", 1),
+    ] {
+        let loaded = read(&smallest("", "").replace("http://localhost:9000/mcp", backend)).unwrap();
+        assert_eq!(
+            loaded.warnings.len(),
+            warnings,
+            "{backend} {:?}",
+            loaded.warnings
+        );
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_with_the_text_underlined() {
+    let text = smallest("lisen = \"x\"", "[tokens]\naccess = \"1 hour\"").replace("acme", "a b");
+    let refused = read_with(&text, &[("ANTEROOM_LOG_FORMAT", "xml")]).unwrap_err();
+    insta::assert_snapshot!(format!("refused:\n{refused}"), @r#"
+    refused:
+      × lisen is unknown
+       ╭─[providers.toml:3:1]
+     3 │ lisen = ***
+       · ─────
+       ╰────
+      help: did you mean listen?
+
+      × provider.github.allow.orgs holds something that is not the name of an organisation
+       ╭─[providers.toml:7:15]
+     7 │ allow.orgs = ["a b"]
+       ·               ─────
+       ╰────
+      help: write names of organisations as they stand in their URL, such as "acme"
+
+      × tokens.access is not a duration
+       ╭─[providers.toml:9:10]
+     9 │ access = "1 hour"
+       ·          ────────
+       ╰────
+      help: write a number and its unit (s, m, h or d), such as "10m", "1h" or "30d"
+
+      × ANTEROOM_LOG_FORMAT (log.format) is not a format of logs
+      help: write "text" or "json"
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_place() {
+    for (text, expected) in [
+        (
+            "public_url = \"https://h",
+            "1:24 the file is not TOML: invalid basic string",
+        ),
+        (
+            "a = 1\na = 2\n",
+            "2:1 the file is not TOML: duplicate key -> write each key and each [table] once",
+        ),
+        ("[a\n", "1:3 the file is not TOML: unclosed table"),
+        ("a", "1:2 the file is not TOML: key with no value"),
+    ] {
+        let found = faults(text);
+        assert!(found[0].starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn without_any_settings_the_refusal_says_what_to_write() {
+    let refused = config::read(None, &environment(&[]))
+        .unwrap_err()
+        .to_string();
+    let (_, example) = refused.split_once("--config:").unwrap();
+    let example: Vec<&str> = example.lines().map(str::trim).collect();
+    let example = example.join("\n");
+    assert!(read(&example).is_ok(), "{refused}");
+    let absent = std::path::Path::new("no/such/providers.toml");
+    let refused = config::load(Some(absent), &environment(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("there is no no/such/providers.toml"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_file_is_read_from_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("providers.toml");
+    std::fs::write(&path, smallest("", "")).unwrap();
+    let loaded = config::load(Some(&path), &environment(&[])).unwrap();
+    assert_eq!(loaded.effective[0].origin, format!("{}:1", path.display()));
+    std::fs::write(&path, b"a = 1\n\xff").unwrap();
+    let refused = config::load(Some(&path), &environment(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("providers.toml:2 is not UTF-8"),
+        "{refused}"
+    );
+    let refused = config::load(Some(folder.path()), &environment(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("is not a regular file"), "{refused}");
+}

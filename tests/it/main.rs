@@ -19,4 +19,5 @@ mod revisions;
 mod revoke;
 mod standin;
 mod store;
+mod store_model;
 mod token;

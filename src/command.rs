@@ -1,0 +1,213 @@
+//! What the program does: `dev`, `serve`, `check`, `sample`.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+use crate::app::{App, AppError, Storage, listen};
+use crate::clock::SystemClock;
+use crate::config;
+use crate::config::environment::Environment;
+use crate::config::{Backend, Config, LogFormat, Provider, ProviderKind, StoreKind};
+use crate::demo;
+use crate::standin::Standin;
+use crate::telemetry::{self, Format};
+
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// What is logged unless the environment says otherwise.
+const LOG_FILTER: &str = "info";
+
+/// Runs everything on this machine: a stand-in for GitHub, an MCP server, and anteroom before it.
+///
+/// # Errors
+/// Where an address is not this machine's own, or taken.
+pub fn dev(address: SocketAddr, standin: SocketAddr, backend: Option<Url>) -> Outcome {
+    if !address.ip().is_loopback() || !standin.ip().is_loopback() {
+        return Err(
+            "dev lets anybody in, so it listens on loopback addresses alone: use 127.0.0.1, \
+                    and `anteroom serve` for everything else"
+                .into(),
+        );
+    }
+    telemetry::init(Format::Text, &log_filter())?;
+    run(async move {
+        let listener = listen(address)?;
+        let address = listener.local_addr()?;
+        let standin = Standin::start(standin).await?;
+        let backend = backend.map_or(Backend::Sample, Backend::Http);
+        let config = Config::dev(
+            address,
+            ProviderKind::GitHub {
+                base_url: standin.base_url().parse()?,
+                api_url: standin.api_url().parse()?,
+            },
+            backend,
+        );
+        let app = App::new(&config).await?;
+        print!("{}", dev_greeting(&config, &standin));
+        app.serve(listener, told_to_stop()).await?;
+        Ok(())
+    })
+}
+
+fn dev_greeting(config: &Config, standin: &Standin) -> String {
+    let connector = connector(config);
+    format!(
+        "\
+anteroom is running. Nothing here is real: people come from a stand-in for GitHub, and everything is forgotten at the end.
+
+  connector      {connector}
+  provider       {standin}  (stand-in for GitHub, with a few people to choose from)
+
+MCP Inspector    npx @modelcontextprotocol/inspector
+                 Transport \"Streamable HTTP\", URL {connector}, then Connect
+Claude Code      claude mcp add --transport http anteroom {connector}
+                 then /mcp in Claude Code, and Authenticate
+curl             curl -i -X POST {connector}
+                 answers 401, and WWW-Authenticate says where a client finds out more
+
+Ctrl+C ends it.
+",
+        standin = standin.base_url(),
+    )
+}
+
+/// Serves what the configuration says.
+///
+/// # Errors
+/// Where the configuration is refused, or something of it cannot be had.
+pub fn serve(path: Option<&Path>) -> Outcome {
+    let loaded = config::load(path, &Environment::of_process())?;
+    let format = match loaded.config.log {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    telemetry::init(format, &log_filter())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = loaded.config;
+    run(async move {
+        let listener = listen(config.listen)?;
+        let storage = Storage::open(&config)?;
+        let app = App::with(&config, storage, Arc::new(SystemClock)).await?;
+        print!("{}", serve_greeting(&config));
+        app.serve(listener, told_to_stop()).await?;
+        Ok(())
+    })
+}
+
+fn serve_greeting(config: &Config) -> String {
+    let mut text = format!("anteroom is running on {}.\n\n", config.listen);
+    for server in &config.servers {
+        let url = config.public_url.resource(&server.path);
+        text += &format!("  connector      {url}  ({})\n", server.name);
+    }
+    for provider in &config.providers {
+        let callback = config.public_url.callback(&provider.id);
+        text += &format!(
+            "  callback URL   {callback}  (to enter at {})\n",
+            provider.label
+        );
+        text += &format!("  who may enter  {}\n", who_may_enter(provider));
+    }
+    text += &match config.store {
+        StoreKind::Sled => format!("  store          {}\n\n", config.data_dir.display()),
+        StoreKind::Memory => {
+            "  store          in memory: a restart signs everybody out\n\n".to_owned()
+        }
+    };
+    text
+}
+
+fn who_may_enter(provider: &Provider) -> String {
+    let allow = &provider.allow;
+    if allow.anyone {
+        return format!("anybody with an account at {}", provider.label);
+    }
+    let ids = allow.ids.iter().map(|id| format!("account {id}"));
+    let logins = allow.logins.iter().cloned();
+    let orgs = allow.orgs.iter().map(|org| format!("members of {org}"));
+    let teams = allow
+        .teams
+        .iter()
+        .map(|(org, team)| format!("members of {org}/{team}"));
+    let rules: Vec<String> = ids.chain(logins).chain(orgs).chain(teams).collect();
+    rules.join(", ")
+}
+
+/// Checks the configuration and shows what is in force, without using the network.
+///
+/// # Errors
+/// Where the configuration is refused.
+pub fn check(path: Option<&Path>) -> Outcome {
+    let loaded = config::load(path, &Environment::of_process())?;
+    print!("{}", loaded.explain());
+    for warning in &loaded.warnings {
+        println!("warning: {warning}");
+    }
+    println!("\nThe configuration is good. `anteroom serve` runs it.");
+    Ok(())
+}
+
+/// Serves the sample MCP server alone.
+///
+/// # Errors
+/// Where the address is taken.
+pub fn sample(address: SocketAddr) -> Outcome {
+    telemetry::init(Format::Text, &log_filter())?;
+    run(async move {
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(|error| AppError::Listen(address, error))?;
+        let address = listener.local_addr()?;
+        println!(
+            "The sample MCP server listens on http://{address}/mcp, open to everybody who reaches it."
+        );
+        axum::serve(listener, demo::router(Vec::new(), told_to_stop()))
+            .with_graceful_shutdown(told_to_stop())
+            .await?;
+        Ok(())
+    })
+}
+
+fn log_filter() -> String {
+    Environment::of_process()
+        .log_filter()
+        .unwrap_or(LOG_FILTER)
+        .to_owned()
+}
+
+fn connector(config: &Config) -> String {
+    config
+        .servers
+        .first()
+        .map(|server| config.public_url.resource(&server.path))
+        .unwrap_or_default()
+}
+
+fn run(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Ctrl+C, or the signal by which service managers stop a process.
+async fn told_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

@@ -1,0 +1,184 @@
+//! What holds where nothing is written, and the settings of `anteroom dev`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{
+    Algorithm, Allow, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider,
+    ProviderKind, Rate, Server, StoreKind, Tokens,
+};
+use crate::protocol::ids::ProviderId;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::scope::Scope;
+use crate::secret::Secret;
+
+/// `listen`
+pub(super) const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// `data_dir`
+pub(super) const DATA_DIR: &str = "./data";
+/// `server.path`
+pub(super) const SERVER_PATH: &str = "/mcp";
+/// `server.name`
+pub(super) const SERVER_NAME: &str = "MCP server";
+/// `provider.label` of a provider of kind github.
+pub(super) const GITHUB_LABEL: &str = "GitHub";
+/// `provider.base_url` of a provider of kind github.
+pub(super) const GITHUB_BASE_URL: &str = "https://github.com";
+
+/// `[scopes]`
+#[must_use]
+pub(super) fn scopes() -> Vec<(Scope, Vec<MethodPattern>)> {
+    SCOPES
+        .iter()
+        .filter_map(|(scope, methods)| {
+            let methods = methods
+                .iter()
+                .filter_map(|text| MethodPattern::parse(text).ok());
+            Some((Scope::parse(scope)?, methods.collect()))
+        })
+        .collect()
+}
+
+const SCOPES: [(&str, &[&str]); 6] = [
+    ("mcp:tools:read", &["tools/list"]),
+    ("mcp:tools:execute", &["tools/call"]),
+    (
+        "mcp:resources:list",
+        &["resources/list", "resources/templates/list"],
+    ),
+    (
+        "mcp:resources:read",
+        &[
+            "resources/read",
+            "resources/subscribe",
+            "resources/unsubscribe",
+        ],
+    ),
+    ("mcp:prompts:list", &["prompts/list"]),
+    ("mcp:prompts:read", &["prompts/get", "completion/complete"]),
+];
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            registration: true,
+            unused_expire: DAY,
+        }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Es256,
+            code: 10 * MINUTE,
+            access: 60 * MINUTE,
+            refresh: 30 * DAY,
+            session: 180 * DAY,
+            reuse_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            register: a_minute(60),
+            authorize: a_minute(120),
+            token: a_minute(600),
+        }
+    }
+}
+
+fn a_minute(count: u32) -> Rate {
+    Rate {
+        count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
+        per: MINUTE,
+    }
+}
+
+impl Config {
+    /// The settings to try things with: `listen` on this machine, a stand-in for GitHub, `backend` at `/mcp`, everything in memory. Nothing is read and nothing is refused: who calls it sees to it that `listen` is a
+    /// loopback address.
+    #[must_use]
+    pub fn dev(listen: SocketAddr, standin: ProviderKind, backend: Backend) -> Self {
+        let scopes = scopes();
+        Self {
+            public_url: Issuer::localhost(listen.port()),
+            listen,
+            data_dir: PathBuf::from(DATA_DIR),
+            store: StoreKind::Memory,
+            sealing_key: None,
+            providers: vec![Provider {
+                id: ProviderId::new("github"),
+                label: "GitHub (stand-in)".to_owned(),
+                kind: standin,
+                client_id: DEV_CLIENT_ID.to_owned(),
+                client_secret: Secret::new(DEV_CLIENT_SECRET),
+                allow: Allow {
+                    anyone: true,
+                    ..Allow::default()
+                },
+            }],
+            servers: vec![Server {
+                path: SERVER_PATH.to_owned(),
+                name: SERVER_NAME.to_owned(),
+                backend,
+                origins: Vec::new(),
+            }],
+            default_scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
+            scopes,
+            clients: Clients::default(),
+            tokens: Tokens::default(),
+            trusted_proxies: Vec::new(),
+            outbound: Outbound::default(),
+            limits: Limits {
+                register: a_minute(6000),
+                authorize: a_minute(6000),
+                token: a_minute(6000),
+            },
+            log: LogFormat::Text,
+        }
+    }
+}
+
+/// What `anteroom dev` calls itself at the stand-in.
+pub const DEV_CLIENT_ID: &str = "anteroom-dev";
+/// Not a secret: the stand-in listens on loopback and knows made-up people only.
+pub const DEV_CLIENT_SECRET: &str = "anteroom-dev-secret";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scope_of_the_preset_is_lost_in_reading() {
+        let scopes = scopes();
+        assert_eq!(scopes.len(), SCOPES.len());
+        for ((scope, methods), (name, texts)) in scopes.iter().zip(SCOPES) {
+            assert_eq!(scope.as_str(), name);
+            let printed: Vec<String> = methods.iter().map(ToString::to_string).collect();
+            assert_eq!(printed, texts);
+        }
+    }
+
+    #[test]
+    fn the_settings_of_dev_stay_on_this_machine() {
+        let standin = ProviderKind::GitHub {
+            base_url: "http://127.0.0.1:9090".parse().unwrap(),
+            api_url: "http://127.0.0.1:9090/api".parse().unwrap(),
+        };
+        let config = Config::dev(LISTEN, standin, Backend::Sample);
+        assert_eq!(config.public_url.as_str(), "http://localhost:8080");
+        assert_eq!(config.store, StoreKind::Memory);
+        assert!(config.providers[0].allow.anyone);
+        assert_eq!(config.default_scopes.iter().count(), config.scopes.len());
+    }
+}

@@ -1,0 +1,337 @@
+//! Every key there is: what it holds, how it is written, and which ones this version does not read yet.
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A text.
+    Text,
+    /// A text that is never shown.
+    Secret,
+    /// `true` or `false`.
+    Flag,
+    /// Texts.
+    List,
+}
+
+/// A key this version reads.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The dotted key; `*` stands for a name that the operator chooses, or for the number of a `[[server]]`.
+    pub key: &'static str,
+    /// What it holds.
+    pub shape: Shape,
+    /// How a value is written.
+    pub example: &'static str,
+}
+
+/// What stands at a dotted path.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// A value.
+    Value(&'static Known),
+    /// A table with further keys.
+    Table,
+    /// `[[server]]`
+    Servers,
+    /// Something that other versions read.
+    Later,
+    /// Nothing.
+    Unknown,
+}
+
+/// The keys this version reads.
+pub(super) const KNOWN: &[Known] = &[
+    text("public_url", r#""https://mcp.example.com""#),
+    text("listen", r#""127.0.0.1:8080""#),
+    text("data_dir", r#""./data""#),
+    text("store", r#""sled""#),
+    secret("sealing_key", r#""file:sealing.key""#),
+    text("backend", r#""http://localhost:9000/mcp""#),
+    text("provider.*.kind", r#""github""#),
+    text("provider.*.label", r#""GitHub""#),
+    text("provider.*.client_id", r#""Iv1.0123456789abcdef""#),
+    secret("provider.*.client_secret", r#""env:GITHUB_CLIENT_SECRET""#),
+    text("provider.*.base_url", r#""https://github.com""#),
+    text("provider.*.api_url", r#""https://api.github.com""#),
+    flag("provider.*.allow.anyone"),
+    list("provider.*.allow.users", r#"["id:583231", "octocat"]"#),
+    list("provider.*.allow.orgs", r#"["acme"]"#),
+    list("provider.*.allow.teams", r#"["acme/platform"]"#),
+    text("server.*.path", r#""/mcp""#),
+    text("server.*.name", r#""Example tools""#),
+    text("server.*.backend", r#""http://localhost:9000/mcp""#),
+    flag("server.*.sample"),
+    list("server.*.origins", r#"["https://app.example.com"]"#),
+    list("scopes.*", r#"["tools/list"]"#),
+    list("scope_policy.default", r#"["mcp:tools:read"]"#),
+    text("clients.registration", r#""open""#),
+    text("clients.unused_expire", r#""24h""#),
+    text("tokens.algorithm", r#""ES256""#),
+    text("tokens.code", r#""10m""#),
+    text("tokens.access", r#""1h""#),
+    text("tokens.refresh", r#""30d""#),
+    text("tokens.session", r#""180d""#),
+    text("tokens.reuse_grace", r#""10s""#),
+    list("proxy.trusted", r#"["10.0.0.0/8"]"#),
+    list("outbound.ca", r#"["/etc/ssl/acme.pem"]"#),
+    text("outbound.proxy", r#""http://proxy.example.com:3128""#),
+    text("limits.register", r#""60/m""#),
+    text("limits.authorize", r#""120/m""#),
+    text("limits.token", r#""600/m""#),
+    text("log.format", r#""text""#),
+];
+
+/// The keys and tables that this version refuses by name, so that nobody believes in a setting that does nothing.
+pub(super) const LATER: &[&str] = &[
+    "provider.*.issuer",
+    "provider.*.scopes",
+    "provider.*.allow.domains",
+    "provider.*.allow.emails",
+    "provider.*.allow.claims",
+    "server.*.command",
+    "server.*.sessions",
+    "server.*.identity",
+    "scope_policy.roles",
+    "clients.metadata_documents",
+    "clients.redirect_hosts",
+    "clients.known",
+    "tokens.signing_key",
+    "tokens.upstream_check",
+    "consent",
+    "outbound.private_hosts",
+    "tls",
+    "log.audit",
+    "log.metrics",
+];
+
+/// What stands at `path`.
+pub(super) fn place(path: &str) -> Place {
+    if path == "server" {
+        return Place::Servers;
+    }
+    if let Some(known) = KNOWN
+        .iter()
+        .find(|known| rest_behind(known.key, path) == Some(""))
+    {
+        return Place::Value(known);
+    }
+    if LATER.iter().any(|later| rest_behind(later, path).is_some()) {
+        return Place::Later;
+    }
+    if KNOWN.iter().any(|known| begins_with(known.key, path)) {
+        return Place::Table;
+    }
+    Place::Unknown
+}
+
+/// The known key that `path` was probably meant to be: the nearest in the same table, or the same word elsewhere.
+pub(super) fn nearest(path: &str) -> Option<String> {
+    let (table, word) = path.rsplit_once('.').unwrap_or(("", path));
+    let siblings: Vec<String> = words_in(table);
+    let near = closest(word, siblings.iter().map(String::as_str));
+    if let Some(sibling) = near {
+        return Some(join(table, sibling));
+    }
+    KNOWN
+        .iter()
+        .find(|known| known.key.rsplit('.').next() == Some(word))
+        .map(|known| {
+            known
+                .key
+                .replace("provider.*", "provider.NAME")
+                .replace("server.*", "server")
+        })
+}
+
+/// What a key with this last word holds, whatever table it stands in.
+pub(super) fn shape_of(key: &str) -> Option<Shape> {
+    let word = key.rsplit('.').next();
+    let known = KNOWN
+        .iter()
+        .find(|known| known.key.rsplit('.').next() == word)?;
+    Some(known.shape)
+}
+
+/// The words that may stand in `table`.
+pub(super) fn words_in(table: &str) -> Vec<String> {
+    let depth = if table.is_empty() {
+        0
+    } else {
+        table.split('.').count()
+    };
+    let mut words: Vec<String> = KNOWN
+        .iter()
+        .filter(|known| table.is_empty() || begins_with(known.key, table))
+        .filter_map(|known| known.key.split('.').nth(depth))
+        .filter(|word| *word != "*")
+        .map(ToOwned::to_owned)
+        .collect();
+    words.dedup();
+    words
+}
+
+/// The candidate that differs least from `word`, if it differs by a slip and not altogether.
+pub(super) fn closest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    // A long word is compared by its beginning: nobody mistypes more than a line, and the distance costs its square.
+    let word: String = word.chars().take(80).collect();
+    candidates
+        .map(|candidate| (strsim::osa_distance(&word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `table.word`, or `word` at the top.
+pub(super) fn join(table: &str, word: &str) -> String {
+    if table.is_empty() {
+        word.to_owned()
+    } else {
+        format!("{table}.{word}")
+    }
+}
+
+/// A dotted key as it is shown: the name of a scope in quotes, as in the file.
+pub(super) fn printed(key: &str) -> String {
+    match key.strip_prefix("scopes.") {
+        Some(scope) => format!("scopes.{scope:?}"),
+        None => key.to_owned(),
+    }
+}
+
+/// What is left of `path` behind `pattern`; none: it does not lie there.
+fn rest_behind<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    // The name of a scope may hold dots, so everything behind the table is the name.
+    if pattern == "scopes.*" {
+        return path.strip_prefix("scopes.").map(|_| "");
+    }
+    let mut words = path.splitn(pattern.split('.').count() + 1, '.');
+    for expected in pattern.split('.') {
+        let word = words.next()?;
+        if expected != "*" && expected != word {
+            return None;
+        }
+    }
+    Some(words.next().unwrap_or(""))
+}
+
+/// Whether `path` is a table on the way to `pattern`.
+fn begins_with(pattern: &str, path: &str) -> bool {
+    let mut expected = pattern.split('.');
+    let on_the_way = path.split('.').all(|word| {
+        expected
+            .next()
+            .is_some_and(|known| known == "*" || known == word)
+    });
+    on_the_way && expected.next().is_some()
+}
+
+const fn text(key: &'static str, example: &'static str) -> Known {
+    let shape = Shape::Text;
+    Known {
+        key,
+        shape,
+        example,
+    }
+}
+
+const fn secret(key: &'static str, example: &'static str) -> Known {
+    let shape = Shape::Secret;
+    Known {
+        key,
+        shape,
+        example,
+    }
+}
+
+const fn flag(key: &'static str) -> Known {
+    let shape = Shape::Flag;
+    Known {
+        key,
+        shape,
+        example: "true",
+    }
+}
+
+const fn list(key: &'static str, example: &'static str) -> Known {
+    let shape = Shape::List;
+    Known {
+        key,
+        shape,
+        example,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_value_a_table_for_later_or_unknown() {
+        for (path, expected) in [
+            ("listen", "value"),
+            ("provider", "table"),
+            ("provider.github", "table"),
+            ("provider.github.allow", "table"),
+            ("provider.github.allow.orgs", "value"),
+            ("provider.github.allow.domains", "later"),
+            ("provider.github.allow.orgs.x", "unknown"),
+            ("provider.github.secret", "unknown"),
+            ("server", "servers"),
+            ("server.0", "table"),
+            ("server.0.path", "value"),
+            ("server.0.command", "later"),
+            ("scopes", "table"),
+            ("scopes.mcp:tools:read", "value"),
+            ("scopes.files.read", "value"),
+            ("scope_policy", "table"),
+            ("scope_policy.roles", "later"),
+            ("scope_policy.roles.files:admin", "later"),
+            ("consent", "later"),
+            ("consent.remember", "later"),
+            ("tls", "later"),
+            ("tlsx", "unknown"),
+            ("", "unknown"),
+            (".", "unknown"),
+        ] {
+            let found = match place(path) {
+                Place::Value(_) => "value",
+                Place::Table => "table",
+                Place::Servers => "servers",
+                Place::Later => "later",
+                Place::Unknown => "unknown",
+            };
+            assert_eq!(found, expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_the_nearest_known_one() {
+        for (path, near) in [
+            ("publicurl", Some("public_url")),
+            ("public-url", Some("public_url")),
+            ("lisen", Some("listen")),
+            ("tokens.acess", Some("tokens.access")),
+            ("token", Some("tokens")),
+            ("access", Some("tokens.access")),
+            (
+                "provider.github.client_secrte",
+                Some("provider.github.client_secret"),
+            ),
+            (
+                "provider.github.allow.org",
+                Some("provider.github.allow.orgs"),
+            ),
+            ("provider.github.orgs", Some("provider.NAME.allow.orgs")),
+            ("server.0.pth", Some("server.0.path")),
+            ("client_secret", Some("provider.NAME.client_secret")),
+            ("provider.github.listen", Some("listen")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(path).as_deref(), near, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Refusals and incidents as HTTP: one table of status codes, and who reads what.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::Endpoints;
+use super::page::{ActionLine, ErrorPage};
+use crate::flow::Failure;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::Id;
+
+/// RFC 6749 §5.2
+#[derive(Serialize)]
+struct ErrorBody {
+    error: &'static str,
+    error_description: &'static str,
+}
+
+/// The one table of status codes.
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        ErrorCode::AccessDenied => StatusCode::FORBIDDEN,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// An error for a client, never to be kept by anybody on the way.
+pub fn json_error(status: StatusCode, error: &OAuthError) -> Response {
+    let body = ErrorBody {
+        error: error.code.as_str(),
+        error_description: error.description,
+    };
+    let mut response = (status, Json(body)).into_response();
+    no_store(&mut response);
+    response
+}
+
+/// Marks an answer as one that nobody may keep (RFC 6749 §5.1).
+pub fn no_store(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+/// A failure for a client. `with_header`: whether it tried the `Authorization` header, and is to be told how it works
+/// (RFC 6749 §5.2). An incident of ours is 503, so that no client throws its tokens away (SEC-15).
+pub fn for_client(failure: &Failure, with_header: bool) -> Response {
+    match failure {
+        Failure::Refused(error) => {
+            let mut response = json_error(status(error.code), error);
+            if error.code == ErrorCode::InvalidClient && with_header {
+                response.headers_mut().insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"anteroom\""),
+                );
+            }
+            response
+        }
+        incident => {
+            tracing::error!(error = %chain(incident), "a request failed for a reason of ours");
+            let unavailable = ErrorCode::TemporarilyUnavailable.with("try again later");
+            let mut response = json_error(StatusCode::SERVICE_UNAVAILABLE, &unavailable);
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+        }
+    }
+}
+
+/// Too many requests of one address (RFC 6585 §4): told apart from every error that ends a session (SEC-16).
+pub fn too_many(seconds: u64) -> Response {
+    let error = ErrorCode::TemporarilyUnavailable
+        .with("too many requests from this address; wait as long as Retry-After says");
+    let mut response = json_error(StatusCode::TOO_MANY_REQUESTS, &error);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
+}
+
+/// A failure for a person.
+pub fn for_person(endpoints: &Endpoints, failure: &Failure) -> Response {
+    match failure {
+        Failure::Refused(error) => refusal_page(endpoints, error, None),
+        incident => {
+            let page = ErrorPage {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "This did not work".to_owned(),
+                what: "Something went wrong on this server. Nothing was granted to anybody."
+                    .to_owned(),
+                remedies: vec![start_again("Try again in a few minutes")],
+                ..blank(endpoints)
+            };
+            tracing::error!(error = %chain(incident), request = %page.request_id, "a sign-in failed for a reason of ours");
+            page.into_response()
+        }
+    }
+}
+
+/// A refusal for a person, with a way back to the app where one is known.
+pub fn refusal_page(endpoints: &Endpoints, error: &OAuthError, back: Option<String>) -> Response {
+    let page = ErrorPage {
+        status: match error.code {
+            ErrorCode::AccessDenied => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_REQUEST,
+        },
+        title: "This sign-in cannot go on".to_owned(),
+        what: sentence(error.description),
+        remedies: match back {
+            Some(_) => vec![ActionLine {
+                text: "Go back to the app, which is told what is wrong".to_owned(),
+                link: back,
+            }],
+            None => vec![start_again("Go back to the app and connect it again")],
+        },
+        code: Some(error.code.as_str().to_owned()),
+        ..blank(endpoints)
+    };
+    tracing::info!(error = %error, request = %page.request_id, "an authorization request was refused on a page");
+    page.into_response()
+}
+
+/// Too many requests, for a person.
+pub fn too_many_page(endpoints: &Endpoints, seconds: u64) -> Response {
+    let page = ErrorPage {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        title: "Too many attempts".to_owned(),
+        what: "There were too many sign-ins from this address in a short time.".to_owned(),
+        remedies: vec![start_again("Wait a minute, then try again")],
+        ..blank(endpoints)
+    };
+    let mut response = page.into_response();
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
+}
+
+fn blank(endpoints: &Endpoints) -> ErrorPage {
+    ErrorPage {
+        base: endpoints.flows.issuer.path().to_owned(),
+        status: StatusCode::BAD_REQUEST,
+        title: String::new(),
+        what: String::new(),
+        remedies: Vec::new(),
+        request_id: request_id(endpoints),
+        code: None,
+    }
+}
+
+/// What stands on a page and in the log, so that one finds the other.
+pub fn request_id(endpoints: &Endpoints) -> String {
+    let id = Id::new(endpoints.flows.clock.now()).to_string();
+    id[id.len() - 10..].to_owned()
+}
+
+fn start_again(text: &str) -> ActionLine {
+    ActionLine {
+        text: text.to_owned(),
+        link: None,
+    }
+}
+
+fn sentence(description: &str) -> String {
+    let mut letters = description.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct Nothing {
+    error: &'static str,
+}
+
+/// 404 for everything that is not there: JSON, since clients probe (DISC-11, SEC-13).
+pub async fn not_found() -> Response {
+    let body = Nothing { error: "not_found" };
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+/// 405; `Allow` is set by the router.
+pub async fn method_not_allowed() -> Response {
+    let body = Nothing {
+        error: "method_not_allowed",
+    };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
+/// A panic: an answer without any detail, so that the next request is served.
+#[must_use]
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    let error = ErrorCode::ServerError.with("something went wrong on this server");
+    json_error(StatusCode::INTERNAL_SERVER_ERROR, &error)
+}

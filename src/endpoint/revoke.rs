@@ -1,0 +1,35 @@
+//! `POST /revoke` (RFC 7009).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::Endpoints;
+use super::error::{for_client, no_store};
+use super::rate_limit::What;
+use super::request::{Caller, FormBody};
+
+/// Ends the session of a token. An unknown token is answered like a known one.
+pub async fn post(
+    State(endpoints): State<Arc<Endpoints>>,
+    caller: Caller,
+    body: FormBody,
+) -> Response {
+    if let Err(too_many) = caller.count_client(&endpoints, What::Token) {
+        return too_many;
+    }
+    match endpoints
+        .flows
+        .revoke(body.authorization(), &body.bytes)
+        .await
+    {
+        Ok(()) => {
+            let mut response = StatusCode::OK.into_response();
+            no_store(&mut response);
+            response
+        }
+        Err(failure) => for_client(&failure, body.authorization().is_some()),
+    }
+}

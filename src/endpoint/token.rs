@@ -1,0 +1,44 @@
+//! `POST /token` (RFC 6749 §3.2).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+
+use super::Endpoints;
+use super::error::{for_client, no_store};
+use super::rate_limit::What;
+use super::request::{Caller, FormBody};
+use crate::protocol::token::TokenAnswer;
+use crate::secret::Secret;
+
+/// Answers with tokens.
+pub async fn post(
+    State(endpoints): State<Arc<Endpoints>>,
+    caller: Caller,
+    body: FormBody,
+) -> Response {
+    if let Err(too_many) = caller.count_client(&endpoints, What::Token) {
+        return too_many;
+    }
+    match endpoints
+        .flows
+        .token(body.authorization(), &body.bytes)
+        .await
+    {
+        Ok(issued) => {
+            let answer = TokenAnswer {
+                access_token: issued.access.expose(),
+                token_type: "Bearer",
+                expires_in: issued.lifetime.as_secs(),
+                scope: issued.scopes.to_string(),
+                refresh_token: issued.refresh.as_ref().map(Secret::expose),
+            };
+            let mut response = Json(answer).into_response();
+            no_store(&mut response);
+            response
+        }
+        Err(failure) => for_client(&failure, body.authorization().is_some()),
+    }
+}

@@ -1,0 +1,258 @@
+//! The provider's answer: who signed in, and a code for the client (RFC 6749 §4.1.2).
+
+use zeroize::Zeroizing;
+
+use crate::event::Event;
+use crate::protocol::authorize::ReturnAddress;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::{Handle, Id, ProviderId};
+use crate::protocol::session::{AuthorizationRequest, IssuedCode, PendingSignIn, Session};
+use crate::seal::Purpose;
+use crate::secret::{Secret, SecretDigest};
+use crate::upstream::{Kept, NotAllowed, SignIn, UpstreamError};
+
+use super::authorize::OTHER_BROWSER;
+use super::{Failure, Flows};
+
+/// What a browser brings back from a provider.
+#[derive(Debug)]
+pub struct Return {
+    /// The provider whose callback it is.
+    pub provider: ProviderId,
+    /// `state`
+    pub state: Option<Secret>,
+    /// `code`
+    pub code: Option<Secret>,
+    /// `error`
+    pub error: Option<String>,
+    /// The cookie that was set when the person agreed.
+    pub binding: Option<SecretDigest>,
+}
+
+/// How a sign-in ended.
+#[derive(Debug)]
+pub enum Arrival {
+    /// The client gets an answer: a code, or an error.
+    Client(Box<ReturnAddress>, String),
+    /// The person may not enter, and is told why; the address takes the refusal back to the client.
+    Refused {
+        /// Which provider they signed in with.
+        provider: String,
+        /// Why not.
+        why: Box<NotAllowed>,
+        /// Back to the client, as `access_denied`.
+        back: String,
+    },
+}
+
+impl Flows {
+    /// Finishes a sign-in: find what was approved, take it (one caller gets it), see that it is the same browser
+    /// (CONS-11), ask the provider who it is, keep session and code, answer the client. Everything but the provider's
+    /// answer comes from what was kept (CONS-12).
+    ///
+    /// # Errors
+    /// Where the answer belongs to nothing that was approved in this browser; or an incident.
+    pub async fn finish_sign_in(&self, back: Return) -> Result<Arrival, Failure> {
+        let (id, pending) = self.take_pending(&back).await?;
+        let address = ReturnAddress::new(
+            pending.request.redirect.clone(),
+            pending.request.state.clone(),
+            self.issuer.as_str(),
+        );
+        let signed_in = match (back.error, back.code) {
+            (Some(error), _) => Err(self.provider_refused(&pending, &error)),
+            (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
+            (None, None) => Err(self.provider_refused(&pending, "neither code nor error")),
+        };
+        match signed_in {
+            Ok(sign_in) => {
+                let code = self.issue_code(pending, sign_in).await?;
+                let answer = address.answer(&code);
+                Ok(Arrival::Client(Box::new(address), answer))
+            }
+            Err(Unsuccessful::Client(error)) => {
+                let answer = address.refuse(&error);
+                Ok(Arrival::Client(Box::new(address), answer))
+            }
+            Err(Unsuccessful::NotAllowed(why)) => {
+                let denied = ErrorCode::AccessDenied.with("the person may not enter here");
+                Ok(Arrival::Refused {
+                    provider: self.label(&pending.provider),
+                    why,
+                    back: address.refuse(&denied),
+                })
+            }
+        }
+    }
+
+    /// The approved request that an answer belongs to. A wrong `state` takes nothing away from anybody; a right one in
+    /// a wrong browser burns it (A3): it was stolen.
+    async fn take_pending(&self, back: &Return) -> Result<(Id, PendingSignIn), Failure> {
+        let handle = back
+            .state
+            .as_ref()
+            .and_then(|state| Handle::parse(state.expose()))
+            .ok_or(NOTHING_PENDING)?;
+        let now = self.now();
+        let found = self.store.find_pending(handle.id, now).await?;
+        let pending = found
+            .filter(|pending| pending.state == handle.digest() && pending.provider == back.provider)
+            .ok_or(NOTHING_PENDING)?;
+        if self.store.take_pending(handle.id, now).await?.is_none() {
+            return Err(NOTHING_PENDING.into());
+        }
+        if back.binding != Some(pending.browser) {
+            Event::OtherBrowser {
+                client: &pending.request.client_id,
+            }
+            .tell();
+            return Err(OTHER_BROWSER.into());
+        }
+        Ok((handle.id, pending))
+    }
+
+    async fn ask_provider(
+        &self,
+        id: Id,
+        pending: &PendingSignIn,
+        code: Secret,
+    ) -> Result<Result<SignIn, Unsuccessful>, Failure> {
+        let kept: Zeroizing<Vec<u8>> =
+            self.sealer
+                .open(Purpose::PendingSignIn, id.as_bytes(), &pending.upstream)?;
+        let (Some(kept), Some(upstream)) =
+            (Kept::from_bytes(&kept), self.upstream(&pending.provider))
+        else {
+            return Ok(Err(self.provider_refused(pending, "no longer configured")));
+        };
+        Ok(upstream
+            .finish(code, kept)
+            .await
+            .map_err(|error| match error {
+                UpstreamError::NotAllowed(why) => {
+                    Event::SignInRefused {
+                        provider: &pending.provider,
+                        client: &pending.request.client_id,
+                    }
+                    .tell();
+                    Unsuccessful::NotAllowed(why)
+                }
+                UpstreamError::Unavailable(cause) => {
+                    self.tell_upstream_failed(pending, &cause);
+                    Unsuccessful::Client(
+                        ErrorCode::TemporarilyUnavailable.with(
+                            "the provider of the sign-in is not available now; try again later",
+                        ),
+                    )
+                }
+                UpstreamError::Invalid(cause) => self.provider_refused(pending, &cause),
+            }))
+    }
+
+    /// An `error` of the provider in our words: what it sent is never reflected (CONS-21).
+    fn provider_refused(&self, pending: &PendingSignIn, error: &str) -> Unsuccessful {
+        Unsuccessful::Client(match error {
+            "access_denied" => {
+                Event::ConsentDenied {
+                    client: &pending.request.client_id,
+                }
+                .tell();
+                ErrorCode::AccessDenied.with("the person said no at the provider")
+            }
+            "temporarily_unavailable" => {
+                self.tell_upstream_failed(pending, error);
+                ErrorCode::TemporarilyUnavailable
+                    .with("the provider of the sign-in is not available now; try again later")
+            }
+            cause => {
+                self.tell_upstream_failed(pending, cause);
+                ErrorCode::ServerError.with("the sign-in failed at the provider")
+            }
+        })
+    }
+
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as a step of the flow, like its neighbours"
+    )]
+    fn tell_upstream_failed(&self, pending: &PendingSignIn, cause: &str) {
+        Event::UpstreamFailed {
+            provider: &pending.provider,
+            cause,
+        }
+        .tell();
+    }
+
+    fn label(&self, provider: &ProviderId) -> String {
+        self.upstream(provider).map_or_else(
+            || provider.to_string(),
+            |upstream| upstream.label().to_owned(),
+        )
+    }
+
+    /// Keeps the session, not yet in force, and the code that opens it: both or neither, and durable before the
+    /// browser is sent back.
+    async fn issue_code(&self, pending: PendingSignIn, sign_in: SignIn) -> Result<Secret, Failure> {
+        let now = self.now();
+        let code = Handle::new(now);
+        let session = Id::new(now);
+        let AuthorizationRequest {
+            client_id,
+            resource,
+            scopes,
+            ..
+        } = pending.request.clone();
+        let expires = now + self.lifetimes.code;
+        let session = Session {
+            id: session,
+            upstream: self.sealer.seal(
+                Purpose::UpstreamTokens,
+                session.as_bytes(),
+                &sign_in.tokens.to_bytes(),
+            ),
+            identity: sign_in.identity,
+            provider: pending.provider,
+            client_id,
+            resource,
+            scopes,
+            created: now,
+            used: now,
+            checked: now,
+            refresh: None,
+            expires,
+        };
+        let issued = IssuedCode {
+            digest: code.digest(),
+            session: session.id,
+            request: pending.request,
+            spent: false,
+            expires,
+        };
+        self.keep_client(&session.client_id).await?;
+        let (client, subject) = (
+            issued.request.client_id.clone(),
+            session.identity.subject.clone(),
+        );
+        let session_id = session.id;
+        self.store.put_code(code.id, issued, session).await?;
+        Event::CodeIssued {
+            client: &client,
+            subject: &subject,
+            session: session_id,
+        }
+        .tell();
+        Ok(code.clear)
+    }
+}
+
+/// Why nobody is signed in.
+enum Unsuccessful {
+    Client(OAuthError),
+    NotAllowed(Box<NotAllowed>),
+}
+
+const NOTHING_PENDING: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "this sign-in is not known here: it took too long, was used before, or did not begin here; start \
+                  again from the app",
+};

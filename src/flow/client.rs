@@ -1,0 +1,58 @@
+//! Where a client comes from, and whether it is who it says.
+
+use crate::event::Event;
+use crate::protocol::client::Client;
+use crate::protocol::client_credentials::Credentials;
+use crate::protocol::error::ErrorCode;
+use crate::protocol::form::Form;
+use crate::protocol::ids::ClientId;
+
+use super::{Failure, Flows, IDLE_CLIENT};
+
+impl Flows {
+    /// The client of this identifier. Registered ones are looked up; metadata documents and clients of the
+    /// configuration will be told apart here, by the form of the identifier.
+    pub(super) async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, Failure> {
+        let found = self.store.find_client(id, self.now()).await?;
+        Ok(found.map(|(client, _)| client))
+    }
+
+    /// The client that makes a request of the token or revocation endpoint (RFC 6749 §3.2.1).
+    pub(super) async fn authenticate(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+    ) -> Result<Client, Failure> {
+        let credentials = Credentials::parse(authorization, form)?;
+        for (id, _) in credentials.readings() {
+            if let Some(client) = self.find_client(&id).await? {
+                if credentials.prove(&client) {
+                    return Ok(client);
+                }
+                Event::ClientAuthenticationFailed { client: &id }.tell();
+                return Err(ErrorCode::InvalidClient
+                    .with("the client did not prove itself with the method it registered")
+                    .into());
+            }
+        }
+        Event::ClientAuthenticationFailed {
+            client: &credentials.client_id,
+        }
+        .tell();
+        Err(ErrorCode::InvalidClient
+            .with("no such client: it was never registered here or has expired, register again")
+            .into())
+    }
+
+    /// Remembers a client for another year; written at most once a month.
+    pub(super) async fn keep_client(&self, id: &ClientId) -> Result<(), Failure> {
+        const MONTH: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+        let now = self.now();
+        if let Some((_, expires)) = self.store.find_client(id, now).await?
+            && expires < now + (IDLE_CLIENT - MONTH)
+        {
+            self.store.keep_client(id, now + IDLE_CLIENT, now).await?;
+        }
+        Ok(())
+    }
+}

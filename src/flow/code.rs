@@ -1,0 +1,74 @@
+//! The authorization code grant (RFC 6749 §4.1.3).
+
+use crate::event::Event;
+use crate::protocol::client::Client;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::{Handle, Id};
+use crate::protocol::session::{IssuedCode, RefreshState};
+use crate::protocol::token::{CodeRequest, check_redemption};
+use crate::store::Opening;
+
+use super::refresh::RefreshToken;
+use super::token::Issued;
+use super::{Failure, Flows};
+
+impl Flows {
+    /// Redeems a code: peek, check, spend, mint. A request that is wrong changes nothing; one that is right in
+    /// everything, but comes too late, ends the session: somebody has the client's code (OAuth 2.1 §4.1.3).
+    pub(super) async fn redeem_code(
+        &self,
+        client: &Client,
+        request: CodeRequest,
+    ) -> Result<Issued, Failure> {
+        let handle = Handle::parse(request.code.expose()).ok_or(UNKNOWN_CODE)?;
+        let now = self.now();
+        let code = self.store.find_code(handle.id, now).await?;
+        let code = code
+            .filter(|code| code.digest == handle.digest())
+            .ok_or(UNKNOWN_CODE)?;
+        check_redemption(&code, &request, &client.id, &self.resources)?;
+        if code.spent {
+            return Err(self.replayed(client, &code).await?.into());
+        }
+        let refresh = client
+            .refreshes
+            .then(|| RefreshToken::new(code.session, &self.sealer));
+        let opening = Opening {
+            refresh: refresh.as_ref().map(|token| RefreshState {
+                current: token.clear.digest(),
+                previous: None,
+            }),
+            expires: match refresh {
+                Some(_) => self.session_end(now),
+                None => now + self.lifetimes.access,
+            },
+        };
+        let Some(session) = self.store.spend_code(handle.id, opening, now).await? else {
+            return Err(self.replayed(client, &code).await?.into());
+        };
+        Event::TokenIssued {
+            client: &client.id,
+            subject: &session.identity.subject,
+            session: session.id,
+        }
+        .tell();
+        let scopes = session.scopes.clone();
+        self.mint(&session, scopes, refresh.map(|token| token.clear))
+    }
+
+    async fn replayed(&self, client: &Client, code: &IssuedCode) -> Result<OAuthError, Failure> {
+        let session: Id = code.session;
+        Event::CodeReplayed {
+            client: &client.id,
+            session,
+        }
+        .tell();
+        self.end_session(session, "its code was used twice").await?;
+        Ok(ErrorCode::InvalidGrant.with("the code was used before; its tokens are now revoked"))
+    }
+}
+
+const UNKNOWN_CODE: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "the code is unknown or has expired",
+};

@@ -1,0 +1,67 @@
+//! The sessions that somebody is using now, so that a session's end is seen at once by every request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+
+use crate::protocol::ids::Id;
+use crate::protocol::principal::Standing;
+use crate::store::Result;
+
+use super::Flows;
+
+/// One [`Standing`] for each session in use. Its size is that of the token cache which holds them: [`Self::prune`]
+/// drops what nobody holds.
+#[derive(Debug, Default)]
+pub struct LiveSessions {
+    standings: DashMap<Id, Arc<Standing>>,
+    /// How many sessions have ended since the start: tells a look-up that one ended while it was looking.
+    endings: AtomicU64,
+}
+
+impl LiveSessions {
+    /// The end of a session that is already gone from the store.
+    pub fn end(&self, session: Id) {
+        self.endings.fetch_add(1, Ordering::SeqCst);
+        if let Some((_, standing)) = self.standings.remove(&session) {
+            standing.end();
+        }
+    }
+
+    /// Drops what no request and no cached token holds.
+    pub fn prune(&self) {
+        self.standings
+            .retain(|_, standing| Arc::strong_count(standing) > 1);
+    }
+}
+
+impl Flows {
+    /// The session, if it is in force; the same `Standing` for everybody.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked.
+    pub async fn standing(&self, session: Id) -> Result<Option<Arc<Standing>>> {
+        if let Some(standing) = self.live.standings.get(&session) {
+            return Ok(Some(Arc::clone(&standing)));
+        }
+        loop {
+            let endings = self.live.endings.load(Ordering::SeqCst);
+            let Some(found) = self.store.find_session(session, self.now()).await? else {
+                self.live.standings.remove(&session);
+                return Ok(None);
+            };
+            let standing = Arc::clone(
+                &self
+                    .live
+                    .standings
+                    .entry(session)
+                    .or_insert_with(|| Arc::new(Standing::new(session, found.identity))),
+            );
+            // a session that ended between the look and the entry would stay in force: then look again
+            if self.live.endings.load(Ordering::SeqCst) == endings {
+                return Ok(Some(standing));
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The refresh token grant (RFC 6749 §6), with rotation and reuse detection (OAuth 2.1 §4.3.1).
+//!
+//! A refresh token is the session's identifier, a random secret, and a tag that only we can make. The session's row
+//! keeps digests of the token in force and of the one before it. The tag tells, without keeping more, whether an older
+//! token was once ours: reuse of it ends the session, while a made-up one has no effect on anybody (K4).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::entropy;
+use crate::event::Event;
+use crate::protocol::client::Client;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::Id;
+use crate::protocol::resource_indicator::within_grant;
+use crate::protocol::session::{RefreshState, Session};
+use crate::protocol::token::{RefreshRequest, refreshed_scopes};
+use crate::seal::{Purpose, Sealer};
+use crate::secret::{Secret, same};
+use crate::store::Turn;
+
+use super::token::Issued;
+use super::{Failure, Flows};
+
+/// A refresh token: `base64url(session | secret | tag)`.
+#[derive(Debug)]
+pub(super) struct RefreshToken {
+    /// Whose.
+    pub(super) session: Id,
+    /// What the client holds.
+    pub(super) clear: Secret,
+}
+
+const SECRET_LEN: usize = 24;
+const TAG_LEN: usize = 12;
+const BODY_LEN: usize = Id::LEN + SECRET_LEN;
+
+impl RefreshToken {
+    /// A new token of a session.
+    pub(super) fn new(session: Id, sealer: &Sealer) -> Self {
+        let mut bytes = [0; BODY_LEN + TAG_LEN];
+        bytes[..Id::LEN].copy_from_slice(session.as_bytes());
+        bytes[Id::LEN..BODY_LEN].copy_from_slice(&entropy::random::<SECRET_LEN>());
+        let tag = sealer.tag(Purpose::RefreshTag, &bytes[..BODY_LEN]);
+        bytes[BODY_LEN..].copy_from_slice(&tag[..TAG_LEN]);
+        Self {
+            session,
+            clear: Secret::new(URL_SAFE_NO_PAD.encode(bytes)),
+        }
+    }
+
+    /// A token that somebody presents, if we made it.
+    pub(super) fn parse(presented: &Secret, sealer: &Sealer) -> Option<Self> {
+        let mut bytes = [0; BODY_LEN + TAG_LEN];
+        let written = URL_SAFE_NO_PAD
+            .decode_slice(presented.expose(), &mut bytes)
+            .ok()?;
+        let (session, _) = bytes.split_first_chunk::<{ Id::LEN }>()?;
+        let tag = sealer.tag(Purpose::RefreshTag, &bytes[..BODY_LEN]);
+        (written == bytes.len() && same(&bytes[BODY_LEN..], &tag[..TAG_LEN])).then(|| Self {
+            session: Id::from_bytes(*session),
+            clear: presented.clone(),
+        })
+    }
+}
+
+/// What a presented token is to its session.
+enum Standing<'a> {
+    /// The one in force.
+    Current,
+    /// The one before, so recently that its answer may have been lost.
+    JustRotated(&'a RefreshState),
+    /// An older one: it has leaked, or the client lost its place.
+    Reused,
+}
+
+impl Flows {
+    /// Refreshes: peek, check, rotate, mint. Whoever asks again with the token before within the grace window gets the
+    /// same refresh token (two windows, one lost reply); outside it the session ends.
+    pub(super) async fn refresh(
+        &self,
+        client: &Client,
+        request: RefreshRequest,
+    ) -> Result<Issued, Failure> {
+        let token = RefreshToken::parse(&request.token, &self.sealer).ok_or(DEAD)?;
+        let now = self.now();
+        let found = self.store.find_session(token.session, now).await?;
+        // TOK-34: with another client it is as if there were no such token
+        let mut session = found
+            .filter(|session| session.client_id == client.id)
+            .ok_or(DEAD)?;
+        within_grant(
+            &self.resources,
+            &session.resource,
+            request.resources.iter().map(String::as_str),
+        )?;
+        let scopes = refreshed_scopes(&session.scopes, request.scopes.as_ref())?;
+        let successor = match self.standing_of(&token, &session) {
+            Standing::Current => match self.rotate(&token, &session).await? {
+                Ok((rotated, successor)) => {
+                    session = rotated;
+                    successor
+                }
+                Err(overtaken) => {
+                    session = overtaken;
+                    self.answer_again(&token, &session).await?
+                }
+            },
+            Standing::JustRotated(_) | Standing::Reused => {
+                self.answer_again(&token, &session).await?
+            }
+        };
+        Event::TokenRefreshed {
+            client: &client.id,
+            subject: &session.identity.subject,
+            session: session.id,
+        }
+        .tell();
+        self.keep_client(&client.id).await?;
+        self.mint(&session, scopes, Some(successor))
+    }
+
+    fn standing_of<'a>(&self, token: &RefreshToken, session: &'a Session) -> Standing<'a> {
+        let Some(state) = &session.refresh else {
+            return Standing::Reused;
+        };
+        if state.current.matches(&token.clear) {
+            return Standing::Current;
+        }
+        match &state.previous {
+            Some(previous)
+                if previous.digest.matches(&token.clear)
+                    && self.now() < previous.at + self.lifetimes.reuse_grace =>
+            {
+                Standing::JustRotated(state)
+            }
+            _ => Standing::Reused,
+        }
+    }
+
+    /// Puts a new token in the place of `token`: the session after it, and the token; or, where another request was
+    /// faster, the session as that one left it.
+    async fn rotate(
+        &self,
+        token: &RefreshToken,
+        session: &Session,
+    ) -> Result<Result<(Session, Secret), Session>, Failure> {
+        let next = RefreshToken::new(session.id, &self.sealer);
+        let turn = Turn {
+            from: token.clear.digest(),
+            to: next.clear.digest(),
+            successor: self.sealer.seal(
+                Purpose::RefreshSuccessor,
+                session.id.as_bytes(),
+                next.clear.expose().as_bytes(),
+            ),
+            expires: self.session_end(session.created),
+        };
+        let rotation = self
+            .store
+            .rotate_refresh(session.id, turn, self.now())
+            .await?
+            .ok_or(DEAD)?;
+        Ok(if rotation.won {
+            Ok((rotation.session, next.clear))
+        } else {
+            Err(rotation.session)
+        })
+    }
+
+    /// The answer that `token` got before, while it is fresh; afterwards its reuse ends the session.
+    async fn answer_again(
+        &self,
+        token: &RefreshToken,
+        session: &Session,
+    ) -> Result<Secret, Failure> {
+        if let Standing::JustRotated(state) = self.standing_of(token, session)
+            && let Some(previous) = &state.previous
+        {
+            let clear = self.sealer.open(
+                Purpose::RefreshSuccessor,
+                session.id.as_bytes(),
+                &previous.successor,
+            )?;
+            Event::RefreshAnsweredAgain {
+                session: session.id,
+            }
+            .tell();
+            return Ok(Secret::new(String::from_utf8_lossy(&clear)));
+        }
+        Event::RefreshReused {
+            client: &session.client_id,
+            subject: &session.identity.subject,
+            session: session.id,
+        }
+        .tell();
+        self.end_session(session.id, "an old refresh token was used")
+            .await?;
+        Err(ErrorCode::InvalidGrant
+            .with("the refresh token was used before; its session is now revoked")
+            .into())
+    }
+}
+
+// TOK-37: a dead refresh token is always invalid_grant, and nothing else is
+const DEAD: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "the refresh token is unknown, revoked or expired",
+};

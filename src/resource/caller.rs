@@ -1,0 +1,119 @@
+//! Who calls: from the token of a request to its principal, once verified and then known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::bearer;
+use super::challenge::Denial;
+use super::token_cache::{SeenToken, TokenCache, TokenDigest};
+use super::{Sessions, TokenFault, TokenVerifier};
+use crate::clock::{Clock, UnixTime};
+use crate::protocol::ids::Id;
+use crate::protocol::principal::{Principal, Standing};
+use crate::protocol::scope::ScopeSet;
+
+/// Finds out who calls at one resource.
+pub struct Callers {
+    /// Who checks tokens.
+    pub verifier: Arc<dyn TokenVerifier>,
+    /// Who knows whether their sessions are in force.
+    pub sessions: Arc<dyn Sessions>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The audience that tokens must have.
+    pub resource: String,
+    /// Tokens verified before, for this resource alone.
+    pub seen: TokenCache,
+    /// How long a session found in force is not asked for again.
+    pub ask_again: Duration,
+}
+
+impl Callers {
+    /// Whom the request speaks for.
+    ///
+    /// # Errors
+    /// Why nobody.
+    pub async fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Denial> {
+        let token = bearer::token(headers)?;
+        let digest = TokenDigest::of(token);
+        let now = self.clock.now();
+        if let Some(seen) = self.seen.find(&digest, now) {
+            if now - seen.asked() < self.ask_again {
+                return Ok(Arc::clone(&seen.principal));
+            }
+            return self.confirm(&digest, &seen, now).await;
+        }
+        self.verify(token, digest, now).await
+    }
+
+    /// A token not seen before: signature and claims, then its session.
+    async fn verify(
+        &self,
+        token: &str,
+        digest: TokenDigest,
+        now: UnixTime,
+    ) -> Result<Arc<Principal>, Denial> {
+        let verified = self.verifier.verify(token, &self.resource, now);
+        let claims = verified.map_err(Denial::BadToken)?;
+        let scopes =
+            ScopeSet::parse(&claims.scope).ok_or(Denial::BadToken(TokenFault::Malformed))?;
+        let session = Id::parse(&claims.sid).ok_or(Denial::BadToken(TokenFault::Malformed))?;
+        let standing = self.standing(session).await?;
+        if standing.identity.subject != claims.sub {
+            return Err(Denial::SessionEnded);
+        }
+        let principal = Arc::new(Principal {
+            standing,
+            client_id: claims.client_id,
+            scopes,
+        });
+        let seen = SeenToken::new(Arc::clone(&principal), claims.exp, now);
+        self.seen.insert(digest, Arc::new(seen), now);
+        Ok(principal)
+    }
+
+    /// A known token whose session has not been asked for in a while.
+    async fn confirm(
+        &self,
+        digest: &TokenDigest,
+        seen: &SeenToken,
+        now: UnixTime,
+    ) -> Result<Arc<Principal>, Denial> {
+        let known = &seen.principal.standing;
+        match self.standing(known.session).await {
+            Ok(standing) if Arc::ptr_eq(&standing, known) => {
+                seen.confirm(now);
+                Ok(Arc::clone(&seen.principal))
+            }
+            // Another object stands for the session now: only that one will tell of its end.
+            Ok(standing) => {
+                let principal = Arc::new(Principal {
+                    standing,
+                    ..Principal::clone(&seen.principal)
+                });
+                let again = SeenToken::new(Arc::clone(&principal), seen.expires, now);
+                self.seen.insert(*digest, Arc::new(again), now);
+                Ok(principal)
+            }
+            Err(denial) => {
+                if denial == Denial::SessionEnded {
+                    self.seen.forget(digest);
+                }
+                Err(denial)
+            }
+        }
+    }
+
+    async fn standing(&self, session: Id) -> Result<Arc<Standing>, Denial> {
+        match self.sessions.standing(session).await {
+            Ok(Some(standing)) if !standing.has_ended() => Ok(standing),
+            Ok(_) => Err(Denial::SessionEnded),
+            Err(unavailable) => {
+                tracing::warn!(session.id = %session, error = %unavailable, "a request is answered 503");
+                Err(Denial::Outage)
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Records to try a store with: every field has a value that works, and a test says only what it is about.
+#![expect(
+    clippy::expect_used,
+    reason = "these are for tests: what they cannot build is a failed test"
+)]
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{BrowserRecord, Opening, Turn};
+use crate::clock::UnixTime;
+use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
+use crate::protocol::identity::Identity;
+use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
+use crate::protocol::scope::ScopeSet;
+use crate::protocol::session::{
+    AuthorizationRequest, IssuedCode, PendingSignIn, RefreshState, Session,
+};
+use crate::seal::Sealed;
+use crate::secret::{Secret, SecretDigest};
+
+/// A moment at which nothing below has expired that is not told to.
+pub const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// The identifier of this number, always the same.
+#[must_use]
+pub fn id(number: u64) -> Id {
+    let mut bytes = [7; Id::LEN];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Id::from_bytes(bytes)
+}
+
+/// The digest of a secret that reads `clear`.
+#[must_use]
+pub fn digest(clear: &str) -> SecretDigest {
+    Secret::new(clear).digest()
+}
+
+/// Something sealed, as far as a store can tell.
+#[must_use]
+pub fn sealed(content: &str) -> Sealed {
+    made_of(content.as_bytes())
+}
+
+/// A public client that registered itself.
+#[must_use]
+pub fn client(name: &str) -> Client {
+    Client {
+        id: ClientId::new(name),
+        name: Some("Example client".to_owned()),
+        uri: None,
+        redirect_uris: vec![made_of("http://127.0.0.1/callback")],
+        authentication: ClientAuthentication::None,
+        refreshes: true,
+        source: ClientSource::Registered { at: NOW },
+    }
+}
+
+/// A request as it was approved.
+#[must_use]
+pub fn request() -> AuthorizationRequest {
+    AuthorizationRequest {
+        client_id: ClientId::new("client"),
+        redirect: made_of("http://127.0.0.1:49152/callback"),
+        redirect_was_sent: true,
+        state: Some("state".to_owned()),
+        challenge: made_of([9u8; 32]),
+        resource: "https://mcp.example.com/mcp".to_owned(),
+        scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").expect("these are scopes"),
+    }
+}
+
+/// A request that waits for the provider.
+#[must_use]
+pub fn pending(expires: UnixTime) -> PendingSignIn {
+    PendingSignIn {
+        state: digest("state"),
+        browser: digest("browser"),
+        provider: ProviderId::new("github"),
+        upstream: sealed("verifier"),
+        request: request(),
+        expires,
+    }
+}
+
+/// A code for `session`.
+#[must_use]
+pub fn code(session: Id, expires: UnixTime) -> IssuedCode {
+    IssuedCode {
+        digest: digest("code"),
+        session,
+        request: request(),
+        spent: false,
+        expires,
+    }
+}
+
+/// A session that is not in force yet.
+#[must_use]
+pub fn session(id: Id, expires: UnixTime) -> Session {
+    let provider = ProviderId::new("github");
+    Session {
+        id,
+        identity: Identity {
+            subject: Subject::at(&provider, "583231"),
+            login: Some("octocat".to_owned()),
+            name: Some("The Octocat".to_owned()),
+            verified_email: Some("octocat@example.com".to_owned()),
+        },
+        provider,
+        upstream: sealed("the provider's tokens, with the key's identifier, nonce and tag around"),
+        client_id: ClientId::new("client"),
+        resource: "https://mcp.example.com/mcp".to_owned(),
+        scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").expect("these are scopes"),
+        created: NOW,
+        used: NOW,
+        checked: NOW,
+        refresh: None,
+        expires,
+    }
+}
+
+/// What a session gets whose first refresh token is `token`.
+#[must_use]
+pub fn opening(token: &str, expires: UnixTime) -> Opening {
+    Opening {
+        refresh: Some(RefreshState {
+            current: digest(token),
+            previous: None,
+        }),
+        expires,
+    }
+}
+
+/// The rotation of `from` to `to`.
+#[must_use]
+pub fn turn(from: &str, to: &str, expires: UnixTime) -> Turn {
+    Turn {
+        from: digest(from),
+        to: digest(to),
+        successor: sealed(to),
+        expires,
+    }
+}
+
+/// A browser session that holds `values`.
+#[must_use]
+pub fn browser_record(values: &str, expires: UnixTime) -> BrowserRecord {
+    BrowserRecord {
+        values: values.as_bytes().to_vec(),
+        expires,
+    }
+}
+
+/// A value of a type that has no public constructor, from what it is on the wire.
+fn made_of<T: DeserializeOwned>(wire: impl Serialize) -> T {
+    let value = serde_json::to_value(wire).expect("it has a form in JSON");
+    serde_json::from_value(value).expect("it is of the type's form")
+}

@@ -1,0 +1,412 @@
+//! Any sequence of verbs on a store answers as a plain map would.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, and what helps them: a failure is a failed test"
+)]
+
+use std::collections::HashMap;
+
+use anteroom::clock::UnixTime;
+use anteroom::protocol::ids::{ClientId, Id};
+use anteroom::store::Store;
+use anteroom::store::memory::MemoryStore;
+use anteroom::store::sample::{
+    NOW, browser_record, client, code, digest, id, opening, pending, sealed, session, turn,
+};
+use anteroom::store::sled::SledStore;
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+/// One verb on one of a few rows. Times count in seconds from the start; tokens are numbers.
+#[derive(Clone, Debug)]
+enum Verb {
+    PutClient(u8, i64),
+    KeepClient(u8, i64),
+    PutPending(u8, i64),
+    TakePending(u8),
+    PutCode(u8, i64, i64),
+    SpendCode(u8, u8, i64),
+    Rotate(u8, u8, u8, i64),
+    EndSession(u8),
+    PutKey(u8, u8),
+    PutBrowser(u8, u8, i64),
+    SaveBrowser(u8, u8, i64),
+    ForgetBrowser(u8),
+    Sweep(usize),
+    Wait(i64),
+    Restart,
+}
+
+fn verb() -> impl Strategy<Value = Verb> {
+    let row = || 0..3u8;
+    let token = || 0..4u8;
+    let life = || 0..60i64;
+    prop_oneof![
+        (row(), life()).prop_map(|(r, l)| Verb::PutClient(r, l)),
+        (row(), life()).prop_map(|(r, l)| Verb::KeepClient(r, l)),
+        (row(), life()).prop_map(|(r, l)| Verb::PutPending(r, l)),
+        row().prop_map(Verb::TakePending),
+        (row(), life(), life()).prop_map(|(r, l, m)| Verb::PutCode(r, l, m)),
+        (row(), token(), life()).prop_map(|(r, t, l)| Verb::SpendCode(r, t, l)),
+        (row(), token(), token(), life()).prop_map(|(r, f, t, l)| Verb::Rotate(r, f, t, l)),
+        (row(), token(), token(), life()).prop_map(|(r, f, t, l)| Verb::Rotate(r, f, t, l)),
+        row().prop_map(Verb::EndSession),
+        (row(), token()).prop_map(|(r, t)| Verb::PutKey(r, t)),
+        (row(), token(), life()).prop_map(|(r, t, l)| Verb::PutBrowser(r, t, l)),
+        (row(), token(), life()).prop_map(|(r, t, l)| Verb::SaveBrowser(r, t, l)),
+        row().prop_map(Verb::ForgetBrowser),
+        (0..4usize).prop_map(Verb::Sweep),
+        (1..40i64).prop_map(Verb::Wait),
+        Just(Verb::Restart),
+    ]
+}
+
+/// What a row is, as far as the verbs tell.
+#[derive(Clone, Debug, PartialEq)]
+enum Kept {
+    Client,
+    Pending,
+    Code {
+        spent: bool,
+    },
+    Session {
+        current: Option<u8>,
+        previous: Option<u8>,
+    },
+    Browser(u8),
+}
+
+/// Rows by kind and number, with their end.
+#[derive(Default)]
+struct Model {
+    rows: HashMap<(char, u8), (Kept, i64)>,
+    keys: HashMap<u8, u8>,
+    now: i64,
+}
+
+impl Model {
+    fn alive(&self, kind: char, row: u8) -> Option<&(Kept, i64)> {
+        self.rows
+            .get(&(kind, row))
+            .filter(|(_, end)| self.now < *end)
+    }
+
+    /// Puts a row where there is none.
+    fn create(&mut self, kind: char, row: u8, kept: Kept, life: i64) -> bool {
+        let free = !self.rows.contains_key(&(kind, row));
+        if free {
+            self.rows.insert((kind, row), (kept, self.now + life));
+        }
+        free
+    }
+
+    fn apply(&mut self, verb: &Verb) -> String {
+        match *verb {
+            Verb::PutClient(row, life) => said(self.create('c', row, Kept::Client, life)),
+            Verb::KeepClient(row, life) => {
+                if let Some((_, end)) = self.alive('c', row).cloned() {
+                    let until = end.max(self.now + life);
+                    self.rows.insert(('c', row), (Kept::Client, until));
+                }
+                String::new()
+            }
+            Verb::PutPending(row, life) => said(self.create('p', row, Kept::Pending, life)),
+            Verb::TakePending(row) => {
+                let there = self.alive('p', row).is_some();
+                if there {
+                    self.rows.remove(&('p', row));
+                }
+                said(there)
+            }
+            Verb::PutKey(row, key) => {
+                format!(
+                    "{:?}",
+                    sealed(&self.keys.entry(row).or_insert(key).to_string())
+                )
+            }
+            Verb::PutBrowser(row, value, life) => {
+                said(self.create('b', row, Kept::Browser(value), life))
+            }
+            Verb::SaveBrowser(row, value, life) => {
+                let there = self.alive('b', row).is_some();
+                if there {
+                    let end = self.now + life;
+                    self.rows.insert(('b', row), (Kept::Browser(value), end));
+                }
+                said(there)
+            }
+            Verb::ForgetBrowser(row) => {
+                self.rows.remove(&('b', row));
+                String::new()
+            }
+            Verb::Wait(seconds) => {
+                self.now += seconds;
+                String::new()
+            }
+            _ => self.apply_to_session(verb),
+        }
+    }
+
+    fn apply_to_session(&mut self, verb: &Verb) -> String {
+        match *verb {
+            Verb::PutCode(row, life, session) => {
+                let taken = ['o', 's'].map(|kind| self.rows.contains_key(&(kind, row)));
+                if taken != [false; 2] {
+                    return said(false);
+                }
+                let fresh = Kept::Session {
+                    current: None,
+                    previous: None,
+                };
+                self.create('s', row, fresh, session);
+                said(self.create('o', row, Kept::Code { spent: false }, life))
+            }
+            Verb::SpendCode(row, token, life) => {
+                let fresh = Some(&Kept::Code { spent: false });
+                let (code, session) = (self.alive('o', row), self.alive('s', row));
+                let opens = code.map(|(code, _)| code) == fresh && session.is_some();
+                if opens {
+                    let code = self.rows.get_mut(&('o', row)).unwrap();
+                    code.0 = Kept::Code { spent: true };
+                    let session = Kept::Session {
+                        current: Some(token),
+                        previous: None,
+                    };
+                    self.rows.insert(('s', row), (session, self.now + life));
+                }
+                said(opens)
+            }
+            Verb::Rotate(row, from, to, life) => match self.alive('s', row) {
+                Some((Kept::Session { current, .. }, _)) if *current == Some(from) => {
+                    let session = Kept::Session {
+                        current: Some(to),
+                        previous: Some(from),
+                    };
+                    self.rows.insert(('s', row), (session, self.now + life));
+                    said(true)
+                }
+                Some(_) => said(false),
+                None => String::new(),
+            },
+            Verb::EndSession(row) => said(self.rows.remove(&('s', row)).is_some()),
+            // Which rows a sweep deletes is left to the store: see `sweep`.
+            _ => String::new(),
+        }
+    }
+
+    /// The rows that a sweep may delete.
+    fn expired(&self) -> Vec<(char, u8)> {
+        let expired = self.rows.iter().filter(|(_, (_, end))| *end <= self.now);
+        expired.map(|(key, _)| *key).collect()
+    }
+}
+
+fn said(yes: bool) -> String {
+    yes.to_string()
+}
+
+fn token(number: u8) -> String {
+    number.to_string()
+}
+
+fn row(number: u8) -> Id {
+    id(number.into())
+}
+
+async fn ask(store: &dyn Store, verb: &Verb, now: UnixTime) -> String {
+    let until = |life: i64| UnixTime(now.0 + life);
+    let name = |number: u8| ClientId::new(token(number));
+    match *verb {
+        Verb::PutClient(r, life) => said(
+            store
+                .put_client(client(&token(r)), until(life))
+                .await
+                .is_ok(),
+        ),
+        Verb::KeepClient(r, life) => {
+            store.keep_client(&name(r), until(life), now).await.unwrap();
+            String::new()
+        }
+        Verb::PutPending(r, life) => said(
+            store
+                .put_pending(row(r), pending(until(life)))
+                .await
+                .is_ok(),
+        ),
+        Verb::TakePending(r) => said(store.take_pending(row(r), now).await.unwrap().is_some()),
+        Verb::PutKey(r, key) => {
+            let kept = store
+                .put_key_if_absent(&token(r), sealed(&token(key)))
+                .await;
+            format!("{:?}", kept.unwrap())
+        }
+        Verb::PutBrowser(r, value, life) => {
+            let record = browser_record(&token(value), until(life));
+            said(
+                store
+                    .put_browser_session(digest(&token(r)), record)
+                    .await
+                    .unwrap(),
+            )
+        }
+        Verb::SaveBrowser(r, value, life) => {
+            let record = browser_record(&token(value), until(life));
+            let saved = store
+                .save_browser_session(digest(&token(r)), record, now)
+                .await;
+            said(saved.unwrap())
+        }
+        Verb::ForgetBrowser(r) => {
+            store
+                .forget_browser_session(digest(&token(r)))
+                .await
+                .unwrap();
+            String::new()
+        }
+        _ => ask_of_session(store, verb, now).await,
+    }
+}
+
+async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String {
+    let until = |life: i64| UnixTime(now.0 + life);
+    match *verb {
+        Verb::PutCode(r, life, lives) => {
+            let opens = session(row(r), until(lives));
+            said(
+                store
+                    .put_code(row(r), code(row(r), until(life)), opens)
+                    .await
+                    .is_ok(),
+            )
+        }
+        Verb::SpendCode(r, first, life) => {
+            let opening = opening(&token(first), until(life));
+            said(
+                store
+                    .spend_code(row(r), opening, now)
+                    .await
+                    .unwrap()
+                    .is_some(),
+            )
+        }
+        Verb::Rotate(r, from, to, life) => {
+            let turn = turn(&token(from), &token(to), until(life));
+            let rotated = store.rotate_refresh(row(r), turn, now).await.unwrap();
+            rotated.map_or_else(String::new, |rotation| said(rotation.won))
+        }
+        Verb::EndSession(r) => said(store.end_session(row(r)).await.unwrap()),
+        _ => String::new(),
+    }
+}
+
+/// What a store shows of a row, in the model's words.
+async fn look(store: &dyn Store, kind: char, r: u8, now: UnixTime) -> Option<(Kept, i64)> {
+    match kind {
+        'c' => {
+            let found = store.find_client(&ClientId::new(token(r)), now).await;
+            found.unwrap().map(|(_, end)| (Kept::Client, end.0 - NOW.0))
+        }
+        'p' => {
+            let found = store.find_pending(row(r), now).await.unwrap();
+            found.map(|found| (Kept::Pending, found.expires.0 - NOW.0))
+        }
+        'o' => {
+            let found = store.find_code(row(r), now).await.unwrap();
+            found.map(|found| (Kept::Code { spent: found.spent }, found.expires.0 - NOW.0))
+        }
+        's' => {
+            let found = store.find_session(row(r), now).await.unwrap()?;
+            let number = |sought| (0..4).find(|&n| digest(&token(n)) == sought);
+            let refresh = found.refresh.as_ref();
+            let previous = refresh.and_then(|refresh| refresh.previous.as_ref());
+            let kept = Kept::Session {
+                current: refresh.and_then(|refresh| number(refresh.current)),
+                previous: previous.and_then(|previous| number(previous.digest)),
+            };
+            Some((kept, found.expires.0 - NOW.0))
+        }
+        _ => {
+            let found = store.find_browser_session(digest(&token(r)), now).await;
+            let found = found.unwrap()?;
+            let value = String::from_utf8(found.values).unwrap().parse().unwrap();
+            Some((Kept::Browser(value), found.expires.0 - NOW.0))
+        }
+    }
+}
+
+/// Deletes from the model what the store has swept, and checks that it might.
+async fn sweep(store: &dyn Store, model: &mut Model, max: usize) {
+    let now = UnixTime(NOW.0 + model.now);
+    let swept = store.sweep(now, max).await.unwrap();
+    let expired = model.expired();
+    let expired_before = expired.len();
+    assert_eq!(swept, expired_before.min(max));
+    for (kind, r) in expired {
+        // Seen from before all time, an expired row is there until it is swept.
+        if look(store, kind, r, UnixTime(i64::MIN)).await.is_none() {
+            model.rows.remove(&(kind, r));
+        }
+    }
+    assert_eq!(model.expired().len(), expired_before - swept);
+}
+
+async fn agree(verbs: Vec<Verb>, on_disk: bool) {
+    let directory = tempdir().unwrap();
+    let make = || -> Box<dyn Store> {
+        if on_disk {
+            Box::new(SledStore::open(directory.path()).unwrap())
+        } else {
+            Box::new(MemoryStore::default())
+        }
+    };
+    let mut store = make();
+    let mut model = Model::default();
+    for verb in &verbs {
+        let now = UnixTime(NOW.0 + model.now);
+        match verb {
+            Verb::Restart if on_disk => {
+                drop(std::mem::replace(
+                    &mut store,
+                    Box::new(MemoryStore::default()),
+                ));
+                store = make();
+            }
+            Verb::Sweep(max) => sweep(&*store, &mut model, *max).await,
+            _ => {
+                let expected = model.apply(verb);
+                assert_eq!(ask(&*store, verb, now).await, expected, "{verb:?}");
+            }
+        }
+        let now = UnixTime(NOW.0 + model.now);
+        for kind in ['c', 'p', 'o', 's', 'b'] {
+            for r in 0..3 {
+                let expected = model.alive(kind, r).cloned();
+                let found = look(&*store, kind, r, now).await;
+                assert_eq!(found, expected, "{kind}{r} after {verb:?}");
+            }
+        }
+    }
+}
+
+fn block_on(run: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(run);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn memory_answers_as_a_map_would(verbs in prop::collection::vec(verb(), 1..60)) {
+        block_on(agree(verbs, false));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sled_answers_as_a_map_would(verbs in prop::collection::vec(verb(), 1..60)) {
+        block_on(agree(verbs, true));
+    }
+}
