@@ -6,6 +6,7 @@ mod tools;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use rmcp::ServerHandler;
@@ -29,7 +30,11 @@ pub fn service(
     allowed_hosts: Vec<String>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> StreamableHttpService<Sample, LocalSessionManager> {
-    // No priming event: clients from before 2025-11-25 read its empty data as JSON.
+    // No priming events: clients from before 2025-11-25 read their empty data as JSON.
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.sse_retry = None;
+    // Longer than people think between two calls: not every client begins anew when its session is gone.
+    sessions.session_config.keep_alive = Some(Duration::from_secs(30 * 60));
     let mut config = StreamableHttpServerConfig::default().with_sse_retry(None);
     if !allowed_hosts.is_empty() {
         config = config.with_allowed_hosts(allowed_hosts);
@@ -40,7 +45,7 @@ pub fn service(
         stop.cancel();
     });
     let sample = Sample::new();
-    StreamableHttpService::new(move || Ok(sample.clone()), Arc::default(), config)
+    StreamableHttpService::new(move || Ok(sample.clone()), Arc::new(sessions), config)
 }
 
 /// The sample server alone, at `/mcp`, without any authorization.

@@ -9,29 +9,44 @@ use super::challenge::Denial;
 /// Longer than any token of ours by far; what is longer is not even hashed.
 const TOKEN_LIMIT: usize = 8 << 10;
 
-/// The token of a request.
+/// What a request presents behind `Bearer`. Whether it can be a token at all is for [`check`] to say, which reads each
+/// byte; a token that is known by its digest needs no second look.
 ///
 /// # Errors
-/// No token, not a token, or more than one.
-pub fn token(headers: &HeaderMap) -> Result<&str, Denial> {
+/// No token, or more than one.
+pub fn presented(headers: &HeaderMap) -> Result<&[u8], Denial> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Err(Denial::NoToken),
-        (Some(value), None) => value.to_str().map_err(|_| Denial::BadHeader)?,
+        (Some(value), None) => value.as_bytes().trim_ascii(),
         (Some(_), Some(_)) => return Err(Denial::BadHeader),
     };
-    let (scheme, token) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-    if !scheme.eq_ignore_ascii_case("Bearer") {
+    let end = value
+        .iter()
+        .position(|&byte| byte == b' ')
+        .unwrap_or(value.len());
+    let (scheme, presented) = value.split_at(end);
+    if !scheme.eq_ignore_ascii_case(b"Bearer") {
         // Other credentials are not ours to judge: nobody has signed in here.
         return Err(Denial::NoToken);
     }
-    let token = token.trim_start_matches(' ');
-    if token.is_empty() || !token.bytes().all(is_token_byte) {
+    if presented.len() > TOKEN_LIMIT {
+        return Err(Denial::BadToken(TokenFault::Malformed));
+    }
+    Ok(presented.trim_ascii_start())
+}
+
+/// The token that is presented, if it has the characters and the shape of one (RFC 6750 §2.1, RFC 7515 §3.1).
+///
+/// # Errors
+/// It is not one token, or not a signed one.
+pub fn check(presented: &[u8]) -> Result<&str, Denial> {
+    let is_token = !presented.is_empty() && presented.iter().all(|&byte| is_token_byte(byte));
+    let token = std::str::from_utf8(presented).map_err(|_| Denial::BadHeader)?;
+    if !is_token {
         return Err(Denial::BadHeader);
     }
-    let has_shape =
-        token.len() <= TOKEN_LIMIT && token.bytes().filter(|&byte| byte == b'.').count() == 2;
-    if has_shape {
+    if token.split('.').count() == 3 {
         Ok(token)
     } else {
         Err(Denial::BadToken(TokenFault::Malformed))
@@ -54,7 +69,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        token(&headers).map(str::to_owned)
+        presented(&headers).and_then(check).map(str::to_owned)
     }
 
     /// RS-08

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
@@ -19,7 +20,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// What the client is told.
 pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, RpcError> {
     check_headers(headers, limit)?;
-    match tokio::time::timeout(TIME_LIMIT, collect(body, limit)).await {
+    let mut collecting = std::pin::pin!(collect(body, limit));
+    // Most bodies arrive with their head: no timer is set for them.
+    if let Some(read) = collecting.as_mut().now_or_never() {
+        return read;
+    }
+    match Box::pin(tokio::time::timeout(TIME_LIMIT, collecting)).await {
         Ok(read) => read,
         Err(_) => Err(RpcError::http(
             StatusCode::REQUEST_TIMEOUT,

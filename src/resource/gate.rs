@@ -148,10 +148,10 @@ impl Gate {
         let (era, body) = if parts.method == Method::POST {
             let bytes = content::read(&parts.headers, body, self.body_limit).await?;
             let era = self.judge(&parts.headers, &bytes, &principal)?;
-            parts
-                .headers
-                .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            parts.headers.remove(TRANSFER_ENCODING);
+            if parts.headers.remove(TRANSFER_ENCODING).is_some() {
+                let length = HeaderValue::from(bytes.len());
+                parts.headers.insert(CONTENT_LENGTH, length);
+            }
             (era, Body::from(bytes))
         } else if parts.method == Method::GET || parts.method == Method::DELETE {
             revision::judge_bodiless(&parts.headers)?;

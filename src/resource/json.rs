@@ -23,7 +23,7 @@ pub(super) struct Params<'a> {
     pub(super) uri: Field<'a>,
     pub(super) task: Field<'a>,
     pub(super) reference: Reference<'a>,
-    pub(super) subscribed: Vec<Cow<'a, str>>,
+    pub(super) subscribed: Filter<'a>,
     pub(super) meta: Meta<'a>,
 }
 
@@ -87,13 +87,16 @@ impl<'de> Visitor<'de> for MessagesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut batch = Vec::new();
-        while let Some(Object(members)) = seq.next_element()? {
+        loop {
+            let mut members = Members::default();
+            if seq.next_element_seed(Fill(&mut members))?.is_none() {
+                return Ok(Messages::Batch(batch));
+            }
             if batch.len() == BATCH_LIMIT {
                 return Err(A::Error::custom("too many messages in one batch"));
             }
             batch.push(members);
         }
-        Ok(Messages::Batch(batch))
     }
 }
 
@@ -138,7 +141,7 @@ impl<'de> Level<'de> for Members<'de> {
             0 => self.jsonrpc = map.next_value()?,
             1 => self.id = Some(map.next_value()?),
             2 => self.method = map.next_value()?,
-            3 => self.params = map.next_value::<Object<_>>()?.0,
+            3 => map.next_value_seed(Fill(&mut self.params))?,
             _ => {
                 self.is_answer = true;
                 map.next_value::<Skip>()?;
@@ -164,9 +167,9 @@ impl<'de> Level<'de> for Params<'de> {
             0 => self.name = map.next_value()?,
             1 => self.uri = map.next_value()?,
             2 => self.task = map.next_value()?,
-            3 => self.reference = map.next_value::<Object<_>>()?.0,
-            4 => self.subscribed = map.next_value::<Object<Filter<'_>>>()?.0.0,
-            5 => self.meta = map.next_value::<Object<_>>()?.0,
+            3 => map.next_value_seed(Fill(&mut self.reference))?,
+            4 => map.next_value_seed(Fill(&mut self.subscribed))?,
+            5 => map.next_value_seed(Fill(&mut self.meta))?,
             _ => {
                 map.next_value::<Skip>()?;
             }
@@ -203,8 +206,8 @@ impl<'de> Level<'de> for Meta<'de> {
 }
 
 /// `params.notifications` of `subscriptions/listen`: the resources in it.
-#[derive(Default)]
-struct Filter<'a>(Vec<Cow<'a, str>>);
+#[derive(Debug, Default)]
+pub(super) struct Filter<'a>(pub(super) Vec<Cow<'a, str>>);
 
 impl<'de> Level<'de> for Filter<'de> {
     const KNOWN: &'static [&'static str] = &["resourceSubscriptions"];
@@ -217,31 +220,30 @@ impl<'de> Level<'de> for Filter<'de> {
     }
 }
 
-/// An object; `null` is taken for an empty one, as some clients write it where they have nothing to say.
-struct Object<T>(T);
+/// Fills an object in place; `null` is taken for an empty one, as some clients write it where they have nothing to say.
+struct Fill<'s, T>(&'s mut T);
 
-impl<'de, T: Level<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(T);
+impl<'de, T: Level<'de>> DeserializeSeed<'de> for Fill<'_, T> {
+    type Value = ();
 
-        impl<'de, T: Level<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de, T: Level<'de>> Visitor<'de> for Fill<'_, T> {
+    type Value = ();
 
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(Object(self.0))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
 
-            fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<Self::Value, A::Error> {
-                self.0.read_members(map)?;
-                Ok(Object(self.0))
-            }
-        }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
 
-        deserializer.deserialize_any(ObjectVisitor(T::default()))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        self.0.read_members(map)
     }
 }
 

@@ -157,7 +157,7 @@ fn call<'a>(method: Cow<'a, str>, params: Params<'a>) -> Option<Call<'a>> {
     (name.is_some() || !needed).then(|| Call {
         method,
         name,
-        subscribed: params.subscribed,
+        subscribed: params.subscribed.0,
         version: text(params.meta.version),
         has_capabilities: matches!(params.meta.capabilities, Field::Object),
     })

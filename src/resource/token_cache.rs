@@ -22,8 +22,8 @@ impl std::fmt::Debug for TokenDigest {
 impl TokenDigest {
     /// The digest of `token`.
     #[must_use]
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+    pub fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
     }
 }
 
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn a_token_is_known_until_it_expires_or_its_session_ends() {
         let cache = TokenCache::new(10);
-        let digest = TokenDigest::of("a.b.c");
+        let digest = TokenDigest::of(b"a.b.c");
         let token = seen(1_100);
         cache.insert(digest, Arc::clone(&token), NOW);
         assert!(cache.find(&digest, UnixTime(1_099)).is_some());
-        assert!(cache.find(&TokenDigest::of("a.b.d"), NOW).is_none());
+        assert!(cache.find(&TokenDigest::of(b"a.b.d"), NOW).is_none());
         assert!(cache.find(&digest, UnixTime(1_100)).is_none());
         cache.insert(digest, Arc::clone(&token), NOW);
         token.principal.standing.end();
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn the_cache_is_bounded_and_useless_tokens_go_first() {
         let cache = TokenCache::new(100);
-        let digest = |number: i64| TokenDigest::of(&number.to_string());
+        let digest = |number: i64| TokenDigest::of(&number.to_be_bytes());
         for number in 0..50 {
             cache.insert(digest(number), seen(1_001), NOW);
         }

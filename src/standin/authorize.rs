@@ -155,7 +155,8 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
   p { color: var(--soft); margin: .2rem 0 1.4rem; overflow-wrap: anywhere; }
   button { font: inherit; color: inherit; background: none; border: 1px solid var(--edge); border-radius: .5rem; padding: .7rem 1rem; width: 100%; text-align: left; margin: 0 0 .5rem; cursor: pointer; }
   button:hover, button:focus-visible { background: var(--hover); border-color: var(--accent); outline: none; }
-  button small { display: block; color: var(--soft); }
+  button small, button span { color: var(--soft); }
+  button small { display: block; }
   .cancel { text-align: center; border-color: transparent; color: var(--soft); margin-top: .8rem; }
 </style>
 <main>
@@ -163,7 +164,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
   <h1>Who are you today?</h1>
   <p>You go on to <strong>{{ host }}</strong>{% if !scopes.is_empty() %}, which asks for <strong>{{ scopes }}</strong>{% endif %}. These people are made up; no password is needed.</p>
   <form method="post">
-    {% for person in people %}<button name="login" value="{{ person.login }}"><strong>{{ person.name.unwrap_or(person.login.as_str()) }}</strong> {{ person.login }}<small>{{ person.about }}</small></button>
+    {% for person in people %}<button name="login" value="{{ person.login }}">{% if let Some(name) = person.name %}<strong>{{ name }}</strong> <span>{{ person.login }}</span>{% else %}<strong>{{ person.login }}</strong>{% endif %}<small>{{ person.about }}</small></button>
     {% endfor %}<button class="cancel" name="cancel" value="yes">Cancel</button>
   </form>
 </main>

@@ -13,12 +13,12 @@ use oauth2::{
     EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
     TokenResponse as _, TokenUrl,
 };
-use serde::Deserialize;
 use serde_json::json;
 use url::{ParseError, Url};
 
+use super::github_account::{account, verified_email};
 use super::github_allow::Door;
-use super::github_api::{Answer, Api, under};
+use super::github_api::{Api, under};
 use super::{Departure, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens};
 use crate::clock::Clock;
 use crate::entropy;
@@ -123,33 +123,6 @@ impl GitHub {
                 .collect(),
         }
     }
-
-    async fn account(&self, tokens: &UpstreamTokens) -> Result<Account, UpstreamError> {
-        match self.api.get::<User>(&tokens.access, &["user"]).await? {
-            Answer::Found(user) => Account::try_from(user.value),
-            Answer::Absent => Err(invalid("GET /user answers 404: is api_url right?")),
-            Answer::Refused(_) => Err(invalid("GET /user answers 403")),
-        }
-    }
-
-    /// The primary address, if GitHub has verified it and lets us see it.
-    async fn verified_email(
-        &self,
-        tokens: &UpstreamTokens,
-    ) -> Result<Option<String>, UpstreamError> {
-        let listed = self
-            .api
-            .list::<Email>(&tokens.access, &["user", "emails"])
-            .await?;
-        let Answer::Found(emails) = listed else {
-            return Ok(None);
-        };
-        let primary = emails
-            .value
-            .into_iter()
-            .find(|email| email.primary && email.verified);
-        Ok(primary.map(|email| email.address))
-    }
 }
 
 #[async_trait]
@@ -200,7 +173,7 @@ impl Upstream for GitHub {
 
     async fn finish(&self, code: Secret, kept: Kept) -> Result<SignIn, UpstreamError> {
         let tokens = self.redeem(&code, &kept).await?;
-        let account = self.account(&tokens).await?;
+        let account = account(&self.api, &tokens.access).await?;
         let door = Door {
             settings: &self.settings,
             api: &self.api,
@@ -215,7 +188,7 @@ impl Upstream for GitHub {
             }
             return Err(closed.error);
         }
-        let verified_email = self.verified_email(&tokens).await?;
+        let verified_email = verified_email(&self.api, &tokens.access).await?;
         Ok(SignIn {
             identity: Identity {
                 // CONS-20: the number stays, while a login can be given up and taken by another.
@@ -259,53 +232,6 @@ impl Upstream for GitHub {
     }
 }
 
-/// The account that signed in.
-pub(super) struct Account {
-    pub(super) id: u64,
-    pub(super) login: String,
-    pub(super) name: Option<String>,
-}
-
-/// `GET /user`
-#[derive(Deserialize)]
-struct User {
-    id: Option<u64>,
-    login: Option<String>,
-    name: Option<String>,
-}
-
-/// `GET /user/emails`
-#[derive(Deserialize)]
-struct Email {
-    #[serde(rename = "email")]
-    address: String,
-    primary: bool,
-    verified: bool,
-}
-
-impl TryFrom<User> for Account {
-    type Error = UpstreamError;
-
-    fn try_from(user: User) -> Result<Self, UpstreamError> {
-        // Without a number there is nobody to be: never a default.
-        let id = user.id.filter(|id| *id != 0);
-        let id = id.ok_or_else(|| invalid("the user has no id"))?;
-        let plain = |login: &String| {
-            (1..=100).contains(&login.len()) && login.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        let login = user.login.filter(plain);
-        let login = login.ok_or_else(|| invalid("the user has no login"))?;
-        let name = user.name.unwrap_or_default();
-        let name: String = name.chars().filter(|c| !c.is_control()).collect();
-        let name = name.trim();
-        Ok(Self {
-            id,
-            login,
-            name: (!name.is_empty()).then(|| name.to_owned()),
-        })
-    }
-}
-
 pub(super) fn invalid(what: &str) -> UpstreamError {
     UpstreamError::Invalid(what.to_owned())
 }
@@ -342,51 +268,6 @@ fn refused_with(error: &BasicErrorResponseType) -> UpstreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// U7, CONS-19
-    #[test]
-    fn an_account_is_its_number_and_never_a_default() {
-        for (body, account) in [
-            (
-                r#"{"id":1,"login":"mona","name":" Mona "}"#,
-                Some((1, "mona", Some("Mona"))),
-            ),
-            (r#"{"id":1,"login":"mona"}"#, Some((1, "mona", None))),
-            (
-                r#"{"id":1,"login":"mona","name":null}"#,
-                Some((1, "mona", None)),
-            ),
-            (
-                r#"{"id":1,"login":"mona","name":"\r\n"}"#,
-                Some((1, "mona", None)),
-            ),
-            (
-                r#"{"id":1,"login":"mona","name":"A\r\nX-B: c"}"#,
-                Some((1, "mona", Some("AX-B: c"))),
-            ),
-            (r#"{"login":"mona"}"#, None),
-            (r#"{"id":null,"login":"mona"}"#, None),
-            (r#"{"id":0,"login":"mona"}"#, None),
-            (r#"{"id":1}"#, None),
-            (r#"{"id":1,"login":""}"#, None),
-            (r#"{"id":1,"login":"a b"}"#, None),
-            (r#"{"id":1,"login":"a\r\nb"}"#, None),
-        ] {
-            let user: User = serde_json::from_str(body).unwrap();
-            let read = Account::try_from(user).ok();
-            let read = read
-                .as_ref()
-                .map(|a| (a.id, a.login.as_str(), a.name.as_deref()));
-            assert_eq!(read, account, "{body}");
-        }
-        for body in [
-            r#"{"id":"1","login":"mona"}"#,
-            r#"{"id":-1,"login":"mona"}"#,
-            r#"{"id":1,"id":2,"login":"m"}"#,
-        ] {
-            assert!(serde_json::from_str::<User>(body).is_err(), "{body}");
-        }
-    }
 
     /// CONS-21
     #[test]

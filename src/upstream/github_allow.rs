@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::github::{Account, GitHubSettings, invalid};
+use super::github::{GitHubSettings, invalid};
+use super::github_account::Account;
 use super::github_api::{Answer, Api, Refusal, under};
 use super::{NotAllowed, Remedy, UpstreamError, UpstreamTokens};
 

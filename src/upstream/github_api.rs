@@ -267,7 +267,6 @@ mod tests {
         }
     }
 
-    /// P10
     #[test]
     fn a_name_stays_in_its_segment() {
         for (base, name, url) in [

@@ -1,6 +1,7 @@
 //! The providers people sign in with.
 
 pub mod github;
+mod github_account;
 mod github_allow;
 mod github_api;
 

@@ -257,7 +257,6 @@ async fn a_kill_while_the_store_opens_does_not_stop_the_next_start() {
     survive(60, "opening", 0..40_000).await;
 }
 
-/// SEC-15
 #[test]
 fn a_full_disk_fails_every_later_write_and_nothing_hangs() {
     let directory = tempdir().unwrap();

@@ -8,6 +8,7 @@ mod checklist;
 mod clients;
 mod config;
 mod crash;
+mod demo;
 mod discovery;
 mod github;
 mod harness;

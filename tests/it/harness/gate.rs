@@ -244,6 +244,7 @@ pub(crate) fn post(token: &str, body: &str) -> Request {
         .header("host", HOST)
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json")
+        .header("content-length", body.len())
         .header("accept", "application/json, text/event-stream")
         .body(Body::from(body.to_owned()))
         .unwrap()
@@ -258,6 +259,7 @@ pub(crate) fn bodiless(method: Method, token: &str) -> Request {
     let mut request = post(token, "");
     *request.method_mut() = method;
     request.headers_mut().remove("content-type");
+    request.headers_mut().remove("content-length");
     request
 }
 

@@ -1,0 +1,127 @@
+//! The account that signed in, as GitHub's user API shows it.
+
+use serde::Deserialize;
+
+use super::UpstreamError;
+use super::github::invalid;
+use super::github_api::{Answer, Api};
+use crate::secret::Secret;
+
+/// The account that signed in.
+pub(super) struct Account {
+    pub(super) id: u64,
+    pub(super) login: String,
+    pub(super) name: Option<String>,
+}
+
+/// Whose token it is.
+pub(super) async fn account(api: &Api, token: &Secret) -> Result<Account, UpstreamError> {
+    match api.get::<User>(token, &["user"]).await? {
+        Answer::Found(user) => Account::try_from(user.value),
+        Answer::Absent => Err(invalid("GET /user answers 404: is api_url right?")),
+        Answer::Refused(_) => Err(invalid("GET /user answers 403")),
+    }
+}
+
+/// The primary address, if GitHub has verified it and lets us see it.
+pub(super) async fn verified_email(
+    api: &Api,
+    token: &Secret,
+) -> Result<Option<String>, UpstreamError> {
+    let Answer::Found(emails) = api.list::<Email>(token, &["user", "emails"]).await? else {
+        return Ok(None);
+    };
+    let mut emails = emails.value.into_iter();
+    let primary = emails.find(|email| email.primary && email.verified);
+    Ok(primary.map(|email| email.address))
+}
+
+/// `GET /user`
+#[derive(Deserialize)]
+struct User {
+    id: Option<u64>,
+    login: Option<String>,
+    name: Option<String>,
+}
+
+/// `GET /user/emails`
+#[derive(Deserialize)]
+struct Email {
+    #[serde(rename = "email")]
+    address: String,
+    primary: bool,
+    verified: bool,
+}
+
+impl TryFrom<User> for Account {
+    type Error = UpstreamError;
+
+    fn try_from(user: User) -> Result<Self, UpstreamError> {
+        // Without a number there is nobody to be: never a default.
+        let id = user.id.filter(|id| *id != 0);
+        let id = id.ok_or_else(|| invalid("the user has no id"))?;
+        let plain = |login: &String| {
+            (1..=100).contains(&login.len()) && login.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let login = user.login.filter(plain);
+        let login = login.ok_or_else(|| invalid("the user has no login"))?;
+        let name = user.name.unwrap_or_default();
+        let name: String = name.chars().filter(|c| !c.is_control()).collect();
+        let name = name.trim();
+        Ok(Self {
+            id,
+            login,
+            name: (!name.is_empty()).then(|| name.to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// U7, CONS-19
+    #[test]
+    fn an_account_is_its_number_and_never_a_default() {
+        for (body, account) in [
+            (
+                r#"{"id":1,"login":"mona","name":" Mona "}"#,
+                Some((1, "mona", Some("Mona"))),
+            ),
+            (r#"{"id":1,"login":"mona"}"#, Some((1, "mona", None))),
+            (
+                r#"{"id":1,"login":"mona","name":null}"#,
+                Some((1, "mona", None)),
+            ),
+            (
+                r#"{"id":1,"login":"mona","name":"\r\n"}"#,
+                Some((1, "mona", None)),
+            ),
+            (
+                r#"{"id":1,"login":"mona","name":"A\r\nX-B: c"}"#,
+                Some((1, "mona", Some("AX-B: c"))),
+            ),
+            (r#"{"login":"mona"}"#, None),
+            (r#"{"id":null,"login":"mona"}"#, None),
+            (r#"{"id":0,"login":"mona"}"#, None),
+            (r#"{"id":1}"#, None),
+            (r#"{"id":1,"login":""}"#, None),
+            (r#"{"id":1,"login":"a b"}"#, None),
+            (r#"{"id":1,"login":"a\r\nb"}"#, None),
+        ] {
+            let user: User = serde_json::from_str(body).unwrap();
+            let read = Account::try_from(user).ok();
+            let read = read
+                .as_ref()
+                .map(|a| (a.id, a.login.as_str(), a.name.as_deref()));
+            assert_eq!(read, account, "{body}");
+        }
+        for body in [
+            r#"{"id":"1","login":"mona"}"#,
+            r#"{"id":-1,"login":"mona"}"#,
+            r#"{"id":1,"id":2,"login":"m"}"#,
+        ] {
+            assert!(serde_json::from_str::<User>(body).is_err(), "{body}");
+        }
+    }
+}
