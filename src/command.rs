@@ -12,9 +12,11 @@ use crate::app::{App, AppError, Storage, listen};
 use crate::clock::SystemClock;
 use crate::config;
 use crate::config::environment::Environment;
-use crate::config::{Backend, Config, LogFormat, Provider, ProviderKind, StoreKind};
+use crate::config::{Allow, Backend, Config, LogFormat, Provider, ProviderKind, StoreKind};
 use crate::demo;
-use crate::standin::Standin;
+use crate::protocol::ids::ProviderId;
+use crate::secret::Secret;
+use crate::standin::{self, Standin};
 use crate::telemetry::{self, Format};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -40,18 +42,32 @@ pub fn dev(address: SocketAddr, standin: SocketAddr, backend: Option<Url>) -> Ou
         let address = listener.local_addr()?;
         let standin = Standin::start(standin).await?;
         let backend = backend.map_or(Backend::Sample, Backend::Http);
-        let config = Config::dev(
-            address,
-            ProviderKind::GitHub {
-                base_url: standin.base_url().parse()?,
-                api_url: standin.api_url().parse()?,
-            },
-            backend,
-        );
+        let config = Config::dev(address, stand_in(&standin)?, backend);
         let app = App::new(&config).await?;
         print!("{}", dev_greeting(&config, &standin));
         app.serve(listener, told_to_stop()).await?;
         Ok(())
+    })
+}
+
+/// The stand-in as a provider that lets everybody enter.
+///
+/// # Errors
+/// Never: its addresses are URLs.
+pub fn stand_in(standin: &Standin) -> Result<Provider, url::ParseError> {
+    Ok(Provider {
+        id: ProviderId::new("github"),
+        label: "GitHub (stand-in)".to_owned(),
+        kind: ProviderKind::GitHub {
+            base_url: standin.base_url().parse()?,
+            api_url: standin.api_url().parse()?,
+        },
+        client_id: standin::CLIENT_ID.to_owned(),
+        client_secret: Secret::new(standin::CLIENT_SECRET),
+        allow: Allow {
+            anyone: true,
+            ..Allow::default()
+        },
     })
 }
 

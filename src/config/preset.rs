@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Algorithm, Allow, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider,
-    ProviderKind, Rate, Server, StoreKind, Tokens,
+    Algorithm, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider, Rate, Server,
+    StoreKind, Tokens,
 };
-use crate::protocol::ids::ProviderId;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
 use crate::protocol::scope::Scope;
-use crate::secret::Secret;
 
 /// `listen`
 pub(super) const LISTEN: SocketAddr =
@@ -105,10 +103,11 @@ fn a_minute(count: u32) -> Rate {
 }
 
 impl Config {
-    /// The settings to try things with: `listen` on this machine, a stand-in for GitHub, `backend` at `/mcp`, everything in memory. Nothing is read and nothing is refused: who calls it sees to it that `listen` is a
-    /// loopback address.
+    /// The settings to try things with: `listen` on this machine, `provider` to sign in with, `backend` at `/mcp`,
+    /// everything in memory, and MCP Inspector's page let in. Nothing is read and nothing is refused: who calls it sees
+    /// to it that `listen` is a loopback address.
     #[must_use]
-    pub fn dev(listen: SocketAddr, standin: ProviderKind, backend: Backend) -> Self {
+    pub fn dev(listen: SocketAddr, provider: Provider, backend: Backend) -> Self {
         let scopes = scopes();
         Self {
             public_url: Issuer::localhost(listen.port()),
@@ -116,22 +115,12 @@ impl Config {
             data_dir: PathBuf::from(DATA_DIR),
             store: StoreKind::Memory,
             sealing_key: None,
-            providers: vec![Provider {
-                id: ProviderId::new("github"),
-                label: "GitHub (stand-in)".to_owned(),
-                kind: standin,
-                client_id: DEV_CLIENT_ID.to_owned(),
-                client_secret: Secret::new(DEV_CLIENT_SECRET),
-                allow: Allow {
-                    anyone: true,
-                    ..Allow::default()
-                },
-            }],
+            providers: vec![provider],
             servers: vec![Server {
                 path: SERVER_PATH.to_owned(),
                 name: SERVER_NAME.to_owned(),
                 backend,
-                origins: Vec::new(),
+                origins: INSPECTOR.map(str::to_owned).to_vec(),
             }],
             default_scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
             scopes,
@@ -149,14 +138,15 @@ impl Config {
     }
 }
 
-/// What `anteroom dev` calls itself at the stand-in.
-pub const DEV_CLIENT_ID: &str = "anteroom-dev";
-/// Not a secret: the stand-in listens on loopback and knows made-up people only.
-pub const DEV_CLIENT_SECRET: &str = "anteroom-dev-secret";
+/// The origins of MCP Inspector's page.
+const INSPECTOR: [&str; 2] = ["http://localhost:6274", "http://127.0.0.1:6274"];
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Allow, ProviderKind};
     use super::*;
+    use crate::protocol::ids::ProviderId;
+    use crate::secret::Secret;
 
     #[test]
     fn no_scope_of_the_preset_is_lost_in_reading() {
@@ -171,14 +161,23 @@ mod tests {
 
     #[test]
     fn the_settings_of_dev_stay_on_this_machine() {
-        let standin = ProviderKind::GitHub {
-            base_url: "http://127.0.0.1:9090".parse().unwrap(),
-            api_url: "http://127.0.0.1:9090/api".parse().unwrap(),
+        let provider = Provider {
+            id: ProviderId::new("github"),
+            label: "GitHub (stand-in)".to_owned(),
+            kind: ProviderKind::GitHub {
+                base_url: "http://127.0.0.1:9090".parse().unwrap(),
+                api_url: "http://127.0.0.1:9090/api".parse().unwrap(),
+            },
+            client_id: "x".to_owned(),
+            client_secret: Secret::new("x"),
+            allow: Allow {
+                anyone: true,
+                ..Allow::default()
+            },
         };
-        let config = Config::dev(LISTEN, standin, Backend::Sample);
+        let config = Config::dev(LISTEN, provider, Backend::Sample);
         assert_eq!(config.public_url.as_str(), "http://localhost:8080");
         assert_eq!(config.store, StoreKind::Memory);
-        assert!(config.providers[0].allow.anyone);
         assert_eq!(config.default_scopes.iter().count(), config.scopes.len());
     }
 }

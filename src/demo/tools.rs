@@ -1,5 +1,7 @@
 //! The tools of the sample server: a calculator, and who is signed in.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::Extension;
@@ -132,7 +134,7 @@ impl Sample {
     /// Who is signed in: account, name, verified e-mail address, client and scopes, as this server sees them
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     fn whoami(Extension(parts): Extension<Parts>) -> CallToolResult {
-        whoami(parts.extensions.get())
+        whoami(parts.extensions.get::<Arc<Principal>>().map(AsRef::as_ref))
     }
 }
 
