@@ -79,6 +79,8 @@ where
         .route(&at(page::style_path()), get(page::style))
         .route(&at(page::icon_path()), get(page::icon));
     for_clients
+        // inside of the CORS layer, or a preflight would be a method that is not allowed
+        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(open_cors())
         .merge(for_people)
         .route("/health", get(discovery::health))
