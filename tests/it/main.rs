@@ -12,6 +12,7 @@ mod demo;
 mod discovery;
 mod github;
 mod harness;
+mod pages;
 mod proxy;
 mod refresh;
 mod register;
