@@ -18,8 +18,6 @@ pub struct AuthorizationRequest {
     pub client_id: ClientId,
     /// Where the answer goes.
     pub redirect: RegisteredRedirect,
-    /// Whether the request named the redirect URI itself; then the token request must repeat it (RFC 6749 §4.1.3).
-    pub redirect_was_sent: bool,
     /// The client's `state`, byte for byte.
     pub state: Option<String>,
     /// PKCE (RFC 7636).

@@ -17,7 +17,7 @@ export async function inChromium(options, use) {
   const profile = mkdtempSync(join(tmpdir(), "anteroom-chromium-"));
   const context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args: flags, viewport: { width: 1280, height: 900 }, ...options });
   try {
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(40_000);
     // Pages ask for fonts on the internet; tests have no business there.
     await context.route(/fonts\.(googleapis|gstatic)\.com/, (route) => route.abort());
     return await use(context.pages()[0] ?? (await context.newPage()), context);

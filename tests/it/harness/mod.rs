@@ -1,3 +1,7 @@
 //! What the tests share.
 
+pub(crate) mod answer;
+pub(crate) mod browser;
+pub(crate) mod client;
 pub(crate) mod gate;
+pub(crate) mod server;

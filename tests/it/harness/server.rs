@@ -1,0 +1,214 @@
+//! The whole server in the hands of a test: in process, with a clock that is moved by hand and a provider on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anteroom::app::{App, Storage};
+use anteroom::clock::{Clock, ManualClock, UnixTime};
+use anteroom::command::stand_in;
+use anteroom::config::{Allow, Backend, Config, Rate};
+use anteroom::protocol::issuer::Issuer;
+use anteroom::seal::SealingKey;
+use anteroom::secret::Secret;
+use anteroom::standin::Standin;
+use anteroom::store::Store;
+use anteroom::store::memory::MemoryStore;
+use anteroom::store::sled::SledStore;
+use axum::Router;
+use axum::extract::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::header::HOST;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::answer::{Answer, encode, request, request_with};
+use super::browser::Browser;
+use super::client::Client;
+
+pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
+
+/// A server that works; a test changes what it is about.
+pub(crate) fn server() -> Builder {
+    Builder::default()
+}
+
+#[derive(Default)]
+pub(crate) struct Builder {
+    changes: Vec<Box<dyn FnOnce(&mut Config)>>,
+    on_sled: bool,
+}
+
+impl Builder {
+    /// Changes any setting.
+    pub(crate) fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// The issuer; `https://mcp.example.com` where nothing is said.
+    pub(crate) fn public_url(self, url: &str) -> Self {
+        let url = Issuer::parse(url).unwrap();
+        self.configure(move |config| config.public_url = url)
+    }
+
+    /// Who may enter; everybody where nothing is said.
+    pub(crate) fn allow(self, allow: Allow) -> Self {
+        self.configure(move |config| config.providers[0].allow = allow)
+    }
+
+    pub(crate) fn without_registration(self) -> Self {
+        self.configure(|config| config.clients.registration = false)
+    }
+
+    /// Keeps everything on disk rather than in memory.
+    pub(crate) fn on_sled(mut self) -> Self {
+        self.on_sled = true;
+        self
+    }
+
+    pub(crate) async fn start(self) -> Server {
+        let standin = Standin::start(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let listen = ([127, 0, 0, 1], 8080).into();
+        let mut config = Config::dev(listen, stand_in(&standin).unwrap(), Backend::Sample);
+        config.public_url = Issuer::parse("https://mcp.example.com").unwrap();
+        for change in self.changes {
+            change(&mut config);
+        }
+        for provider in &config.providers {
+            standin.register_callback(&config.public_url.callback(&provider.id));
+        }
+        let dir = self.on_sled.then(|| tempfile::tempdir().unwrap());
+        let store: Arc<dyn Store> = match &dir {
+            Some(dir) => Arc::new(SledStore::open(dir.path()).unwrap()),
+            None => Arc::new(MemoryStore::default()),
+        };
+        let key = STANDARD.encode([7_u8; SealingKey::LEN]);
+        let world = World {
+            config,
+            store,
+            key: Secret::new(key),
+            clock: Arc::new(ManualClock::at(NOW)),
+            standin,
+            _dir: dir,
+        };
+        Server::over(Arc::new(world)).await
+    }
+}
+
+pub(crate) fn rate(count: u32, per: Duration) -> Rate {
+    let count = NonZeroU32::new(count).unwrap();
+    Rate { count, per }
+}
+
+/// What is there before the server is, and stays when it goes.
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn Store>,
+    key: Secret,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) standin: Standin,
+    _dir: Option<TempDir>,
+}
+
+/// A running server. Its copies are the same server.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) world: Arc<World>,
+    pub(crate) app: Arc<App>,
+    router: Router,
+}
+
+impl Server {
+    async fn over(world: Arc<World>) -> Self {
+        let storage = Storage {
+            store: Arc::clone(&world.store),
+            key: SealingKey::from_base64(&world.key).unwrap(),
+        };
+        let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+        let app = App::with(&world.config, storage, clock).await.unwrap();
+        Self {
+            router: app.router(),
+            app: Arc::new(app),
+            world,
+        }
+    }
+
+    /// Another process over the same store, with the same clock and provider.
+    pub(crate) async fn restart(&self) -> Self {
+        Self::over(Arc::clone(&self.world)).await
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.world.config.public_url.as_str()
+    }
+
+    /// The URL of a path of ours: `/token`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.world.config.public_url.url(path)
+    }
+
+    /// The resource identifier of the first MCP server.
+    pub(crate) fn resource(&self) -> String {
+        self.url(&self.world.config.servers[0].path)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.world.clock.advance(by);
+    }
+
+    pub(crate) fn standin(&self) -> &Standin {
+        &self.world.standin
+    }
+
+    /// Sends a request as it is; `Host` is ours unless it says another.
+    pub(crate) async fn send(&self, mut request: Request) -> Answer {
+        let host = HeaderValue::from_str(self.world.config.public_url.authority()).unwrap();
+        request.headers_mut().entry(HOST).or_insert(host);
+        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// `path` from the root of the host, whatever the issuer's path is; or a whole URL of ours.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(request("GET", self.local(path))).await
+    }
+
+    pub(crate) async fn post_form<K: AsRef<str>, V: AsRef<str>>(
+        &self,
+        path: &str,
+        form: &[(K, V)],
+    ) -> Answer {
+        let kind = "application/x-www-form-urlencoded";
+        self.send(request_with(self.local(path), kind, encode(form)))
+            .await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        let path = self.local(path);
+        self.send(request_with(path, "application/json", body.to_string()))
+            .await
+    }
+
+    /// What is left of a URL of ours without its origin.
+    pub(crate) fn local<'a>(&self, url: &'a str) -> &'a str {
+        match url.strip_prefix(self.world.config.public_url.origin()) {
+            Some("") => "/",
+            Some(path) => path,
+            None => url,
+        }
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self)
+    }
+
+    /// A public client with a loopback redirect URI, as a desktop app registers itself.
+    pub(crate) async fn client(&self) -> Client {
+        Client::register(self, &Client::public()).await
+    }
+}
