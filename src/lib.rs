@@ -4,6 +4,7 @@ pub mod app;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod cors;
 pub mod demo;
 pub mod endpoint;
 pub mod entropy;

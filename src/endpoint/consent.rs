@@ -19,7 +19,6 @@ use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
-use crate::store::StoreError;
 
 /// Takes the decision: on to the provider, or back to the client.
 pub async fn post(
@@ -57,9 +56,7 @@ async fn decide(
             Ok(to_client(endpoints, &address, &refusal))
         }
         provider => {
-            let browser = bind(session, flows.clock.now()).await.map_err(|error| {
-                StoreError::because("the browser session cannot be kept", error)
-            })?;
+            let browser = bind(session, flows.clock.now()).await?;
             let provider = ProviderId::new(provider);
             let url = flows.depart(request, provider, browser).await?;
             Ok(see_other(url.as_str()))

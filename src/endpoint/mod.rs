@@ -24,8 +24,8 @@ use ipnet::IpNet;
 use tower_http::timeout::TimeoutLayer;
 use tower_sessions::{SessionManagerLayer, SessionStore};
 
+use crate::cors::open_cors;
 use crate::flow::Flows;
-use crate::resource::cors::open_cors;
 
 use discovery::Document;
 use rate_limit::RateLimits;

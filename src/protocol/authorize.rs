@@ -211,10 +211,10 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::{ClientAuthentication, ClientSource};
-    use super::super::redirect_uri::RedirectUri;
     use super::*;
     use crate::clock::UnixTime;
+    use crate::protocol::client::{ClientAuthentication, ClientSource};
+    use crate::protocol::redirect_uri::RedirectUri;
 
     const GOOD: &str = "client_id=c&redirect_uri=https://a.example/cb?x=1&response_type=code&state=s\
                         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";

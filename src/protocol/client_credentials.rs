@@ -119,10 +119,10 @@ const UNREADABLE: OAuthError = OAuthError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::ClientSource;
-    use super::super::redirect_uri::RedirectUri;
     use super::*;
     use crate::clock::UnixTime;
+    use crate::protocol::client::ClientSource;
+    use crate::protocol::redirect_uri::RedirectUri;
 
     fn client(id: &str, secret: Option<&str>) -> Client {
         Client {

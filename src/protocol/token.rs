@@ -165,12 +165,12 @@ pub struct TokenAnswer<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ids::Id;
-    use super::super::pkce::Challenge;
-    use super::super::redirect_uri::RedirectUri;
-    use super::super::session::AuthorizationRequest;
     use super::*;
     use crate::clock::UnixTime;
+    use crate::protocol::ids::Id;
+    use crate::protocol::pkce::Challenge;
+    use crate::protocol::redirect_uri::RedirectUri;
+    use crate::protocol::session::AuthorizationRequest;
 
     fn parse(body: &str) -> Result<TokenRequest, OAuthError> {
         TokenRequest::parse(&Form::parse(body.as_bytes()).unwrap())
