@@ -229,6 +229,7 @@ fn pages(x: &str) -> [(&'static str, Response); 4] {
         what: x.clone(),
         remedies: actions(),
         request_id: x.clone(),
+        back: None,
         code: Some(x.clone()),
     };
     let refused = RefusedPage {
