@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use tower_sessions::Session;
@@ -20,11 +21,13 @@ use crate::secret::Secret;
 /// Finishes the sign-in.
 pub async fn get(
     State(endpoints): State<Arc<Endpoints>>,
-    Path(provider): Path<String>,
+    provider: Result<Path<String>, PathRejection>,
     session: Session,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
+    // a name that cannot be read is that of no provider; the rejection would be plain text
+    let provider = provider.map_or_else(|_| String::new(), |Path(provider)| provider);
     match finish(&endpoints, ProviderId::new(provider), &session, &query).await {
         Ok(Arrival::Client(address, url)) => to_client(&endpoints, &address, &url),
         Ok(Arrival::Refused {

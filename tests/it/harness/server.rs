@@ -95,7 +95,7 @@ impl Builder {
             key: Secret::new(key),
             clock: Arc::new(ManualClock::at(NOW)),
             standin,
-            _dir: dir,
+            dir,
         };
         Server::over(Arc::new(world)).await
     }
@@ -113,7 +113,7 @@ pub(crate) struct World {
     key: Secret,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) standin: Standin,
-    _dir: Option<TempDir>,
+    dir: Option<TempDir>,
 }
 
 /// A running server. Its copies are the same server.
@@ -164,6 +164,27 @@ impl Server {
 
     pub(crate) fn standin(&self) -> &Standin {
         &self.world.standin
+    }
+
+    /// Everything that lies on the disk, where anything does.
+    pub(crate) fn on_disk(&self) -> Vec<u8> {
+        let mut found = Vec::new();
+        let mut folders: Vec<_> = self
+            .world
+            .dir
+            .iter()
+            .map(|dir| dir.path().to_owned())
+            .collect();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => found.extend(std::fs::read(path).unwrap()),
+                }
+            }
+        }
+        found
     }
 
     /// Sends a request as it is; `Host` is ours unless it says another.
