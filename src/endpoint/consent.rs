@@ -15,6 +15,7 @@ use super::rate_limit::What;
 use super::request::{Caller, FormBody, is_from_another_site};
 use crate::flow::Failure;
 use crate::flow::authorize::OTHER_BROWSER;
+use crate::flow::consent::UNKNOWN_PROVIDER;
 use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
@@ -57,10 +58,14 @@ async fn decide(
             Ok(to_client(endpoints, &address, &refusal))
         }
         provider => {
+            let provider = ProviderId::new(provider);
+            // CONS-09: before the browser is bound, since only an answer that leads to a provider may do that
+            if !flows.providers().any(|known| *known.id() == provider) {
+                return Err(UNKNOWN_PROVIDER.into());
+            }
             let browser = bind(session, flows.clock.now()).await.map_err(|error| {
                 StoreError::because("the browser session cannot be kept", error)
             })?;
-            let provider = ProviderId::new(provider);
             let url = flows.depart(request, provider, browser).await?;
             Ok(see_other(url.as_str()))
         }

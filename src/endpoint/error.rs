@@ -111,13 +111,15 @@ pub fn refusal_page(endpoints: &Endpoints, error: &OAuthError, back: Option<Stri
         },
         title: "This sign-in cannot go on".to_owned(),
         what: sentence(error.description),
-        remedies: match back {
-            Some(_) => vec![ActionLine {
+        remedies: match &back {
+            Some(url) => vec![ActionLine {
                 text: "Go back to the app, which is told what is wrong".to_owned(),
-                link: back,
+                link: Some(url.clone()).filter(|url| url.starts_with("https:")),
             }],
             None => vec![start_again("Go back to the app and connect it again")],
         },
+        // AUTHZ-25: an app with a scheme of its own is reached by a button
+        back: back.filter(|url| !url.starts_with("https:")),
         code: Some(error.code.as_str().to_owned()),
         ..blank(endpoints)
     };
@@ -146,6 +148,7 @@ fn blank(endpoints: &Endpoints) -> ErrorPage {
         title: String::new(),
         what: String::new(),
         remedies: Vec::new(),
+        back: None,
         request_id: request_id(endpoints),
         code: None,
     }

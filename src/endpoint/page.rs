@@ -78,6 +78,8 @@ pub struct ErrorPage {
     pub what: String,
     /// What can be done about it.
     pub remedies: Vec<ActionLine>,
+    /// The registered redirect URI with the error, where it is one of an app's own scheme.
+    pub back: Option<String>,
     /// What to look for in the log.
     pub request_id: String,
     /// The error code of OAuth, for who develops the client.
@@ -185,6 +187,12 @@ impl ActionLine {
             .strip_prefix("https://")?
             .split(['?', '#'])
             .next()
+    }
+}
+
+impl ErrorPage {
+    fn back(&self) -> Option<&str> {
+        self.back.as_deref().filter(|url| leads_to_an_app(url))
     }
 }
 

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
-use crate::protocol::error::ErrorCode;
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{Handle, ProviderId};
 use crate::protocol::session::{AuthorizationRequest, PendingSignIn};
 use crate::seal::Purpose;
@@ -41,9 +41,7 @@ impl Flows {
         provider: ProviderId,
         browser: SecretDigest,
     ) -> Result<Url, Failure> {
-        let upstream = self
-            .upstream(&provider)
-            .ok_or(ErrorCode::InvalidRequest.with("no such provider; start again from the app"))?;
+        let upstream = self.upstream(&provider).ok_or(UNKNOWN_PROVIDER)?;
         let now = self.now();
         let state = Handle::new(now);
         let departure = upstream.begin(&state.clear);
@@ -63,3 +61,9 @@ impl Flows {
         Ok(departure.url)
     }
 }
+
+/// A provider that nobody can choose.
+pub const UNKNOWN_PROVIDER: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "no such provider; start again from the app",
+};

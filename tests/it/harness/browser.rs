@@ -13,6 +13,7 @@ use url::Url;
 use super::answer::{Answer, encode, request, request_with};
 use super::server::Server;
 
+#[derive(Clone)]
 pub(crate) struct Browser {
     server: Server,
     outside: reqwest::Client,
@@ -142,6 +143,22 @@ impl Browser {
         let mut names: Vec<_> = self.cookies.iter().map(|cookie| &*cookie.name).collect();
         names.sort_unstable();
         names
+    }
+
+    /// A cookie that somebody else managed to set.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.retain(|cookie| cookie.name != name);
+        self.cookies.push(Cookie {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            path: "/".to_owned(),
+            expires: None,
+        });
+    }
+
+    /// The same browser, after the server was restarted.
+    pub(crate) fn move_to(&mut self, server: &Server) {
+        self.server = server.clone();
     }
 
     pub(crate) fn forget_cookies(&mut self) {

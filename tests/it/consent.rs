@@ -1,0 +1,397 @@
+//! The consent page and the decision: who is asked what, in which browser, and what is kept of it.
+
+use std::time::Duration;
+
+use anteroom::clock::Clock as _;
+use serde_json::json;
+
+use crate::harness::answer::parameter;
+use crate::harness::browser::ticket;
+use crate::harness::client::{Client, STATE};
+use crate::harness::server::server;
+
+/// CONS-01, CONS-09, A1, A2, AUTHZ-23, AUTHZ-24
+#[tokio::test]
+async fn a_fresh_browser_is_asked_before_anybody_else_is() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let page = browser.open(&client.authorization_url()).await;
+    assert_eq!(page.header("refresh"), "");
+    assert!(!page.text().contains(&server.standin().base_url()));
+    assert_eq!(browser.cookie_names(), ["__Host-anteroom-form"]);
+    assert!(server.standin().asked().is_empty());
+}
+
+/// CONS-24, CONS-01, A1, A5, AUTHZ-15
+#[tokio::test]
+async fn who_has_agreed_once_is_asked_again() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    browser
+        .sign_in(&client.authorization_url(), "mona")
+        .await
+        .location();
+    for prompt in [None, Some("consent"), Some("login")] {
+        let url = client.authorization_url_but(&[("prompt", prompt)]);
+        browser.open(&url).await;
+    }
+}
+
+/// CONS-03, CONS-04, CONS-05, CLI-21
+#[tokio::test]
+async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
+    let server = server().start().await;
+    let mut metadata = Client::at("https://app.example:8443/oauth/cb");
+    metadata["client_name"] = json!("Tame bot");
+    metadata["client_uri"] = json!("https://about.example/x");
+    let client = Client::register(&server, &metadata).await;
+    let url = client.authorization_url_but(&[("scope", Some("mcp:tools:execute offline_access"))]);
+    let page = server.get(&url).await;
+    for told in [
+        "Tame bot",
+        "Its name is not verified",
+        "<p class=\"destination\"><bdi>app.example</bdi></p>",
+        "https://app.example:8443/oauth/cb",
+        "about.example",
+        &client.id,
+        "MCP server",
+        "https://mcp.example.com/mcp",
+        "mcp:tools:execute",
+        "Run tools on your behalf",
+        "offline_access",
+        "Continue with GitHub",
+        "Deny",
+    ] {
+        assert!(page.text().contains(told), "{told}: {}", page.text());
+    }
+    assert!(!page.text().contains("mcp:tools:read"));
+    let warning = "Continue only if you just started connecting it";
+    assert!(!page.text().contains(warning));
+    for redirect in [
+        "http://127.0.0.1/",
+        "http://localhost:1/cb",
+        "com.example.app:/cb",
+    ] {
+        let client = Client::register(&server, &Client::at(redirect)).await;
+        let page = server.get(&client.authorization_url()).await;
+        assert!(page.text().contains(warning), "{redirect}");
+    }
+}
+
+/// C2, SEC-09, CLI-42, CONS-05
+#[tokio::test]
+async fn what_a_client_says_of_itself_is_text() {
+    let server = server().start().await;
+    for name in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "</title></bdi><b>bold",
+        "{{7*7}}{% if x %}",
+        "&lt;already&gt;",
+        "'; DROP TABLE clients",
+    ] {
+        let mut metadata = Client::at("https://app.example/cb");
+        metadata["client_name"] = json!(name);
+        metadata["client_uri"] = json!("https://about.example/\"><script>");
+        metadata["logo_uri"] = json!("https://tracker.example/logo.svg");
+        metadata["tos_uri"] = json!("javascript:alert(1)");
+        let client = Client::register(&server, &metadata).await;
+        assert_eq!(client.registration["client_name"], name);
+        let page = server.get(&client.authorization_url()).await;
+        page.assert_page(200);
+        let text = page.text();
+        for never in [
+            "<script",
+            "<img",
+            "<b>",
+            "onerror=alert(1)>",
+            "tracker.example",
+            "javascript:",
+        ] {
+            assert!(!text.contains(never), "{name}: {never}");
+        }
+        assert!(text.contains("{{7*7}}") == name.contains("{{"), "{name}");
+    }
+}
+
+/// CLI-42, C2
+#[tokio::test]
+async fn a_name_cannot_dress_up_as_another() {
+    let server = server().start().await;
+    let mut metadata = Client::public();
+    let name = "Cl\u{200b}au\u{202e}de\r\n\u{0}\u{7}\u{feff} is verified";
+    metadata["client_name"] = json!(name);
+    let client = Client::register(&server, &metadata).await;
+    let page = server.get(&client.authorization_url()).await;
+    for hidden in ['\u{200b}', '\u{202e}', '\u{0}', '\u{7}', '\u{feff}'] {
+        assert!(!page.text().contains(hidden), "{hidden:?}");
+    }
+    assert!(page.text().contains("This app registered itself"));
+    metadata["client_name"] = json!("x".repeat(5000));
+    let client = Client::register(&server, &metadata).await;
+    let page = server.get(&client.authorization_url()).await;
+    assert!(!page.text().contains(&"x".repeat(201)));
+}
+
+/// CONS-08, CONS-09
+#[tokio::test]
+async fn cookies_are_bound_to_this_host_and_hidden_from_scripts() {
+    for (issuer, form, sign_in, secure) in [
+        (
+            "https://mcp.example.com/a",
+            "__Host-anteroom-form",
+            "__Host-anteroom-sign-in",
+            true,
+        ),
+        (
+            "http://localhost:8080",
+            "anteroom-form",
+            "anteroom-sign-in",
+            false,
+        ),
+    ] {
+        let server = server().public_url(issuer).start().await;
+        let client = server.client().await;
+        let mut browser = server.browser();
+        let page = browser.open(&client.authorization_url()).await;
+        let answer = browser.decide(&page, "github").await;
+        let [set_form, set_sign_in] = [page.set_cookies(), answer.set_cookies()].map(|cookies| {
+            assert_eq!(cookies.len(), 1, "{cookies:?}");
+            cookies[0].to_owned()
+        });
+        for (name, set) in [(form, set_form), (sign_in, set_sign_in)] {
+            let mut parts = set.split("; ");
+            assert!(
+                parts.next().unwrap().starts_with(&format!("{name}=")),
+                "{set}"
+            );
+            let attributes: Vec<_> = parts.map(str::to_ascii_lowercase).collect();
+            let has = |wanted: &str| attributes.iter().any(|attribute| attribute == wanted);
+            assert!(
+                has("httponly") && has("samesite=lax") && has("path=/"),
+                "{set}"
+            );
+            assert_eq!(has("secure"), secure, "{set}");
+            assert!(!set.to_lowercase().contains("domain"), "{set}");
+        }
+        let mut names = [form, sign_in];
+        names.sort_unstable();
+        assert_eq!(browser.cookie_names(), names);
+    }
+}
+
+/// CONS-09
+#[tokio::test]
+async fn only_the_answer_to_an_approval_binds_the_browser() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let page = browser.open(&client.authorization_url()).await;
+    browser.open(&client.authorization_url()).await;
+    browser.decide(&page, "deny").await.location();
+    browser
+        .get("https://mcp.example.com/callback/github")
+        .await
+        .assert_page(400);
+    browser
+        .get("https://mcp.example.com/authorize")
+        .await
+        .assert_page(400);
+    browser.get("https://mcp.example.com/consent").await;
+    browser.decide(&page, "nobody").await.assert_page(400);
+    assert_eq!(browser.cookie_names(), ["__Host-anteroom-form"]);
+    browser.approve(&page).await;
+    let both = ["__Host-anteroom-form", "__Host-anteroom-sign-in"];
+    assert_eq!(browser.cookie_names(), both);
+}
+
+/// CONS-09, CONS-17, AUTHZ-19, CONS-28, CLI-47
+#[tokio::test]
+async fn an_approval_leads_to_the_provider_with_a_fresh_state_and_pkce() {
+    let server = server()
+        .public_url("https://mcp.example.com/a")
+        .start()
+        .await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let page = browser.open(&client.authorization_url()).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let answer = browser.decide(&page, "github").await;
+        assert_eq!(answer.status, 303);
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let url = answer.location();
+        let told = |name: &str| parameter(&url, name).unwrap();
+        assert_eq!(
+            told("redirect_uri"),
+            "https://mcp.example.com/a/callback/github"
+        );
+        assert_eq!(told("code_challenge_method"), "S256");
+        assert!(told("state").len() >= 43);
+        for own in [STATE, &client.id, &client.redirect_uri, ticket(&page)] {
+            assert!(!url.as_str().contains(own), "{url}");
+        }
+        seen.push(told("state"));
+        seen.push(told("code_challenge"));
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 4, "a state and a challenge each");
+}
+
+/// CONS-06, A4, R6, AUTHZ-23
+#[tokio::test]
+async fn a_form_is_good_in_the_browser_that_it_was_shown_in() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let (mut attacker, mut victim) = (server.browser(), server.browser());
+    let page = attacker.open(&client.authorization_url()).await;
+    let consent = server.url("/consent");
+    // a browser that was never here
+    victim.decide(&page, "github").await.assert_page(403);
+    // one that has a form of its own
+    let own = victim.open(&client.authorization_url()).await;
+    victim.decide(&page, "github").await.assert_page(403);
+    victim.decide(&page, "deny").await.assert_page(403);
+    assert_eq!(victim.cookie_names(), ["__Host-anteroom-form"]);
+    // one that hands in its own form from a page of somebody else
+    let form = [("ticket", ticket(&own)), ("decision", "github")];
+    for site in ["cross-site", "same-site", "none"] {
+        let mut request = victim.form(&consent, &form);
+        request
+            .headers_mut()
+            .insert("sec-fetch-site", site.parse().unwrap());
+        victim.send(&consent, request).await.assert_page(403);
+    }
+    // browsers that do not say where a form comes from are held by the cookie
+    let request = victim.form(&consent, &form);
+    victim.send(&consent, request).await.location();
+    // and without the cookie nothing goes
+    victim.forget_cookies();
+    victim.decide(&own, "github").await.assert_page(403);
+    assert_eq!(server.standin().asked().len(), 0);
+}
+
+/// CONS-06, CONS-10
+#[tokio::test]
+async fn a_form_that_is_not_ours_or_too_old_decides_nothing() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let page = browser.open(&client.authorization_url()).await;
+    let good = ticket(&page).to_owned();
+    let mut bent = good.clone().into_bytes();
+    let middle = bent.len() / 2;
+    bent[middle] = if bent[middle] == b'A' { b'B' } else { b'A' };
+    let bent = String::from_utf8(bent).unwrap();
+    let consent = server.url("/consent");
+    for form in [
+        vec![],
+        vec![("decision", "github")],
+        vec![("ticket", &*good)],
+        vec![("ticket", ""), ("decision", "github")],
+        vec![("ticket", "x"), ("decision", "github")],
+        vec![("ticket", &*bent), ("decision", "github")],
+        vec![("ticket", &good[1..]), ("decision", "github")],
+        vec![("ticket", &*good), ("decision", "gitlab")],
+        vec![
+            ("ticket", &*good),
+            ("ticket", &*good),
+            ("decision", "github"),
+        ],
+        vec![
+            ("ticket", &*good),
+            ("decision", "deny"),
+            ("decision", "github"),
+        ],
+    ] {
+        browser.post_form(&consent, &form).await.assert_page(400);
+    }
+    let other = crate::harness::server::server().start().await;
+    let elsewhere = other
+        .browser()
+        .open(&other.client().await.authorization_url())
+        .await;
+    assert_ne!(ticket(&elsewhere), good);
+    server.advance(Duration::from_secs(15 * 60 - 1));
+    browser.approve(&page).await;
+    server.advance(Duration::from_secs(1));
+    browser.decide(&page, "github").await.assert_page(400);
+    browser.decide(&page, "deny").await.assert_page(400);
+}
+
+/// AUTHZ-18, AUTHZ-17, AUTHZ-19, CONS-28
+#[tokio::test]
+async fn who_says_no_is_sent_back_with_that() {
+    let server = server().start().await;
+    for redirect in ["http://127.0.0.1:33418/", "https://app.example/cb"] {
+        let client = Client::register(&server, &Client::at(redirect)).await;
+        let mut browser = server.browser();
+        let page = browser.open(&client.authorization_url()).await;
+        let answer = browser.decide(&page, "deny").await;
+        assert_eq!(answer.status, 303);
+        let back = answer.location();
+        assert!(back.as_str().starts_with(redirect));
+        assert_eq!(parameter(&back, "error").unwrap(), "access_denied");
+        assert_eq!(parameter(&back, "state").unwrap(), STATE);
+        assert_eq!(parameter(&back, "iss").unwrap(), server.issuer());
+        assert_eq!(parameter(&back, "code"), None);
+    }
+    assert!(server.standin().asked().is_empty());
+}
+
+/// R2, CONS-12
+#[tokio::test]
+async fn a_decision_cannot_change_what_was_asked() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let url = client.authorization_url_but(&[("scope", Some("mcp:tools:read"))]);
+    let page = browser.open(&url).await;
+    let form = [
+        ("ticket", ticket(&page)),
+        ("decision", "github"),
+        ("redirect_uri", "https://evil.example/"),
+        ("client_id", "evil"),
+        ("scope", "mcp:tools:execute"),
+        ("state", "evil"),
+        ("code_challenge", "evil"),
+    ];
+    let consent = server.url("/consent?redirect_uri=https://evil.example/&client_id=evil");
+    let provider = browser.post_form(&consent, &form).await.location();
+    let mut back = browser.choose(&provider, Some("mona")).await;
+    back.query_pairs_mut()
+        .append_pair("redirect_uri", "https://evil.example/")
+        .append_pair("scope", "mcp:tools:execute")
+        .append_pair("resource", "https://evil.example/");
+    let back = browser.get(back.as_str()).await.location();
+    assert_eq!(parameter(&back, "state").unwrap(), STATE);
+    let answer = client.redeem(&client.read_code(&back)).await;
+    assert_eq!(answer.json()["scope"], "mcp:tools:read");
+}
+
+/// SEC-07
+#[tokio::test]
+async fn a_flood_of_authorization_requests_keeps_nothing() {
+    let server = server().start().await;
+    let client = server.client().await;
+    server.app.flows().sweep().await.unwrap();
+    let mut browser = server.browser();
+    for _ in 0..50 {
+        server
+            .get(&client.authorization_url())
+            .await
+            .assert_page(200);
+        browser.open(&client.authorization_url()).await;
+    }
+    server.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(server.app.flows().sweep().await.unwrap(), 0);
+    // what was approved is kept, and goes with its time
+    let page = browser.open(&client.authorization_url()).await;
+    browser.approve(&page).await;
+    server.advance(Duration::from_secs(2 * 3600));
+    let now = server.world.clock.now();
+    assert!(server.app.flows().sweep().await.unwrap() >= 1, "{now:?}");
+}
