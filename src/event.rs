@@ -142,16 +142,27 @@ impl Event<'_> {
         }
         if self.is_alarming() {
             tell!(Level::WARN);
+        } else if self.is_routine() {
+            tell!(Level::DEBUG);
         } else {
             tell!(Level::INFO);
         }
     }
 
-    /// Whether somebody should look: an attack, or a provider that fails. What a client merely did wrong is not.
+    /// Whether it happens every hour of every session.
+    fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Self::TokenRefreshed { .. } | Self::RefreshAnsweredAgain { .. }
+        )
+    }
+
+    /// Whether somebody should look: an attack, a provider that fails, or a client that nobody will be able to connect.
     fn is_alarming(&self) -> bool {
         matches!(
             self,
-            Self::OtherBrowser { .. }
+            Self::RegistrationRefused { .. }
+                | Self::OtherBrowser { .. }
                 | Self::UpstreamFailed { .. }
                 | Self::CodeReplayed { .. }
                 | Self::RefreshReused { .. }

@@ -68,11 +68,11 @@ pub(super) fn put_behind(
                 "127.0.0.1".to_owned(),
                 "[::1]".to_owned(),
             ];
-            let sample = demo::service(hosts, async move {
+            let sample = Arc::new(demo::service(hosts, async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
-            });
+            }));
             let sample = tower::service_fn(move |request: Request| {
-                let sample = sample.clone();
+                let sample = Arc::clone(&sample);
                 async move { Ok(sample.handle(request).await) }
             });
             router.route_service(&path, gate.layer(sample))

@@ -14,8 +14,9 @@ pub trait Engine: Send + Sync + 'static {
     /// rests on what a crash would take back.
     fn get(&self, key: &[u8], now: UnixTime) -> impl Future<Output = Result<Option<Row>>> + Send;
 
-    /// Makes every change, if every expectation holds; otherwise none. Durable before it returns. The keys of the
-    /// changes differ from each other.
+    /// Makes every change, if every expectation holds; otherwise none. Durable before it returns,
+    /// unless all it changes are rows of a sign-in under way, which may be gone after a crash. The keys of the changes
+    /// differ from each other.
     fn commit(&self, changes: Vec<Change>) -> impl Future<Output = Result<Commit>> + Send;
 
     /// Deletes at most `max` rows that have expired; says how many.

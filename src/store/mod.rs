@@ -1,7 +1,8 @@
 //! What outlives a request.
 //!
 //! [`Store`] is the contract: each verb is one atomic step of a flow that says who won. What is acknowledged is
-//! durable: after `Ok`, neither `kill -9` nor a power cut takes it back. Everything has an end; what has expired is
+//! durable: after `Ok`, neither `kill -9` nor a power cut takes it back. Only a sign-in under way (an approved request,
+//! a browser session) may be gone after a crash: the person begins again. Everything has an end; what has expired is
 //! never returned, and [`Store::sweep`] really deletes it.
 
 pub mod browser_session;

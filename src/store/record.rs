@@ -68,6 +68,14 @@ impl Table {
     }
 }
 
+/// Whether the row under `key` must be on the disk before anybody is told of it. A sign-in under way need not be: whoever
+/// loses it in a crash begins again, and what a crash could bring back of it opens nothing, since the provider takes its
+/// own code only once and the row lives for minutes.
+pub(super) fn must_outlive_a_crash(key: &[u8]) -> bool {
+    let under_way = [Table::Pending as u8, Table::BrowserSessions as u8];
+    key.first().is_none_or(|table| !under_way.contains(table))
+}
+
 /// A record as a payload.
 pub fn encode<T: Serialize>(table: Table, record: &T) -> Result<Vec<u8>> {
     let mut payload = Vec::with_capacity(768);

@@ -13,7 +13,7 @@ use sled::{Batch, IVec, Tree};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::engine::{Change, Commit, FOREVER, Write};
-use super::record::{Header, expired_keys, expiry_key, filed_key};
+use super::record::{Header, expired_keys, expiry_key, filed_key, must_outlive_a_crash};
 use super::{Result, StoreError};
 use crate::clock::UnixTime;
 
@@ -173,7 +173,7 @@ impl Work {
             {
                 answers.push(self.decide(next, &mut group)?);
             }
-            self.make_durable(group)?;
+            self.settle(group)?;
             answers.drain(..).for_each(Answer::give);
         }
         Ok(())
@@ -205,6 +205,9 @@ impl Work {
         }
         self.version += 1;
         group.must_be_whole |= changes.len() > 1;
+        group.must_last |= changes
+            .iter()
+            .any(|change| must_outlive_a_crash(&change.key));
         for (change, before) in changes.into_iter().zip(before) {
             prepare(change, before, self.version, group);
         }
@@ -221,6 +224,7 @@ impl Work {
             deleted: 0,
             done: true,
         };
+        group.must_last = true;
         for (seen, entry) in self.tree.range(expired_keys(now)).keys().enumerate() {
             if seen == entries || swept.deleted == rows {
                 swept.done = false;
@@ -256,17 +260,21 @@ impl Work {
         }
     }
 
-    /// Writes what the group came to, all or nothing for each job, and forces it to the disk.
-    fn make_durable(&self, group: Group) -> Result<(), sled::Error> {
+    /// Writes what the group came to, all or nothing for each job, and forces it to the disk where it must outlive a
+    /// crash.
+    fn settle(&self, group: Group) -> Result<(), sled::Error> {
         // A group of conflicts rests on nothing new: what it saw was settled with the groups before.
         if group.writes.is_empty() {
             return Ok(());
         }
         // Announced before anything of it can be seen: see [`Writer::begun`].
         self.begun.store(self.version, Ordering::Release);
+        let must_last = group.must_last;
         group.write(&self.tree)?;
-        self.tree.flush()?;
-        self.log.sync_data()?;
+        if must_last {
+            self.tree.flush()?;
+            self.log.sync_data()?;
+        }
         self.durable.store(self.version, Ordering::Release);
         self.announce.send_replace(self.version);
         Ok(())
@@ -283,6 +291,8 @@ struct Group {
     writes: Vec<(IVec, Option<IVec>)>,
     /// Whether there is a job that changes more than one row: all of them or none.
     must_be_whole: bool,
+    /// Whether there is a job whose work must outlive a crash.
+    must_last: bool,
 }
 
 impl Group {
