@@ -1,5 +1,7 @@
 //! The way back from the provider: in the browser that agreed, once, and what the client is told.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use anteroom::config::{Allow, ProviderKind};

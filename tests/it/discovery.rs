@@ -1,5 +1,7 @@
 //! How a client finds its way: the well-known documents, and that nothing in a request can bend them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use axum::body::Body;
 use axum::extract::Request;
 use serde_json::{Value, json};
