@@ -282,7 +282,7 @@ async fn a_parameter_stands_once_but_for_the_same_resource() {
     }
 }
 
-/// AUTHZ-12, AUTHZ-13, AUTHZ-14, DISC-31
+/// AUTHZ-12, AUTHZ-13, AUTHZ-14
 #[tokio::test]
 async fn what_exists_of_the_scopes_is_granted_and_said() {
     let server = server().start().await;

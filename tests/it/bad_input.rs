@@ -71,7 +71,7 @@ async fn check_all(server: &Server, what: &str, change: impl Fn(&str) -> Request
     }
 }
 
-/// SEC-13, TOK-01, TOK-04, AUTHZ-01, HTTP-41
+/// SEC-13, TOK-01, TOK-04, AUTHZ-01
 #[tokio::test]
 async fn every_method_is_answered_and_others_are_named() {
     let server = server().start().await;

@@ -279,7 +279,7 @@ async fn a_registration_is_not_endless() {
     }
 }
 
-/// SEC-06, CLI-43, P12, SEC-02, SEC-16
+/// SEC-06, CLI-43, P12, SEC-16
 #[tokio::test]
 async fn an_address_that_comes_too_often_is_told_when_to_come_back() {
     let slow = rate(2, Duration::from_secs(3600));
