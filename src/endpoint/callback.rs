@@ -17,7 +17,6 @@ use crate::flow::callback::{Arrival, Return};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
 use crate::secret::Secret;
-use crate::store::StoreError;
 
 /// Finishes the sign-in.
 pub async fn get(
@@ -68,9 +67,7 @@ async fn finish(
         state: form.one("state")?.map(Secret::new),
         code: form.one("code")?.map(Secret::new),
         error: form.one("error")?.map(str::to_owned),
-        binding: binding(session)
-            .await
-            .map_err(|error| StoreError::because("the browser session cannot be read", error))?,
+        binding: binding(session).await?,
     };
     endpoints.flows.finish_sign_in(back).await
 }
