@@ -38,9 +38,11 @@ pub(crate) fn server() -> Builder {
     Builder::default()
 }
 
+type Change = Box<dyn FnOnce(&mut Config)>;
+
 #[derive(Default)]
 pub(crate) struct Builder {
-    changes: Vec<Box<dyn FnOnce(&mut Config)>>,
+    changes: Vec<Change>,
     on_sled: bool,
 }
 
@@ -178,9 +180,10 @@ impl Server {
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => found.extend(std::fs::read(path).unwrap()),
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.extend(std::fs::read(path).unwrap());
                 }
             }
         }
