@@ -185,7 +185,7 @@ impl App {
             scopes: all_scopes(config),
             default_scopes: config.default_scopes.clone(),
             lifetimes: lifetimes(config),
-            live: LiveSessions::default(),
+            live: Arc::new(LiveSessions::default()),
         });
         let endpoints = Arc::new(Endpoints {
             flows: Arc::clone(&flows),

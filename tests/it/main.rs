@@ -15,6 +15,7 @@ mod discovery;
 mod github;
 mod harness;
 mod kill;
+mod outage;
 mod process;
 mod proxy;
 mod refresh;
