@@ -48,19 +48,15 @@ impl Flows {
         loop {
             let endings = self.live.endings.load(Ordering::SeqCst);
             let Some(found) = self.store.find_session(session, self.now()).await? else {
-                self.live.standings.remove(&session);
                 return Ok(None);
             };
-            let standing = Arc::clone(
-                &self
-                    .live
-                    .standings
-                    .entry(session)
-                    .or_insert_with(|| Arc::new(Standing::new(session, found.identity))),
-            );
-            // a session that ended between the look and the entry would stay in force: then look again
+            let place = self.live.standings.entry(session);
+            // a session that ended between the look and the entry would stay in force: then look again. Whoever ends
+            // one while we hold its place has to wait, and finds what we put there
             if self.live.endings.load(Ordering::SeqCst) == endings {
-                return Ok(Some(standing));
+                let standing =
+                    place.or_insert_with(|| Arc::new(Standing::new(session, found.identity)));
+                return Ok(Some(Arc::clone(&standing)));
             }
         }
     }

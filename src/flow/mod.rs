@@ -54,7 +54,7 @@ pub struct Flows {
     /// How long things live.
     pub lifetimes: Lifetimes,
     /// The sessions that somebody is using.
-    pub live: LiveSessions,
+    pub live: Arc<LiveSessions>,
 }
 
 /// How long things live.
@@ -95,14 +95,21 @@ impl Flows {
         }
     }
 
-    /// Ends a session for everybody: in the store first, then for those who have seen it in force.
+    /// Ends a session for everybody: in the store first, then for those who have seen it in force. A task of its own:
+    /// a client that hangs up meanwhile must not keep the end from them.
     async fn end_session(&self, session: Id, why: &'static str) -> Result<(), Failure> {
-        let ended = self.store.end_session(session).await;
-        self.live.end(session);
-        if ended? {
-            Event::SessionEnded { session, why }.tell();
-        }
-        Ok(())
+        let (store, live) = (Arc::clone(&self.store), Arc::clone(&self.live));
+        let ending = tokio::spawn(async move {
+            let ended = store.end_session(session).await;
+            live.end(session);
+            if ended? {
+                Event::SessionEnded { session, why }.tell();
+            }
+            Ok(())
+        });
+        ending
+            .await
+            .map_err(|error| StoreError::because("the end of a session broke off", error))?
     }
 }
 

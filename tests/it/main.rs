@@ -16,6 +16,7 @@ mod github;
 mod harness;
 mod kill;
 mod pages;
+mod outage;
 mod process;
 mod proxy;
 mod refresh;

@@ -1,1 +1,193 @@
-//! TODO
+//! The revocation endpoint: a client ends its own sessions, at once, and nobody else's.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, and what helps them: a failure is a failed test"
+)]
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::answer::{encode, request, request_with};
+use crate::harness::client::{Client, Tokens};
+use crate::harness::server::server;
+use crate::token::confidential;
+
+async fn is_let_in(client: &Client, access: &str) -> bool {
+    let status = client.initialize(access).await.status.as_u16();
+    assert!(status == 200 || status == 401, "{status}");
+    status == 200
+}
+
+/// REV-01, REV-03, REV-07, AT-13
+#[tokio::test]
+async fn a_revoked_token_of_either_kind_takes_its_whole_session_along_at_once() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let bystander = client.sign_in("mona").await;
+    for kind in ["refresh", "access", "the refresh token before"] {
+        let first = client.sign_in("mona").await;
+        let tokens = Tokens::read(&client.refresh(&first.refresh).await);
+        assert!(is_let_in(&client, &tokens.access).await);
+        let token = match kind {
+            "refresh" => &tokens.refresh,
+            "access" => &tokens.access,
+            _ => &first.refresh,
+        };
+        let answer = client.revoke(token).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, ""), "{kind}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        for access in [&first.access, &tokens.access] {
+            assert!(!is_let_in(&client, access).await, "{kind}");
+        }
+        assert_eq!(
+            client.refresh(&tokens.refresh).await.error(),
+            "invalid_grant"
+        );
+        assert_eq!(client.revoke(token).await.status, 200, "{kind}, again");
+    }
+    assert!(is_let_in(&client, &bystander.access).await);
+    Tokens::read(&client.refresh(&bystander.refresh).await);
+}
+
+/// REV-01
+#[tokio::test]
+async fn an_unknown_or_expired_token_is_answered_like_a_known_one() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    let code = client.code("mona").await;
+    server.advance(Duration::from_secs(2 * 3600));
+    for token in [
+        "x",
+        "e30.e30.e30",
+        &"a".repeat(70),
+        &tokens.access,
+        &code,
+        &client.id,
+    ] {
+        let answer = client.revoke(token).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text()),
+            (200, ""),
+            "{token}"
+        );
+    }
+    Tokens::read(&client.refresh(&tokens.refresh).await);
+}
+
+/// REV-02, T14
+#[tokio::test]
+async fn a_token_of_another_client_is_not_revoked_and_nothing_is_told() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    for thief in [
+        server.client().await,
+        Client::register(&server, &confidential()).await,
+    ] {
+        for token in [&tokens.access, &tokens.refresh] {
+            let answer = thief.revoke(token).await;
+            assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+        }
+    }
+    assert!(is_let_in(&client, &tokens.access).await);
+    Tokens::read(&client.refresh(&tokens.refresh).await);
+}
+
+/// REV-02
+#[tokio::test]
+async fn a_wrong_hint_changes_nothing() {
+    let server = server().start().await;
+    let client = server.client().await;
+    for hint in ["access_token", "refresh_token", "id_token", ""] {
+        for kind in ["access", "refresh"] {
+            let tokens = client.sign_in("mona").await;
+            let token = if kind == "access" {
+                &tokens.access
+            } else {
+                &tokens.refresh
+            };
+            let form = [
+                ("token", &**token),
+                ("token_type_hint", hint),
+                ("client_id", &client.id),
+            ];
+            let answer = server.post_form("/revoke", &form).await;
+            assert_eq!(answer.status, 200, "{hint} {kind}");
+            assert!(!is_let_in(&client, &tokens.access).await, "{hint} {kind}");
+        }
+    }
+}
+
+/// REV-04, TOK-24, REV-07
+#[tokio::test]
+async fn whoever_does_not_prove_itself_revokes_nothing() {
+    let server = server().start().await;
+    let client = Client::register(&server, &confidential()).await;
+    let secret = client.secret.clone().unwrap();
+    let tokens = client.sign_in("mona").await;
+    let token = ("token", &*tokens.refresh);
+    let id = ("client_id", &*client.id);
+    for (form, status, error) in [
+        (vec![token, id], 401, "invalid_client"),
+        (vec![token], 401, "invalid_client"),
+        (vec![token, ("client_id", "nobody")], 401, "invalid_client"),
+        (
+            vec![token, id, ("client_secret", "wrong")],
+            401,
+            "invalid_client",
+        ),
+        (vec![id, ("client_secret", &secret)], 400, "invalid_request"),
+        (
+            vec![id, ("client_secret", &secret), ("token", "")],
+            400,
+            "invalid_request",
+        ),
+        (
+            vec![token, token, id, ("client_secret", &secret)],
+            400,
+            "invalid_request",
+        ),
+    ] {
+        let answer = server.post_form("/revoke", &form).await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.error()),
+            (status, error),
+            "{form:?}"
+        );
+    }
+    let answer = server
+        .post_json("/revoke", &json!({"token": tokens.refresh}))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.error()),
+        (400, "invalid_request")
+    );
+    for method in ["GET", "PUT", "DELETE"] {
+        let query = encode(&[token, id, ("client_secret", &secret)]);
+        let answer = server
+            .send(request(method, &format!("/revoke?{query}")))
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("allow")),
+            (405, "POST")
+        );
+    }
+    let mut request = request_with(
+        "/revoke",
+        "application/x-www-form-urlencoded",
+        encode(&[token]),
+    );
+    request
+        .headers_mut()
+        .insert("authorization", "Basic bm9ib2R5Ong=".parse().unwrap());
+    let answer = server.send(request).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("www-authenticate")),
+        (401, "Basic realm=\"anteroom\"")
+    );
+    assert!(is_let_in(&client, &tokens.access).await);
+    assert_eq!(client.revoke(&tokens.refresh).await.status, 200);
+    assert!(!is_let_in(&client, &tokens.access).await);
+}

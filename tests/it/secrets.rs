@@ -52,7 +52,7 @@ fn stands_in(secret: &str, text: &[u8]) -> bool {
     // the first half of a handle and of a refresh token is a row's identifier, and no secret
     let last = secret.rsplit('.').next().unwrap_or(secret);
     if let Ok(decoded) = URL_SAFE_NO_PAD.decode(last) {
-        let start = if decoded.len() >= 40 { 16 } else { 0 };
+        let start = if decoded.len() >= 48 { 24 } else { 0 };
         // what is shorter is found by chance
         if decoded.len() >= 14 {
             bytes.push(decoded[start..].to_vec());

@@ -44,6 +44,7 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 pub(crate) struct Builder {
     changes: Vec<Change>,
     on_sled: bool,
+    wrap: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>>,
 }
 
 impl Builder {
@@ -74,6 +75,15 @@ impl Builder {
         self
     }
 
+    /// Puts something before the store.
+    pub(crate) fn store(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + 'static,
+    ) -> Self {
+        self.wrap = Some(Box::new(wrap));
+        self
+    }
+
     pub(crate) async fn start(self) -> Server {
         let standin = Standin::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         let listen = ([127, 0, 0, 1], 8080).into();
@@ -89,6 +99,10 @@ impl Builder {
         let store: Arc<dyn Store> = match &dir {
             Some(dir) => Arc::new(SledStore::open(dir.path()).unwrap()),
             None => Arc::new(MemoryStore::default()),
+        };
+        let store = match self.wrap {
+            Some(wrap) => wrap(store),
+            None => store,
         };
         let key = STANDARD.encode([7_u8; SealingKey::LEN]);
         let world = World {

@@ -1,0 +1,284 @@
+//! A store that fails: nobody loses a token for it, and what has ended stays ended.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, and what helps them: a failure is a failed test"
+)]
+
+use std::sync::{Arc, Mutex};
+
+use anteroom::clock::UnixTime;
+use anteroom::protocol::client::Client as Registered;
+use anteroom::protocol::ids::{ClientId, Id};
+use anteroom::protocol::session::{IssuedCode, PendingSignIn, Session};
+use anteroom::seal::Sealed;
+use anteroom::secret::SecretDigest;
+use anteroom::store::{BrowserRecord, Opening, Result, Rotation, Store, StoreError, Turn};
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use crate::harness::answer::Answer;
+use crate::harness::client::{Client, Tokens};
+use crate::harness::server::{Server, server};
+
+/// What is wrong with a verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It fails and does nothing.
+    Fails,
+    /// It does what it should, and says that it failed.
+    LosesTheAnswer,
+    /// It does what it should, and answers when it is let go.
+    Waits,
+}
+
+/// A store with trouble to order.
+struct Unsteady {
+    store: Arc<dyn Store>,
+    trouble: Mutex<Option<(&'static str, Trouble)>>,
+    /// Somebody waits.
+    waits: Notify,
+    go_on: Notify,
+}
+
+impl Unsteady {
+    /// From now on `verb`, or every one where it is empty, has this trouble.
+    fn order(&self, verb: &'static str, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = Some((verb, trouble));
+    }
+
+    fn heal(&self) {
+        *self.trouble.lock().unwrap() = None;
+    }
+
+    fn trouble_of(&self, verb: &str) -> Option<Trouble> {
+        let trouble = *self.trouble.lock().unwrap();
+        trouble
+            .filter(|(at, _)| at.is_empty() || *at == verb)
+            .map(|(_, trouble)| trouble)
+    }
+
+    fn before(&self, verb: &str) -> Result<()> {
+        match self.trouble_of(verb) {
+            Some(Trouble::Fails) => Err(StoreError::new("the disk is on fire")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn after(&self, verb: &str) -> Result<()> {
+        match self.trouble_of(verb) {
+            Some(Trouble::LosesTheAnswer) => Err(StoreError::new("the line is dead")),
+            Some(Trouble::Waits) => {
+                self.waits.notify_one();
+                self.go_on.notified().await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for Unsteady {
+            $(async fn $verb(&self, $($argument: $type),*) -> Result<$answer> {
+                self.before(stringify!($verb))?;
+                let answer = self.store.$verb($($argument),*).await?;
+                self.after(stringify!($verb)).await?;
+                Ok(answer)
+            })*
+        }
+    };
+}
+
+delegate! {
+    put_client(client: Registered, expires: UnixTime) -> ();
+    find_client(id: &ClientId, now: UnixTime) -> Option<(Registered, UnixTime)>;
+    keep_client(id: &ClientId, until: UnixTime, now: UnixTime) -> ();
+    put_pending(id: Id, pending: PendingSignIn) -> ();
+    find_pending(id: Id, now: UnixTime) -> Option<PendingSignIn>;
+    take_pending(id: Id, now: UnixTime) -> Option<PendingSignIn>;
+    put_code(id: Id, code: IssuedCode, session: Session) -> ();
+    find_code(id: Id, now: UnixTime) -> Option<IssuedCode>;
+    spend_code(id: Id, opening: Opening, now: UnixTime) -> Option<Session>;
+    find_session(id: Id, now: UnixTime) -> Option<Session>;
+    rotate_refresh(id: Id, turn: Turn, now: UnixTime) -> Option<Rotation>;
+    end_session(id: Id) -> bool;
+    find_key(name: &str) -> Option<Sealed>;
+    put_key_if_absent(name: &str, key: Sealed) -> Sealed;
+    put_browser_session(key: SecretDigest, record: BrowserRecord) -> bool;
+    save_browser_session(key: SecretDigest, record: BrowserRecord, now: UnixTime) -> bool;
+    find_browser_session(key: SecretDigest, now: UnixTime) -> Option<BrowserRecord>;
+    forget_browser_session(key: SecretDigest) -> ();
+    sweep(now: UnixTime, max: usize) -> usize;
+}
+
+/// A server over an unsteady store.
+async fn unsteady() -> (Server, Arc<Unsteady>) {
+    let kept = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&kept);
+    let server = server().store(move |store| {
+        let store = Arc::new(Unsteady {
+            store,
+            trouble: Mutex::default(),
+            waits: Notify::new(),
+            go_on: Notify::new(),
+        });
+        *keep.lock().unwrap() = Some(Arc::clone(&store));
+        store
+    });
+    let server = server.start().await;
+    let store = kept.lock().unwrap().take().unwrap();
+    (server, store)
+}
+
+/// That an answer makes nobody throw anything away.
+fn assert_come_again(what: &str, answer: &Answer) {
+    assert_eq!(answer.status, 503, "{what} {}", answer.text());
+    assert_eq!(answer.header("retry-after"), "5", "{what}");
+    assert_eq!(answer.headers.get("www-authenticate"), None, "{what}");
+    assert!(
+        !answer.text().contains("invalid_"),
+        "{what} {}",
+        answer.text()
+    );
+    assert!(!answer.text().contains("fire"), "{what} {}", answer.text());
+}
+
+/// SEC-15, SEC-16, REV-04
+#[tokio::test]
+async fn while_the_store_fails_clients_are_told_to_come_again_and_lose_nothing() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    let code = client.code("octavia").await;
+    store.order("", Trouble::Fails);
+    for (what, answer) in [
+        ("refresh", client.refresh(&tokens.refresh).await),
+        ("code", client.redeem(&code).await),
+        ("revoke", client.revoke(&tokens.refresh).await),
+        (
+            "register",
+            server.post_json("/register", &Client::public()).await,
+        ),
+    ] {
+        assert_come_again(what, &answer);
+        assert_eq!(answer.error(), "temporarily_unavailable", "{what}");
+    }
+    assert_come_again("mcp", &client.initialize(&tokens.access).await);
+    let page = server.browser().get(&client.authorization_url()).await;
+    page.assert_page(503);
+    assert!(!page.text().contains("fire"));
+    assert_eq!(server.get("/.well-known/jwks.json").await.status, 200);
+    store.heal();
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    Tokens::read(&client.refresh(&tokens.refresh).await);
+    Tokens::read(&client.redeem(&code).await);
+}
+
+/// SEC-15, SEC-16
+#[tokio::test]
+async fn whichever_step_fails_the_same_request_succeeds_afterwards() {
+    for verb in [
+        "find_client",
+        "find_session",
+        "rotate_refresh",
+        "find_code",
+        "spend_code",
+    ] {
+        let (server, store) = unsteady().await;
+        let client = server.client().await;
+        let tokens = client.sign_in("mona").await;
+        let code = client.code("octavia").await;
+        store.order(verb, Trouble::Fails);
+        let answers = [
+            client.refresh(&tokens.refresh).await,
+            client.redeem(&code).await,
+        ];
+        let failed: Vec<_> = answers
+            .iter()
+            .filter(|answer| answer.status != 200)
+            .collect();
+        assert!(!failed.is_empty(), "{verb}");
+        for answer in &failed {
+            assert_come_again(verb, answer);
+        }
+        store.heal();
+        Tokens::read(&client.refresh(&tokens.refresh).await);
+        if answers[1].status != 200 {
+            Tokens::read(&client.redeem(&code).await);
+        }
+    }
+}
+
+/// TOK-33, TOK-39
+#[tokio::test]
+async fn a_rotation_whose_answer_the_store_lost_is_found_again() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    store.order("rotate_refresh", Trouble::LosesTheAnswer);
+    assert_come_again("refresh", &client.refresh(&tokens.refresh).await);
+    store.heal();
+    let again = Tokens::read(&client.refresh(&tokens.refresh).await);
+    assert_ne!(again.refresh, tokens.refresh);
+    Tokens::read(&client.refresh(&again.refresh).await);
+}
+
+/// SEC-15, AT-13
+#[tokio::test]
+async fn a_session_whose_end_is_in_doubt_is_over_here() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    store.order("end_session", Trouble::LosesTheAnswer);
+    assert_come_again("revoke", &client.revoke(&tokens.refresh).await);
+    store.heal();
+    assert_eq!(client.initialize(&tokens.access).await.status, 401);
+}
+
+/// AT-13, REV-03
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_revokes_has_revoked() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    store.order("end_session", Trouble::Waits);
+    tokio::select! {
+        _ = client.revoke(&tokens.refresh) => panic!("the store has not answered"),
+        () = store.waits.notified() => {}
+    }
+    // the request is gone, and only now the store answers
+    store.heal();
+    store.go_on.notify_one();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.initialize(&tokens.access).await.status, 401);
+}
+
+/// AT-13
+#[tokio::test]
+async fn a_session_that_ends_while_it_is_looked_up_is_over_for_everybody() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    // somebody has found the session in force, and has not yet told
+    store.order("find_session", Trouble::Waits);
+    let (looking, access) = (client.clone(), tokens.access.clone());
+    let looking = tokio::spawn(async move { looking.initialize(&access).await });
+    store.waits.notified().await;
+    store.heal();
+    assert_eq!(client.revoke(&tokens.refresh).await.status, 200);
+    // they look again, since something has ended meanwhile
+    store.order("find_session", Trouble::Waits);
+    store.go_on.notify_one();
+    store.waits.notified().await;
+    store.heal();
+    assert_eq!(client.initialize(&tokens.access).await.status, 401);
+    store.go_on.notify_one();
+    assert_eq!(looking.await.unwrap().status, 401);
+    assert_eq!(client.initialize(&tokens.access).await.status, 401);
+}
