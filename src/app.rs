@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use hyper_util::rt::TokioTimer;
@@ -25,6 +26,7 @@ use crate::demo;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
+use crate::endpoint::unread::read_or_say;
 use crate::endpoint::{self, Endpoints, error};
 use crate::flow::live::LiveSessions;
 use crate::flow::{Flows, Lifetimes};
@@ -234,7 +236,7 @@ impl App {
     /// Everything that is served.
     #[must_use]
     pub fn router(&self) -> Router {
-        self.router.clone()
+        self.router.clone().layer(from_fn(read_or_say))
     }
 
     /// The use cases, for programs that hold the server in themselves.
@@ -253,6 +255,7 @@ impl App {
         until: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), AppError> {
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.flows), Arc::clone(&self.endpoints)));
+        let router = self.router();
         let handle = Handle::new();
         let stopping = handle.clone();
         tokio::spawn(async move {
@@ -271,9 +274,7 @@ impl App {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT);
-        let service = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served = server.serve(service).await.map_err(AppError::Serve);
         sweeper.abort();
         served
