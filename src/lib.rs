@@ -1,4 +1,4 @@
-//! anteroom: sign-in with GitHub, Google or any OpenID provider in front of any MCP server.
+//! anteroom: sign-in with GitHub, Google or any `OpenID` provider in front of any MCP server.
 
 pub mod app;
 pub mod clock;

@@ -69,7 +69,7 @@ where
         for_clients = for_clients.route(&at("/register"), post(register::post));
     }
     for (path, document) in documents {
-        for_clients = for_clients.route(&path, get(move || discovery::get(document.clone())));
+        for_clients = for_clients.route(&path, get(async move || discovery::get(&document)));
     }
     // AUTHZ-22: what a person sees is for no other origin
     let for_people = Router::new()
@@ -80,6 +80,8 @@ where
         .route(&at(page::style_path()), get(page::style))
         .route(&at(page::icon_path()), get(page::icon));
     for_clients
+        // inside of the CORS layer, or a preflight would be a method that is not allowed
+        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(open_cors())
         .merge(for_people)
         .route("/health", get(discovery::health))

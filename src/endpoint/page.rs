@@ -227,7 +227,6 @@ pub fn style_path() -> &'static str {
 }
 
 /// Answers with the style sheet.
-#[expect(clippy::unused_async, reason = "a handler of axum is async")]
 pub async fn style() -> Response {
     file("text/css; charset=utf-8", STYLE)
 }
@@ -239,7 +238,6 @@ pub fn icon_path() -> &'static str {
 }
 
 /// Answers with the icon.
-#[expect(clippy::unused_async, reason = "a handler of axum is async")]
 pub async fn icon() -> Response {
     file("image/svg+xml", ICON)
 }

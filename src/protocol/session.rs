@@ -37,7 +37,7 @@ pub struct PendingSignIn {
     pub browser: SecretDigest,
     /// The provider chosen.
     pub provider: ProviderId,
-    /// Our own PKCE verifier and, for OpenID Connect, the nonce: sealed.
+    /// Our own PKCE verifier and, for `OpenID` Connect, the nonce: sealed.
     pub upstream: Sealed,
     /// What was approved.
     pub request: AuthorizationRequest,

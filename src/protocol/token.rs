@@ -239,7 +239,6 @@ mod tests {
                     .unwrap()
                     .admits(redirect)
                     .unwrap(),
-                redirect_was_sent: true,
                 state: None,
                 challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
                 resource: "https://h/a".to_owned(),

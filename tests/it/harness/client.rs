@@ -58,8 +58,17 @@ impl Tokens {
 
     /// The claims of the access token, unchecked.
     pub(crate) fn claims(&self) -> Value {
-        let claims = self.access.split('.').nth(1).unwrap();
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+        self.part(1)
+    }
+
+    /// The header of the access token, unchecked.
+    pub(crate) fn header(&self) -> Value {
+        self.part(0)
+    }
+
+    fn part(&self, place: usize) -> Value {
+        let part = self.access.split('.').nth(place).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
     }
 }
 
