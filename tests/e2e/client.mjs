@@ -5,7 +5,7 @@ import { Browser } from "./browser.mjs";
 
 /** An `OAuthClientProvider` of either SDK that keeps everything in memory and has a person at hand to sign in. */
 export class Credentials {
-  redirectUrl = `http://127.0.0.1:${20000 + (randomBytes(2).readUInt16BE() % 20000)}/callback`;
+  redirectUrl = `http://127.0.0.1:${20000 + (randomBytes(2).readUInt16BE() % 12000)}/callback`;
   person = new Browser();
   /** How often the person was sent to the authorization page. */
   redirects = 0;

@@ -13,13 +13,20 @@ const binary =
 /** Where the tests leave screenshots and profiles; not part of the repository. */
 export const work = join(here, ".work");
 
-/** A port nobody listens on. */
+const given = new Set();
+
+/** A port nobody listens on, below those that the system gives to outgoing connections, so that it stays free. */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 20000 + Math.floor(Math.random() * 12000);
+    if (given.has(port)) continue;
+    given.add(port);
+    const server = createServer();
+    const free = await new Promise((resolve) => server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 """The real program, `anteroom dev`, on ports of its own, and the credentials of a client that uses it."""
 
 import os
+import random
 import re
 import socket
 import subprocess
@@ -143,6 +144,12 @@ def texts(result):
 
 
 def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    # Below those that the system gives to outgoing connections, so that it stays free.
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
