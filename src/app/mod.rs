@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use hyper_util::rt::TokioTimer;
@@ -18,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKind};
+use crate::endpoint::unread::read_or_say;
 use crate::endpoint::{self, Endpoints, error};
 use crate::flow::Flows;
 use crate::jwt::keys::KeyError;
@@ -164,7 +166,7 @@ impl App {
 
     /// Everything that is served.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        self.router.clone().layer(from_fn(read_or_say))
     }
 
     /// The use cases, for programs that hold the server in themselves.
@@ -183,6 +185,7 @@ impl App {
         until: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), AppError> {
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.flows), Arc::clone(&self.endpoints)));
+        let router = self.router();
         let handle = Handle::new();
         let stopping = handle.clone();
         tokio::spawn(async move {
@@ -201,9 +204,7 @@ impl App {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT);
-        let service = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let outcome = server.serve(service).await.map_err(AppError::Serve);
         sweeper.abort();
         outcome

@@ -12,6 +12,7 @@ pub mod register;
 pub mod request;
 pub mod revoke;
 pub mod token;
+pub mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
