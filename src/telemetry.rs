@@ -146,7 +146,7 @@ mod tests {
 
     /// The one line that an event leaves, checked against what it should say.
     fn assert_line(event: Event<'_>, level: &str, expected: &serde_json::Value) {
-        let told = lines("info", || event.tell());
+        let told = lines("debug", || event.tell());
         assert_eq!(told.len(), 1, "{event:?}");
         let mut line = told[0].as_object().unwrap().clone();
         assert_eq!(line["level"], level, "{event:?}");
@@ -181,7 +181,7 @@ mod tests {
         );
         assert_line(
             Event::RegistrationRefused { error },
-            "INFO",
+            "WARN",
             &json!({ "event": "registration_refused", "error": "invalid_redirect_uri", "cause": "no fragment" }),
         );
         assert_line(
@@ -220,7 +220,7 @@ mod tests {
         }
         of_a_person!(CodeIssued, "INFO", "code_issued");
         of_a_person!(TokenIssued, "INFO", "token_issued");
-        of_a_person!(TokenRefreshed, "INFO", "token_refreshed");
+        of_a_person!(TokenRefreshed, "DEBUG", "token_refreshed");
         of_a_person!(RefreshReused, "WARN", "refresh_reused");
         assert_line(
             Event::CodeReplayed { client, session },
@@ -229,7 +229,7 @@ mod tests {
         );
         assert_line(
             Event::RefreshAnsweredAgain { session },
-            "INFO",
+            "DEBUG",
             &json!({ "event": "refresh_answered_again", "session.id": id }),
         );
         let why = "revoked";

@@ -13,7 +13,6 @@ use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
-use crate::flow::live::LiveSessions;
 use crate::flow::{Flows, Lifetimes};
 use crate::jwt;
 use crate::jwt::keys::{KeyMaterial, KeyRing};
@@ -52,7 +51,7 @@ pub(super) async fn flows(
         scopes: all_scopes(config),
         default_scopes: config.default_scopes.clone(),
         lifetimes: lifetimes(config),
-        live: LiveSessions::default(),
+        live: Arc::default(),
     })
 }
 
