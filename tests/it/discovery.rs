@@ -67,7 +67,7 @@ async fn the_authorization_server_describes_itself_at_the_root() {
     assert_eq!(answer.json(), expected);
 }
 
-/// DISC-02, DISC-11, DISC-22, DISC-41, DISC-42, SEC-13
+/// DISC-02, DISC-11, DISC-22, DISC-42, SEC-13
 #[tokio::test]
 async fn where_there_is_no_document_there_is_a_404_that_a_client_can_read() {
     let server = server().start().await;
