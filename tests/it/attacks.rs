@@ -27,7 +27,7 @@ async fn nothing_but_a_registered_address_sends_anybody_anywhere() {
         "\\\\evil.example/",
         "https:evil.example/",
         "@evil.example/",
-        "\t//evil.example/",
+        " //evil.example/",
     ] {
         let names = [
             "back",

@@ -56,6 +56,8 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered() {
         twice("redirect_uri", LOOPBACK),
         twice("redirect_uri", "https://evil.example/"),
         format!("{}&scope=%ff", client.authorization_url()),
+        client.authorization_url_but(&[("state", Some("\r\nSet-Cookie: a=b"))]),
+        client.authorization_url_but(&[("scope", Some("mcp:tools:read\nx"))]),
         format!("{}{}", client.authorization_url(), "&x=y".repeat(101)),
     ] {
         let mut browser = server.browser();
@@ -219,7 +221,6 @@ const WRONG: &[(&str, Option<&str>, &str)] = &[
     ("scope", Some("openid email profile"), "invalid_scope"),
     ("scope", Some("mcp:tools:read \u{e4}"), "invalid_scope"),
     ("scope", Some("mcp:tools:read \"x\""), "invalid_scope"),
-    ("scope", Some("mcp:tools:read\nx"), "invalid_scope"),
     ("request", Some("e30.e30."), "request_not_supported"),
     ("request_uri", Some("urn:x"), "request_uri_not_supported"),
     ("prompt", Some("none"), "access_denied"),
@@ -236,7 +237,8 @@ async fn what_is_wrong_with_a_request_the_client_is_told() {
         let url = client.authorization_url_but(&[(name, value)]);
         let answer = server.get(&url).await;
         assert_eq!(refusal(&server, &answer), error, "{name}={value:?}");
-        let sent = if name == "state" { value } else { Some(STATE) };
+        // one that is too long is not sent back
+        let sent = Some(STATE).filter(|_| name != "state");
         assert_eq!(
             parameter(&answer.location(), "state").as_deref(),
             sent,
@@ -331,7 +333,6 @@ async fn the_state_comes_back_as_it_was() {
         "\u{e4}\u{1f600}",
         "{\"a\":[1]}",
         "'\"><script>",
-        "\r\nSet-Cookie: a=b",
         &long,
     ] {
         let url = client.authorization_url_but(&[("state", Some(state))]);
@@ -339,14 +340,6 @@ async fn the_state_comes_back_as_it_was() {
         assert_eq!(answer.status, 303);
         let back = answer.location();
         assert_eq!(parameter(&back, "state").as_deref(), Some(state));
-        assert_eq!(
-            answer
-                .set_cookies()
-                .iter()
-                .filter(|cookie| cookie.contains("a=b"))
-                .count(),
-            0
-        );
         let parameters: Vec<_> = back
             .query_pairs()
             .map(|(name, _)| name.into_owned())

@@ -38,7 +38,7 @@ async fn the_resource_says_who_lets_people_in() {
     assert!(challenge.header("www-authenticate").contains(&expected));
 }
 
-/// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-28, DISC-29, DISC-31, DISC-32, DISC-34, DISC-35, DISC-40
+/// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-28, DISC-29, DISC-31, DISC-32, DISC-34, DISC-35
 #[tokio::test]
 async fn the_authorization_server_describes_itself_at_the_root() {
     let server = server().start().await;
@@ -67,7 +67,7 @@ async fn the_authorization_server_describes_itself_at_the_root() {
     assert_eq!(answer.json(), expected);
 }
 
-/// DISC-02, DISC-11, DISC-22, DISC-40, DISC-41, DISC-42, SEC-13
+/// DISC-02, DISC-11, DISC-22, DISC-42, SEC-13
 #[tokio::test]
 async fn where_there_is_no_document_there_is_a_404_that_a_client_can_read() {
     let server = server().start().await;
