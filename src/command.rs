@@ -119,26 +119,28 @@ pub fn serve(path: Option<&Path>) -> Outcome {
 }
 
 fn serve_greeting(config: &Config) -> String {
-    let mut text = format!("anteroom is running on {}.\n\n", config.listen);
-    for server in &config.servers {
+    let servers = config.servers.iter().map(|server| {
         let url = config.public_url.resource(&server.path);
-        text += &format!("  connector      {url}  ({})\n", server.name);
-    }
-    for provider in &config.providers {
+        format!("  connector      {url}  ({})\n", server.name)
+    });
+    let providers = config.providers.iter().map(|provider| {
         let callback = config.public_url.callback(&provider.id);
-        text += &format!(
-            "  callback URL   {callback}  (to enter at {})\n",
-            provider.label
-        );
-        text += &format!("  who may enter  {}\n", who_may_enter(provider));
-    }
-    text += &match config.store {
-        StoreKind::Sled => format!("  store          {}\n\n", config.data_dir.display()),
-        StoreKind::Memory => {
-            "  store          in memory: a restart signs everybody out\n\n".to_owned()
-        }
+        format!(
+            "  callback URL   {callback}  (to enter at {})\n  who may enter  {}\n",
+            provider.label,
+            who_may_enter(provider)
+        )
+    });
+    let store = match config.store {
+        StoreKind::Sled => config.data_dir.display().to_string(),
+        StoreKind::Memory => "in memory: a restart signs everybody out".to_owned(),
     };
-    text
+    format!(
+        "anteroom is running on {}.\n\n{}{}  store          {store}\n\n",
+        config.listen,
+        servers.collect::<String>(),
+        providers.collect::<String>(),
+    )
 }
 
 fn who_may_enter(provider: &Provider) -> String {

@@ -1,9 +1,10 @@
-//! anteroom: sign-in with GitHub, Google or any OpenID provider in front of any MCP server.
+//! anteroom: sign-in with GitHub, Google or any `OpenID` provider in front of any MCP server.
 
 pub mod app;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod cors;
 pub mod demo;
 pub mod endpoint;
 pub mod entropy;

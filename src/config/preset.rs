@@ -143,8 +143,8 @@ const INSPECTOR: [&str; 2] = ["http://localhost:6274", "http://127.0.0.1:6274"];
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Allow, ProviderKind};
     use super::*;
+    use crate::config::{Allow, ProviderKind};
     use crate::protocol::ids::ProviderId;
     use crate::secret::Secret;
 

@@ -4,10 +4,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::{COOKIE, LOCATION, REFERRER_POLICY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tower_sessions::Session;
-use tower_sessions::session::Error as SessionError;
 
 use super::error::no_store;
 use crate::clock::UnixTime;
+use crate::flow::{Failure, StoreError};
 use crate::protocol::ids::Handle;
 use crate::secret::{Secret, SecretDigest};
 
@@ -74,12 +74,15 @@ const BINDING: &str = "binding";
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn bind(session: &Session, now: UnixTime) -> Result<SecretDigest, SessionError> {
+pub async fn bind(session: &Session, now: UnixTime) -> Result<SecretDigest, Failure> {
     if let Some(bound) = binding(session).await? {
         return Ok(bound);
     }
     let value = Handle::new(now).clear;
-    session.insert(BINDING, value.expose()).await?;
+    session
+        .insert(BINDING, value.expose())
+        .await
+        .map_err(|error| StoreError::because("the browser session cannot be kept", error))?;
     Ok(value.digest())
 }
 
@@ -87,8 +90,11 @@ pub async fn bind(session: &Session, now: UnixTime) -> Result<SecretDigest, Sess
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn binding(session: &Session) -> Result<Option<SecretDigest>, SessionError> {
-    let value: Option<Secret> = session.get(BINDING).await?;
+pub async fn binding(session: &Session) -> Result<Option<SecretDigest>, Failure> {
+    let value: Option<Secret> = session
+        .get(BINDING)
+        .await
+        .map_err(|error| StoreError::because("the browser session cannot be read", error))?;
     Ok(value.map(|value| value.digest()))
 }
 

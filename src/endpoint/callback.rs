@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use tower_sessions::Session;
@@ -16,16 +17,17 @@ use crate::flow::callback::{Arrival, Return};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
 use crate::secret::Secret;
-use crate::store::StoreError;
 
 /// Finishes the sign-in.
 pub async fn get(
     State(endpoints): State<Arc<Endpoints>>,
-    Path(provider): Path<String>,
+    provider: Result<Path<String>, PathRejection>,
     session: Session,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
+    // a name that cannot be read is that of no provider; the rejection would be plain text
+    let provider = provider.map_or_else(|_| String::new(), |Path(provider)| provider);
     match finish(&endpoints, ProviderId::new(provider), &session, &query).await {
         Ok(Arrival::Client(address, url)) => to_client(&endpoints, &address, &url),
         Ok(Arrival::Refused {
@@ -65,9 +67,7 @@ async fn finish(
         state: form.one("state")?.map(Secret::new),
         code: form.one("code")?.map(Secret::new),
         error: form.one("error")?.map(str::to_owned),
-        binding: binding(session)
-            .await
-            .map_err(|error| StoreError::because("the browser session cannot be read", error))?,
+        binding: binding(session).await?,
     };
     endpoints.flows.finish_sign_in(back).await
 }

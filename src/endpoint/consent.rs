@@ -20,7 +20,6 @@ use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
-use crate::store::StoreError;
 
 /// Takes the decision: on to the provider, or back to the client.
 pub async fn post(
@@ -63,9 +62,7 @@ async fn decide(
             if !flows.providers().any(|known| *known.id() == provider) {
                 return Err(UNKNOWN_PROVIDER.into());
             }
-            let browser = bind(session, flows.clock.now()).await.map_err(|error| {
-                StoreError::because("the browser session cannot be kept", error)
-            })?;
+            let browser = bind(session, flows.clock.now()).await?;
             let url = flows.depart(request, provider, browser).await?;
             Ok(see_other(url.as_str()))
         }

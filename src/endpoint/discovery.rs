@@ -26,12 +26,13 @@ impl Document {
 }
 
 /// Answers with a document. Clients keep it for some minutes (DISC-12).
-pub async fn get(document: Document) -> Response {
+#[must_use]
+pub fn get(document: &Document) -> Response {
     let headers = [
         (CONTENT_TYPE, "application/json"),
         (CACHE_CONTROL, "public, max-age=300"),
     ];
-    (headers, document.0).into_response()
+    (headers, document.0.clone()).into_response()
 }
 
 /// Says that the process serves.

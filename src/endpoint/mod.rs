@@ -24,8 +24,8 @@ use ipnet::IpNet;
 use tower_http::timeout::TimeoutLayer;
 use tower_sessions::{SessionManagerLayer, SessionStore};
 
+use crate::cors::open_cors;
 use crate::flow::Flows;
-use crate::resource::cors::open_cors;
 
 use discovery::Document;
 use rate_limit::RateLimits;
@@ -68,7 +68,7 @@ where
         for_clients = for_clients.route(&at("/register"), post(register::post));
     }
     for (path, document) in documents {
-        for_clients = for_clients.route(&path, get(move || discovery::get(document.clone())));
+        for_clients = for_clients.route(&path, get(async move || discovery::get(&document)));
     }
     // AUTHZ-22: what a person sees is for no other origin
     let for_people = Router::new()

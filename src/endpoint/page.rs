@@ -156,10 +156,10 @@ impl ConsentPage {
         shown_name(self.client_name.as_deref().unwrap_or_default())
     }
 
-    /// The name as it came, where the heading shows less than all of it.
-    fn full_name(&self) -> Option<&str> {
-        let full = self.client_name.as_deref()?;
-        (!full.trim().is_empty() && self.name() != full.trim()).then_some(full)
+    /// All of the name, where the heading shows less.
+    fn full_name(&self) -> Option<String> {
+        let full = plain(self.client_name.as_deref()?);
+        (full.chars().count() > NAME_LENGTH).then_some(full)
     }
 
     /// The host that stands behind a client id which is a URL.
@@ -280,29 +280,37 @@ fn answer(status: StatusCode, page: askama::Result<String>) -> Response {
     }
 }
 
-/// A name as a heading can bear it: one line, no invisible characters that turn or hide text, not too long.
+/// A name as a heading can bear it: plain, and not too long.
 fn shown_name(name: &str) -> String {
-    // Bidirectional controls and blanks without width: they serve to make a name look like another one.
-    let deceives = |c: char| {
-        matches!(c, '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-    };
-    let plain = name
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .filter(|c| !deceives(*c));
-    let plain = plain
-        .collect::<String>()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let plain = plain(name);
     if plain.is_empty() {
         return "an app without a name".to_owned();
     }
-    if plain.chars().count() <= NAME_LENGTH {
-        return plain;
+    let ellipsis = (plain.chars().count() > NAME_LENGTH).then_some('…');
+    plain.chars().take(NAME_LENGTH).chain(ellipsis).collect()
+}
+
+/// A name in one line, without invisible characters that turn or hide text, and without quotation marks that end ours.
+fn plain(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .filter(|c| !hides_or_turns_text(*c))
+        .map(harmless)
+        .collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn harmless(c: char) -> char {
+    match c {
+        '"' | '“' | '”' | '„' | '«' | '»' => '\'',
+        c if c.is_control() => ' ',
+        c => c,
     }
-    plain.chars().take(NAME_LENGTH).chain(['…']).collect()
+}
+
+/// Bidirectional controls, and blanks without width. Joiners stay: emoji and Persian need them.
+fn hides_or_turns_text(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
 /// Whether a browser takes `url` to an app or a site, rather than running or opening it in our place. Redirect URIs
@@ -340,3 +348,61 @@ const PAGE_HEADERS: [(HeaderName, &str); 5] = [
     (X_FRAME_OPTIONS, "DENY"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_goes_to_https_or_to_ourselves() {
+        for (link, place, followed) in [
+            (
+                "https://github.com/settings?x=1#y",
+                Some("github.com/settings"),
+                true,
+            ),
+            ("/authorize?x=1", None, true),
+            ("//evil.example", None, false),
+            ("/\\evil.example", None, false),
+            ("http://evil.example", None, false),
+            ("javascript:alert(1)", None, false),
+        ] {
+            let line = ActionLine {
+                text: String::new(),
+                link: Some(link.to_owned()),
+            };
+            assert_eq!(
+                (line.place(), line.link().is_some()),
+                (place, followed),
+                "{link}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_dress_up() {
+        for (name, shown) in [
+            ("Claude", "Claude"),
+            (" two\n\twords ", "two words"),
+            ("\u{202E}elgoog\u{202C}", "elgoog"),
+            ("x” (verified) “", "x' (verified) '"),
+            ("\u{200B}\u{FEFF}", "an app without a name"),
+            ("", "an app without a name"),
+        ] {
+            assert_eq!(shown_name(name), shown, "{name:?}");
+        }
+        assert_eq!(
+            shown_name(&"W".repeat(200)).chars().count(),
+            NAME_LENGTH + 1
+        );
+    }
+
+    #[test]
+    fn an_unknown_scope_is_shown_by_its_name() {
+        assert_eq!(scope_words("mcp:tools:execute"), "Run tools on your behalf");
+        assert_eq!(
+            scope_words("files:admin"),
+            "Do what this server calls “files:admin”"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::Endpoints;
-use super::error::{for_client, no_store};
+use super::error::{for_client, no_store, too_many};
 use super::rate_limit::What;
 use super::request::{Caller, JsonBody};
 
@@ -18,8 +18,8 @@ pub async fn post(
     caller: Caller,
     body: JsonBody,
 ) -> Response {
-    if let Err(too_many) = caller.count_client(&endpoints, What::Register) {
-        return too_many;
+    if let Err(seconds) = caller.count(&endpoints, What::Register) {
+        return too_many(seconds);
     }
     match endpoints.flows.register(&body.0).await {
         Ok(registration) => {

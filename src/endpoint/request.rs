@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::Endpoints;
-use super::error::{json_error, too_many};
+use super::error::json_error;
 use super::rate_limit::{What, client_address};
 use crate::event::Event;
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -54,14 +54,6 @@ impl Caller {
             .tell();
             limited.retry_after.as_secs()
         })
-    }
-
-    /// Counts this visit of a client.
-    ///
-    /// # Errors
-    /// The answer, where it is one too many: 429.
-    pub fn count_client(self, endpoints: &Endpoints, what: What) -> Result<(), Response> {
-        self.count(endpoints, what).map_err(too_many)
     }
 }
 

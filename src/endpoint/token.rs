@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::Endpoints;
-use super::error::{for_client, no_store};
+use super::error::{for_client, no_store, too_many};
 use super::rate_limit::What;
 use super::request::{Caller, FormBody};
 use crate::protocol::token::TokenAnswer;
@@ -19,8 +19,8 @@ pub async fn post(
     caller: Caller,
     body: FormBody,
 ) -> Response {
-    if let Err(too_many) = caller.count_client(&endpoints, What::Token) {
-        return too_many;
+    if let Err(seconds) = caller.count(&endpoints, What::Token) {
+        return too_many(seconds);
     }
     match endpoints
         .flows

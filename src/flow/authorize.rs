@@ -132,10 +132,10 @@ const NOT_OUR_FORM: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the form is damaged or was made before a restart; start again from the app",
 };
-/// A form that was shown in another browser.
+/// A form, or a provider's answer, of a sign-in that another browser began.
 pub const OTHER_BROWSER: OAuthError = OAuthError {
     code: ErrorCode::AccessDenied,
-    description: "the form was made for another browser, or cookies are blocked; start again from the app",
+    description: "this sign-in was begun in another browser, or cookies are blocked; start again from the app",
 };
 const TOO_OLD: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,

@@ -46,10 +46,9 @@ impl Flows {
 
     /// Remembers a client for another year; written at most once a month.
     pub(super) async fn keep_client(&self, id: &ClientId) -> Result<(), Failure> {
-        const MONTH: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
         let now = self.now();
         if let Some((_, expires)) = self.store.find_client(id, now).await?
-            && expires < now + (IDLE_CLIENT - MONTH)
+            && expires < now + IDLE_CLIENT * 11 / 12
         {
             self.store.keep_client(id, now + IDLE_CLIENT, now).await?;
         }

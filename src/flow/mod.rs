@@ -25,7 +25,8 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::ScopeSet;
 use crate::seal::{SealError, Sealer};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+pub use crate::store::StoreError;
 use crate::upstream::Upstream;
 
 use live::LiveSessions;

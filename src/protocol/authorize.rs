@@ -115,13 +115,13 @@ pub fn check(
     client: &Client,
     offered: &Offered<'_>,
 ) -> Result<AuthorizationRequest, Refusal> {
-    let chosen = form
+    let redirect = form
         .one("redirect_uri")
         .and_then(|requested| client.redirect_uri(requested))
         .map_err(Refusal::Page)?;
-    let state = form.one("state");
+    let state = state(form);
     let address = ReturnAddress::new(
-        chosen.redirect.clone(),
+        redirect.clone(),
         state.ok().flatten().map(str::to_owned),
         offered.issuer,
     );
@@ -134,8 +134,7 @@ pub fn check(
         let resource = offered.resources.choose(form.all("resource"))?.to_owned();
         Ok(AuthorizationRequest {
             client_id: client.id.clone(),
-            redirect: chosen.redirect,
-            redirect_was_sent: chosen.was_sent,
+            redirect,
             state: state?.map(str::to_owned),
             challenge,
             resource,
@@ -145,15 +144,19 @@ pub fn check(
     rest().map_err(|error| Refusal::Redirect(Box::new(address), error))
 }
 
+/// The client's `state`, if there is no doubt which, and not too much of it to be sent back.
+fn state(form: &Form) -> Result<Option<&str>, OAuthError> {
+    match form.one("state")? {
+        Some(state) if state.len() > LONGEST_STATE => {
+            Err(ErrorCode::InvalidRequest.with("state is longer than 4096 bytes"))
+        }
+        state => Ok(state),
+    }
+}
+
 /// What is said once, and what we do not do.
 fn check_form(form: &Form) -> Result<(), OAuthError> {
     form.check_no_repeats(&["resource"])?;
-    if form
-        .one("state")?
-        .is_some_and(|state| state.len() > LONGEST_STATE)
-    {
-        return Err(ErrorCode::InvalidRequest.with("state is longer than 4096 bytes"));
-    }
     if form.one("request")?.is_some() {
         return Err(ErrorCode::RequestNotSupported.with("request objects are not supported"));
     }
@@ -174,7 +177,8 @@ fn check_form(form: &Form) -> Result<(), OAuthError> {
         return Err(ErrorCode::InvalidRequest.with("response_mode must be query"));
     }
     // OpenID Connect Core §3.1.2.1: `none` forbids every page, and consent is always asked for on one
-    if form.one("prompt")? == Some("none") {
+    let prompt = form.one("prompt")?.unwrap_or_default();
+    if prompt.split(' ').any(|asked| asked == "none") {
         return Err(ErrorCode::AccessDenied.with("consent is needed, and prompt is none"));
     }
     Ok(())
@@ -194,23 +198,23 @@ fn scopes(form: &Form, offered: &Offered<'_>) -> Result<ScopeSet, OAuthError> {
     let granted = asked.intersection(offered.scopes);
     if granted.iter().all(|scope| scope.as_str() == OFFLINE_ACCESS) {
         // it opens nothing by itself: who asks for it alone wants the usual, and to stay
-        return match granted.is_empty() {
-            true => Err(ErrorCode::InvalidScope.with("none of the scopes exists here")),
-            false => Ok(granted.union(offered.default_scopes)),
-        };
+        if granted.is_empty() {
+            return Err(ErrorCode::InvalidScope.with("none of the scopes exists here"));
+        }
+        return Ok(granted.union(offered.default_scopes));
     }
     Ok(granted)
 }
 
-/// The scope by which clients ask for a refresh token (OpenID Connect Core §11).
+/// The scope by which clients ask for a refresh token (`OpenID` Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::{ClientAuthentication, ClientSource};
-    use super::super::redirect_uri::RedirectUri;
     use super::*;
     use crate::clock::UnixTime;
+    use crate::protocol::client::{ClientAuthentication, ClientSource};
+    use crate::protocol::redirect_uri::RedirectUri;
 
     const GOOD: &str = "client_id=c&redirect_uri=https://a.example/cb?x=1&response_type=code&state=s\
                         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -247,6 +251,9 @@ mod tests {
                 "&redirect_uri=http://localhost/cb&response_type",
             ),
             GOOD.replace("cb?x=1", "cb?x=1%00").replace("%00", "%20"),
+            format!("{GOOD}&redirect_uri="),
+            format!("redirect_uri=&{GOOD}"),
+            GOOD.replace("https://a.example/cb?x=1", "http://localhost:5/other"),
         ] {
             assert!(matches!(read(&query), Err(Refusal::Page(_))), "{query}");
         }
@@ -281,6 +288,13 @@ mod tests {
             (format!("{GOOD}&scope=x%20y"), "invalid_scope"),
             (format!("{GOOD}&scope=a%22"), "invalid_scope"),
             (format!("{GOOD}&prompt=none"), "access_denied"),
+            (format!("{GOOD}&prompt=login+none"), "access_denied"),
+            (
+                format!(
+                    "{GOOD}&resource=https://mcp.example.com/mcp&resource=https://mcp.example.com/b"
+                ),
+                "invalid_target",
+            ),
         ] {
             let Err(Refusal::Redirect(address, refused)) = read(&query) else {
                 panic!("{query}");
@@ -313,6 +327,72 @@ mod tests {
             let request = read(&format!("{GOOD}{scope}")).unwrap();
             assert_eq!(request.scopes.to_string(), granted, "{scope}");
             assert_eq!(request.resource, "https://mcp.example.com/mcp");
+        }
+    }
+
+    /// AUTHZ-01, AUTHZ-02
+    #[test]
+    fn a_client_is_named_once() {
+        for (query, id) in [
+            ("client_id=c&x=1", Ok(ClientId::new("c"))),
+            (
+                "client_id=https%3A%2F%2Fa.example%2Fc",
+                Ok(ClientId::new("https://a.example/c")),
+            ),
+            ("", Err(ErrorCode::InvalidRequest)),
+            ("client_id=", Err(ErrorCode::InvalidRequest)),
+            ("client_id=c&client_id=d", Err(ErrorCode::InvalidRequest)),
+            ("client_id=&client_id=d", Err(ErrorCode::InvalidRequest)),
+        ] {
+            let form = Form::parse(query.as_bytes()).unwrap();
+            assert_eq!(client_id(&form).map_err(|error| error.code), id, "{query}");
+        }
+    }
+
+    /// AUTHZ-01, AUTHZ-09
+    #[test]
+    fn a_state_is_returned_unless_nobody_can_tell_which() {
+        let long = |length| GOOD.replace("state=s", &format!("state={}", "x".repeat(length)));
+        assert_eq!(read(&long(4096)).unwrap().state.unwrap().len(), 4096);
+        for (query, returned) in [
+            (long(4097), false),
+            (format!("{GOOD}&state=t"), false),
+            (format!("{GOOD}&x&x"), true),
+        ] {
+            let Err(Refusal::Redirect(address, refused)) = read(&query) else {
+                panic!("{query}");
+            };
+            assert_eq!(refused.code, ErrorCode::InvalidRequest);
+            assert_eq!(address.refuse(&refused).contains("&state="), returned);
+        }
+        for query in [
+            GOOD.replace("state=s", "state="),
+            GOOD.replace("&state=s", ""),
+        ] {
+            assert_eq!(read(&query).unwrap().state, None);
+        }
+    }
+
+    /// AUTHZ-16, AUTHZ-17
+    #[test]
+    fn an_answer_is_added_behind_the_registered_uri_as_it_stands() {
+        for (uri, begins) in [
+            ("https://a.example", "https://a.example?code=c0de&"),
+            (
+                "https://a.example/CB%2f",
+                "https://a.example/CB%2f?code=c0de&",
+            ),
+            ("https://a.example/cb?", "https://a.example/cb?code=c0de&"),
+            (
+                "https://a.example/cb?x=%20",
+                "https://a.example/cb?x=%20&code=c0de&",
+            ),
+            ("cursor://h/cb", "cursor://h/cb?code=c0de&"),
+        ] {
+            let redirect = RedirectUri::parse(uri).unwrap().admits(uri).unwrap();
+            let address = ReturnAddress::new(redirect, None, "https://h");
+            let url = address.answer(&Secret::new("c0de"));
+            assert_eq!(url, format!("{begins}iss=https%3A%2F%2Fh"), "{uri}");
         }
     }
 

@@ -48,40 +48,28 @@ pub enum ClientSource {
     },
 }
 
-/// A redirect that a request may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChosenRedirect {
-    /// Where the answer goes.
-    pub redirect: RegisteredRedirect,
-    /// Whether the request named it.
-    pub was_sent: bool,
-}
-
 impl Client {
     /// The redirect URI of a request, found among the registered ones; the only one registered where the request
     /// names none (OAuth 2.1 §2.3.2).
     ///
     /// # Errors
     /// `invalid_request`: to be shown to the person, since there is no one else to tell.
-    pub fn redirect_uri(&self, requested: Option<&str>) -> Result<ChosenRedirect, OAuthError> {
-        let redirect = match (requested, self.redirect_uris.as_slice()) {
+    pub fn redirect_uri(&self, requested: Option<&str>) -> Result<RegisteredRedirect, OAuthError> {
+        match (requested, self.redirect_uris.as_slice()) {
             (Some(requested), registered) => registered
                 .iter()
                 .find_map(|uri| uri.admits(requested))
-                .ok_or(
-                    ErrorCode::InvalidRequest
-                        .with("the redirect_uri is not one that the client registered"),
-                )?,
-            (None, [only]) => only.admits(only.as_str()).ok_or(AMBIGUOUS)?,
-            (None, _) => return Err(AMBIGUOUS),
-        };
-        Ok(ChosenRedirect {
-            redirect,
-            was_sent: requested.is_some(),
-        })
+                .ok_or(NOT_REGISTERED),
+            (None, [only]) => only.admits(only.as_str()).ok_or(NOT_REGISTERED),
+            (None, _) => Err(AMBIGUOUS),
+        }
     }
 }
 
+const NOT_REGISTERED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "the redirect_uri is not one that the client registered",
+};
 const AMBIGUOUS: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "redirect_uri is missing, and the client registered several",
@@ -109,17 +97,10 @@ mod tests {
         let one = client(&["https://a.example/cb"])
             .redirect_uri(None)
             .unwrap();
-        assert_eq!(
-            (one.redirect.as_str(), one.was_sent),
-            ("https://a.example/cb", false)
-        );
+        assert_eq!(one.as_str(), "https://a.example/cb");
         let two = client(&["https://a.example/cb", "https://b.example/cb"]);
         assert!(two.redirect_uri(None).is_err());
-        assert!(
-            two.redirect_uri(Some("https://b.example/cb"))
-                .unwrap()
-                .was_sent
-        );
+        assert!(two.redirect_uri(Some("https://b.example/cb")).is_ok());
         assert!(two.redirect_uri(Some("https://c.example/cb")).is_err());
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::client::{Client, ClientAuthentication};
 use super::error::{ErrorCode, OAuthError};
-use super::form::Form;
+use super::form::{Form, decode};
 use super::ids::ClientId;
 use crate::secret::Secret;
 
@@ -29,7 +29,15 @@ impl Credentials {
     pub fn parse(authorization: Option<&[u8]>, form: &Form) -> Result<Self, OAuthError> {
         let in_body = form.one("client_secret")?.map(Secret::new);
         let id_in_body = form.one("client_id")?.map(ClientId::new);
-        if form.one("client_assertion")?.is_some() || form.one("client_assertion_type")?.is_some() {
+        let asserts =
+            form.one("client_assertion")?.is_some() || form.one("client_assertion_type")?.is_some();
+        // OAuth 2.1 §2.4: one method a request
+        let methods = [authorization.is_some(), in_body.is_some(), asserts];
+        if methods.iter().filter(|used| **used).count() > 1 {
+            return Err(ErrorCode::InvalidRequest
+                .with("the client authenticates in more than one way: only one is allowed"));
+        }
+        if asserts {
             return Err(ErrorCode::InvalidClient.with("client assertions are not supported"));
         }
         let Some(header) = authorization else {
@@ -42,13 +50,8 @@ impl Credentials {
             });
         };
         let (raw_id, raw_secret) = basic(header).ok_or(UNREADABLE)?;
-        if in_body.is_some() {
-            return Err(ErrorCode::InvalidRequest.with(
-                "the client authenticates with the header and in the body: only one is allowed",
-            ));
-        }
         let raw = reading(raw_id.clone(), raw_secret.clone());
-        let decoded = match (decode(&raw_id), decode(&raw_secret)) {
+        let decoded = match (decode(raw_id.as_bytes()), decode(raw_secret.as_bytes())) {
             (Some(id), Some(secret)) => reading(id, secret),
             _ => raw.clone(),
         };
@@ -103,25 +106,6 @@ fn basic(header: &[u8]) -> Option<(String, String)> {
     (!id.is_empty()).then(|| (id.to_owned(), secret.to_owned()))
 }
 
-/// RFC 6749 §2.3.1: both parts are form-encoded. None where it is no such encoding.
-fn decode(part: &str) -> Option<String> {
-    let spaced = part.replace('+', " ");
-    let mut bytes = Vec::with_capacity(spaced.len());
-    let mut rest = spaced.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first == b'%' {
-            let ([high, low], tail) = tail.split_first_chunk::<2>()?;
-            let digit = |byte: &u8| char::from(*byte).to_digit(16);
-            bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-            rest = tail;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// An empty secret is none: nobody is let in for presenting nothing.
 fn reading(id: String, secret: String) -> (ClientId, Option<Secret>) {
     let secret = (!secret.is_empty()).then(|| Secret::new(secret));
@@ -135,10 +119,10 @@ const UNREADABLE: OAuthError = OAuthError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::ClientSource;
-    use super::super::redirect_uri::RedirectUri;
     use super::*;
     use crate::clock::UnixTime;
+    use crate::protocol::client::ClientSource;
+    use crate::protocol::redirect_uri::RedirectUri;
 
     fn client(id: &str, secret: Option<&str>) -> Client {
         Client {
@@ -192,55 +176,88 @@ mod tests {
         }
     }
 
-    /// TOK-22, TOK-24, C4
+    fn refusal(header: Option<&[u8]>, body: &str) -> ErrorCode {
+        let form = Form::parse(body.as_bytes()).unwrap();
+        let refused = Credentials::parse(header, &form).unwrap_err();
+        refused.code
+    }
+
+    /// TOK-22
     #[test]
-    fn what_cannot_be_read_or_is_too_much_is_refused() {
-        for (header, body, code) in [
-            (None, "", ErrorCode::InvalidClient),
-            (None, "client_secret=s", ErrorCode::InvalidClient),
-            (
-                Some(basic_header("c:s")),
-                "client_secret=s",
-                ErrorCode::InvalidRequest,
-            ),
-            (
-                Some(basic_header("c:s")),
-                "client_id=d",
-                ErrorCode::InvalidRequest,
-            ),
-            (Some(basic_header("no colon")), "", ErrorCode::InvalidClient),
-            (Some(basic_header(":s")), "", ErrorCode::InvalidClient),
-            (
-                Some(b"Basic !!!".to_vec()),
-                "client_id=c",
-                ErrorCode::InvalidClient,
-            ),
-            (
-                Some(b"Basic".to_vec()),
-                "client_id=c",
-                ErrorCode::InvalidClient,
-            ),
-            (
-                Some(b"Bearer x".to_vec()),
-                "client_id=c",
-                ErrorCode::InvalidClient,
-            ),
-            (
-                Some(vec![0xff, 0xfe]),
-                "client_id=c",
-                ErrorCode::InvalidClient,
-            ),
-            (None, "client_id=c&client_id=c", ErrorCode::InvalidRequest),
-            (
-                None,
-                "client_id=c&client_assertion=x",
-                ErrorCode::InvalidClient,
-            ),
+    fn a_client_authenticates_in_one_way() {
+        for (header, body) in [
+            (Some("Basic Yzpz"), "client_secret=s"),
+            (Some("Basic Yzpz"), "client_id=c&client_secret=s"),
+            (Some("Basic Yzpz"), "client_assertion=x"),
+            (Some("Basic Yzpz"), "client_assertion_type=x"),
+            (Some("Bearer x"), "client_id=c&client_secret=s"),
+            (None, "client_id=c&client_secret=s&client_assertion=x"),
+            // not a second way, but another client
+            (Some("Basic Yzpz"), "client_id=d"),
+            (None, "client_id=c&client_id=c"),
         ] {
-            let form = Form::parse(body.as_bytes()).unwrap();
-            let refused = Credentials::parse(header.as_deref(), &form).unwrap_err();
-            assert_eq!(refused.code, code, "{body}");
+            let header = header.map(str::as_bytes);
+            assert_eq!(refusal(header, body), ErrorCode::InvalidRequest, "{body}");
         }
+    }
+
+    /// TOK-24, C4
+    #[test]
+    fn who_does_not_say_readably_who_it_is_is_nobody() {
+        for body in [
+            "",
+            "client_secret=s",
+            "client_id=",
+            "client_id=c&client_assertion=x",
+        ] {
+            assert_eq!(refusal(None, body), ErrorCode::InvalidClient, "{body}");
+        }
+        for header in [
+            basic_header("no colon"),
+            basic_header(":s"),
+            basic_header(""),
+            b"Basic !!!".to_vec(),
+            b"Basic /w==".to_vec(),
+            b"Basic ".to_vec(),
+            b"Basic".to_vec(),
+            b"BasicYzpz".to_vec(),
+            b"Bearer x".to_vec(),
+            b"".to_vec(),
+            vec![0xff, 0xfe],
+        ] {
+            let refused = refusal(Some(&header), "client_id=c");
+            assert_eq!(refused, ErrorCode::InvalidClient, "{header:?}");
+        }
+    }
+
+    /// TOK-21
+    #[test]
+    fn a_header_has_a_second_reading_where_decoding_makes_a_difference() {
+        for (pair, readings) in [
+            ("c:s", &[("c", Some("s"))][..]),
+            ("c:a+b", &[("c", Some("a b")), ("c", Some("a+b"))]),
+            ("c%3Ad:s", &[("c:d", Some("s")), ("c%3Ad", Some("s"))]),
+            ("c:%zz", &[("c", Some("%zz"))]),
+            ("c:%FF", &[("c", Some("%FF"))]),
+            ("c:a:b", &[("c", Some("a:b"))]),
+            ("c:", &[("c", None)]),
+        ] {
+            let form = Form::parse(b"").unwrap();
+            let credentials = Credentials::parse(Some(&basic_header(pair)), &form).unwrap();
+            let read: Vec<_> = credentials.readings().collect();
+            let read: Vec<_> = read
+                .iter()
+                .map(|(id, secret)| (id.as_str(), secret.map(Secret::expose)))
+                .collect();
+            assert_eq!(read, readings, "{pair}");
+        }
+    }
+
+    #[test]
+    fn credentials_do_not_print_the_secret() {
+        let form = Form::parse(b"").unwrap();
+        let credentials = Credentials::parse(Some(&basic_header("c:s3c+ret")), &form).unwrap();
+        assert!(!format!("{credentials:?}").contains("s3c"));
     }
 
     proptest::proptest! {

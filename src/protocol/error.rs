@@ -36,9 +36,9 @@ pub enum ErrorCode {
     InvalidSoftwareStatement,
     /// RFC 7009 §2.2.1
     UnsupportedTokenType,
-    /// RFC 9101 §7, OpenID Connect Core 1.0 §3.1.2.6
+    /// RFC 9101 §7, `OpenID` Connect Core 1.0 §3.1.2.6
     RequestNotSupported,
-    /// RFC 9101 §7, OpenID Connect Core 1.0 §3.1.2.6
+    /// RFC 9101 §7, `OpenID` Connect Core 1.0 §3.1.2.6
     RequestUriNotSupported,
 }
 

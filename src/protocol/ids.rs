@@ -158,3 +158,62 @@ impl Subject {
         Self(format!("{provider}:{account}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn identifiers_made_later_sort_later_and_none_comes_twice() {
+        let [first, second] = [1_795_219_200, 1_795_219_201].map(|now| Id::new(UnixTime(now)));
+        assert!(first < second);
+        assert!(first.to_string().len() == 32 && first.to_string() != second.to_string());
+        assert_ne!(Id::new(UnixTime(0)), Id::new(UnixTime(0)));
+        // a clock before 1970 or at the end of time
+        assert_ne!(Id::new(UnixTime(-1)), Id::new(UnixTime(i64::MAX)));
+    }
+
+    /// CLI-47
+    #[test]
+    fn what_is_handed_out_needs_no_encoding_anywhere() {
+        let handle = Handle::new(UnixTime(1_795_219_200));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        assert!(handle.clear.expose().bytes().all(plain));
+        assert!(handle.id.to_string().bytes().all(plain));
+    }
+
+    #[test]
+    fn a_handle_is_opened_by_its_own_digest_alone() {
+        let [one, other] = [0, 0].map(|now| Handle::new(UnixTime(now)));
+        let presented = Handle::parse(one.clear.expose()).unwrap();
+        assert_eq!(presented.id, one.id);
+        assert!(one.digest().matches(&presented.clear));
+        assert!(!other.digest().matches(&presented.clear));
+        // K4: the right row and a wrong secret
+        let forged = format!("{}{}", one.id, &other.clear.expose()[32..]);
+        let forged = Handle::parse(&forged).unwrap();
+        assert_eq!(forged.id, one.id);
+        assert!(!one.digest().matches(&forged.clear));
+    }
+
+    proptest! {
+        #[test]
+        fn an_identifier_reads_as_it_prints(bytes: [u8; Id::LEN]) {
+            let id = Id::from_bytes(bytes);
+            prop_assert_eq!(Id::parse(&id.to_string()), Some(id));
+        }
+
+        #[test]
+        fn a_text_is_an_identifier_or_a_handle_only_as_it_would_be_printed(text in "[A-Za-z0-9_=+/-]{0,70}|\\PC*") {
+            if let Some(id) = Id::parse(&text) {
+                prop_assert_eq!(id.to_string(), text.as_str());
+            }
+            if let Some(handle) = Handle::parse(&text) {
+                prop_assert_eq!(handle.clear.expose(), text.as_str());
+                prop_assert_eq!(handle.id.to_string(), &text[..32]);
+            }
+        }
+    }
+}

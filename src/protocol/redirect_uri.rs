@@ -1,9 +1,10 @@
 //! Redirect URIs: which may be registered, and when a request's is a registered one (OAuth 2.1 §2.3, RFC 8252 §7).
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use super::error::{ErrorCode, OAuthError};
 
@@ -24,33 +25,27 @@ const LONGEST: usize = 2048;
 /// Hosts of the person's own machine, as they must be written (RFC 8252 §7.3, §8.3).
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Schemes that a browser runs, shows or opens by itself: an answer sent there would reach somebody else than an app.
-const NEVER_AN_APP: [&str; 24] = [
-    "about",
-    "blob",
+/// Schemes that run code, read files, or belong to the browser or the system: an answer sent there would reach somebody
+/// else than an app. A block-list, since apps choose their schemes freely, many without a dot (`cursor`, `vscode`).
+const NEVER_AN_APP: &str = "about afp android-app blob brave cid content data edge feed file filesystem ftp ftps git \
+    gopher hcp intent jar jscript ldap ldaps livescript magnet mailto market mhtml mid mk mocha nfs opera res resource \
+    search sftp shell smb ssh tel telnet urn vbscript ws wss";
+
+/// The same, by how they begin.
+const NEVER_BEGINS_AN_APP: [&str; 9] = [
     "chrome",
-    "chrome-extension",
-    "content",
-    "cid",
-    "data",
-    "edge",
-    "feed",
-    "file",
-    "filesystem",
-    "ftp",
-    "intent",
-    "jar",
+    "itms",
     "javascript",
-    "mailto",
-    "mid",
-    "moz-extension",
-    "resource",
-    "tel",
-    "vbscript",
+    "moz-",
+    "ms-",
+    "safari-",
+    "search-ms",
     "view-source",
-    "ws",
-    "wss",
+    "x-apple",
 ];
+
+/// What answers carry (RFC 6749 §4.1.2, RFC 9207 §2): a second one in the registered query would be read instead.
+const ANSWER_PARAMETERS: [&str; 5] = ["code", "state", "iss", "error", "error_description"];
 
 impl RedirectUri {
     /// Reads a redirect URI of a registration or of the configuration: https; http to the person's own machine; or a
@@ -75,6 +70,8 @@ impl RedirectUri {
         if text.contains('#') {
             return Err(refused("a redirect URI has a fragment"));
         }
+        check_escapes(text)?;
+        check_query(text)?;
         let (scheme, rest) = text
             .split_once(':')
             .ok_or(refused("a redirect URI is not absolute"))?;
@@ -124,10 +121,25 @@ impl RegisteredRedirect {
             .unwrap_or_else(|| self.0.clone())
     }
 
-    /// Whether it leads back to the person's own machine.
+    /// Whether it leads back to the person's own machine: to any address of it, over https too, since this is about
+    /// who can listen there, and not about which ports are alike.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        loopback_parts(&self.0).is_some()
+        if self.is_private_use_scheme() {
+            return false;
+        }
+        let url = Url::parse(&self.0);
+        match url.as_ref().ok().and_then(Url::host) {
+            // RFC 6761 §6.3: all names under localhost
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => is_own_machine(address),
+            Some(Host::Ipv6(address)) => {
+                address.is_loopback()
+                    || address.is_unspecified()
+                    || address.to_ipv4_mapped().is_some_and(is_own_machine)
+            }
+            None => false,
+        }
     }
 
     /// Whether it is neither http nor https: an app's own scheme, reached through a page with a button.
@@ -141,6 +153,37 @@ impl fmt::Display for RegisteredRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn is_own_machine(address: Ipv4Addr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}
+
+/// RFC 3986 §2.1. Nothing here decodes them, but what the answer passes through may do.
+fn check_escapes(text: &str) -> Result<(), OAuthError> {
+    for escape in text.split('%').skip(1) {
+        let byte = escape
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if byte.is_none_or(|byte| byte.is_ascii_control() || byte == b'\\') {
+            return Err(refused(
+                "a redirect URI has a broken escape, or an escaped control character or backslash",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_query(text: &str) -> Result<(), OAuthError> {
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    if names.any(|name| ANSWER_PARAMETERS.contains(&name.as_ref())) {
+        return Err(refused(
+            "the query of a redirect URI has a parameter of the answer, such as code or state",
+        ));
+    }
+    Ok(())
 }
 
 fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
@@ -165,7 +208,10 @@ fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
     }
     // what the URL parser makes of the host must be what is written: 127.1, 0x7f.1 and the like are disguises
     let as_written = match url.host() {
-        Some(Host::Domain(domain)) => domain.eq_ignore_ascii_case(host),
+        // RFC 3986 §3.2.2: an empty label, as in `a.example.`, is another text for the same host
+        Some(Host::Domain(domain)) => {
+            domain.eq_ignore_ascii_case(host) && !host.split('.').any(str::is_empty)
+        }
         Some(Host::Ipv4(address)) => address.to_string() == host,
         Some(Host::Ipv6(address)) => format!("[{address}]") == host,
         None => false,
@@ -190,15 +236,22 @@ fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
             "the scheme of a redirect URI is not written plainly, in small letters",
         ));
     }
-    if NEVER_AN_APP.contains(&lower.as_str()) || lower.starts_with("ms-") {
+    // a single letter is a drive of Windows
+    if lower.len() < 2
+        || NEVER_AN_APP.split(' ').any(|scheme| scheme == lower)
+        || NEVER_BEGINS_AN_APP
+            .iter()
+            .any(|begin| lower.starts_with(begin))
+    {
         return Err(refused(
             "a redirect URI has a scheme that no answer may be sent to",
         ));
     }
     let path = rest.split('?').next().unwrap_or_default();
-    if rest.is_empty() || path.contains('@') || has_dot_segment(path) {
+    // RFC 8252 §7.1: a path. Scripts, addresses and numbers follow the colon at once.
+    if !rest.starts_with('/') || path.contains('@') || has_dot_segment(path) {
         return Err(refused(
-            "a redirect URI has nothing after its scheme, a user name, or dot segments",
+            "a redirect URI of an app has no slash after its scheme, a user name, or dot segments",
         ));
     }
     Ok(())
@@ -206,10 +259,11 @@ fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
 
 fn has_dot_segment(path_and_query: &str) -> bool {
     let path = path_and_query.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| {
-        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
-        matches!(decoded.as_str(), "." | "..")
-    })
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".");
+    decoded
+        .replace("%2f", "/")
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Host and port of an authority; none where the port is no number from 0 to 65535 written plainly.
@@ -244,77 +298,122 @@ fn refused(rule: &'static str) -> OAuthError {
 mod tests {
     use super::*;
 
+    const GOOD: [&str; 14] = [
+        "https://claude.ai/api/mcp/auth_callback",
+        "https://a.example",
+        "https://a.example:8443/cb?x=1",
+        "https://192.0.2.7/cb",
+        "http://localhost/callback",
+        "http://localhost:3334/oauth/callback",
+        "http://127.0.0.1/",
+        "http://127.0.0.1:33418",
+        "http://[::1]:9/cb",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "com.example.app:/cb",
+        "vscode://a/b",
+        "https://a.example/a%2Fb/...",
+        "https://a.example/cb?next=%2F..%2Fx&codes=1",
+    ];
+
+    const BAD_HTTPS: [&str; 32] = [
+        "https:",
+        "https:/a.example",
+        "https://",
+        "https:///cb",
+        "https://a.example/cb#f",
+        "https://user@a.example/cb",
+        "https://a.example@evil.example/",
+        "https://*.example/cb",
+        "https://a.example/../cb",
+        "https://a.example/%2e%2E/cb",
+        "https://a.example/./cb",
+        "https://a.example\\@evil.example/",
+        "https://a.example/c b",
+        "https://a.example/\u{e4}",
+        "https://a.example:0/cb",
+        "https://a.example:/cb",
+        "https://a.example:99999/cb",
+        "https://a.example:0443/cb",
+        "https://%61.example/cb",
+        "https://0x7f.1/cb",
+        "HTTPS://a.example/cb",
+        "https://a.example./cb",
+        "https://a..example/cb",
+        "https://a.example/..%2Fcb",
+        "https://a.example/%2e%2fcb",
+        "https://a.example/%0d%0aSet-Cookie:x",
+        "https://a.example/%00",
+        "https://a.example/%5Cevil",
+        "https://a.example/%zz",
+        "https://a.example/%2",
+        "https://a.example/cb?code=x",
+        "https://a.example/cb?x=1&st%61te=x",
+    ];
+
+    const BAD_HTTP: [&str; 12] = [
+        "http://a.example/cb",
+        "http://localhost.evil.example/",
+        "http://127.0.0.1.nip.io/",
+        "http://127.1/",
+        "http://0x7f000001/",
+        "http://2130706433/",
+        "http://127.0.0.2/",
+        "http://LOCALHOST/",
+        "http://localhost./",
+        "http://localhost@evil.example/",
+        "http://localhost:80@evil.example/",
+        "http://[::ffff:127.0.0.1]/",
+    ];
+
+    const BAD_APPS: [&str; 33] = [
+        "",
+        "/cb",
+        "//a.example/cb",
+        "a.example/cb",
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        "javascript://a.example/alert(1)",
+        "JavaScript:/alert(1)",
+        "java\tscript:alert(1)",
+        " javascript:alert(1)",
+        "data:text/html,x",
+        "data:/text/html,x",
+        "vbscript:/x",
+        "DATA://x/y",
+        "file:///etc/passwd",
+        "blob:https://a.example/x",
+        "about:blank",
+        "vbscript:x",
+        "intent://x",
+        "ms-settings:x",
+        "1app:/cb",
+        "cursor:",
+        "cursor://user@host/",
+        "C:/cb",
+        "app:callback",
+        "urn:ietf:wg:oauth:2.0:oob",
+        "view-source:https://a.example/",
+        "search-ms://query=x",
+        "chrome-untrusted://x/",
+        "LiveScript:/x",
+        "shell://x",
+        "ssh://a.example/",
+        "app://cb?iss=https://evil.example",
+    ];
+
     /// CLI-36, CLI-38, R3, R4, R8
     #[test]
     fn what_may_be_registered() {
-        let long = format!("https://a.example/{}", "x".repeat(LONGEST));
-        for (uri, accepted) in [
-            ("https://claude.ai/api/mcp/auth_callback", true),
-            ("https://a.example", true),
-            ("https://a.example:8443/cb?x=1", true),
-            ("https://192.0.2.7/cb", true),
-            ("http://localhost/callback", true),
-            ("http://localhost:3334/oauth/callback", true),
-            ("http://127.0.0.1/", true),
-            ("http://127.0.0.1:33418", true),
-            ("http://[::1]:9/cb", true),
-            ("cursor://anysphere.cursor-mcp/oauth/callback", true),
-            ("com.example.app:/cb", true),
-            ("vscode://a/b", true),
-            ("", false),
-            ("/cb", false),
-            ("//a.example/cb", false),
-            ("a.example/cb", false),
-            ("https:", false),
-            ("https:/a.example", false),
-            ("https://", false),
-            ("https:///cb", false),
-            ("https://a.example/cb#f", false),
-            ("https://user@a.example/cb", false),
-            ("https://a.example@evil.example/", false),
-            ("https://*.example/cb", false),
-            ("https://a.example/../cb", false),
-            ("https://a.example/%2e%2E/cb", false),
-            ("https://a.example/./cb", false),
-            ("https://a.example\\@evil.example/", false),
-            ("https://a.example/c b", false),
-            ("https://a.example/\u{e4}", false),
-            ("https://a.example:0/cb", false),
-            ("https://a.example:/cb", false),
-            ("https://a.example:99999/cb", false),
-            ("https://a.example:0443/cb", false),
-            ("https://%61.example/cb", false),
-            ("https://0x7f.1/cb", false),
-            ("HTTPS://a.example/cb", false),
-            ("http://a.example/cb", false),
-            ("http://localhost.evil.example/", false),
-            ("http://127.0.0.1.nip.io/", false),
-            ("http://127.1/", false),
-            ("http://0x7f000001/", false),
-            ("http://2130706433/", false),
-            ("http://127.0.0.2/", false),
-            ("http://LOCALHOST/", false),
-            ("http://localhost./", false),
-            ("http://localhost@evil.example/", false),
-            ("http://localhost:80@evil.example/", false),
-            ("http://[::ffff:127.0.0.1]/", false),
-            ("javascript:alert(1)", false),
-            ("JavaScript:alert(1)", false),
-            ("java\tscript:alert(1)", false),
-            (" javascript:alert(1)", false),
-            ("data:text/html,x", false),
-            ("file:///etc/passwd", false),
-            ("blob:https://a.example/x", false),
-            ("about:blank", false),
-            ("vbscript:x", false),
-            ("intent://x", false),
-            ("ms-settings:x", false),
-            ("1app:/cb", false),
-            ("cursor:", false),
-            ("cursor://user@host/", false),
-            (&long, false),
-        ] {
-            assert_eq!(RedirectUri::parse(uri).is_ok(), accepted, "{uri:?}");
+        for uri in GOOD {
+            assert_eq!(RedirectUri::parse(uri).unwrap().as_str(), uri);
+        }
+        let long = |length| format!("https://a.example/{}", "x".repeat(length - 18));
+        assert!(RedirectUri::parse(&long(LONGEST)).is_ok());
+        let too_long = long(LONGEST + 1);
+        let bad = BAD_HTTPS.iter().chain(&BAD_HTTP).chain(&BAD_APPS);
+        for uri in bad.copied().chain([too_long.as_str()]) {
+            let refused = RedirectUri::parse(uri).map_err(|error| error.code);
+            assert_eq!(refused, Err(ErrorCode::InvalidRedirectUri), "{uri:?}");
         }
     }
 
@@ -374,6 +473,44 @@ mod tests {
                 admitted,
                 "{registered} {requested}"
             );
+        }
+    }
+
+    #[test]
+    fn a_person_sees_the_host_or_the_scheme_and_is_told_of_their_own_machine() {
+        for (uri, shown, is_loopback, is_app) in [
+            (
+                "https://Claude.ai/api/mcp/auth_callback",
+                "claude.ai",
+                false,
+                false,
+            ),
+            (
+                "https://a.example:8443/cb@localhost",
+                "a.example",
+                false,
+                false,
+            ),
+            (
+                "https://localhost.evil.example/",
+                "localhost.evil.example",
+                false,
+                false,
+            ),
+            ("http://localhost:3334/cb", "localhost", true, false),
+            ("http://127.0.0.1:33418/", "127.0.0.1", true, false),
+            ("http://[::1]/cb", "[::1]", true, false),
+            ("https://localhost/cb", "localhost", true, false),
+            ("https://app.localhost/cb", "app.localhost", true, false),
+            ("https://127.8.8.8/cb", "127.8.8.8", true, false),
+            ("https://0.0.0.0/cb", "0.0.0.0", true, false),
+            ("cursor://anysphere.cursor-mcp/cb", "cursor:", false, true),
+            ("app://localhost/cb", "app:", false, true),
+        ] {
+            let place = RedirectUri::parse(uri).unwrap().admits(uri).unwrap();
+            assert_eq!(place.shown_host(), shown, "{uri}");
+            assert_eq!(place.is_loopback(), is_loopback, "{uri}");
+            assert_eq!(place.is_private_use_scheme(), is_app, "{uri}");
         }
     }
 

@@ -1,12 +1,16 @@
 //! Dynamic client registration (RFC 7591): what a client says of itself -> [`Client`], and what it is told.
 
+use std::iter;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::client::{Client, ClientAuthentication, ClientSource};
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::RedirectUri;
-use super::scope::ScopeSet;
+use super::scope::{Scope, ScopeSet};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -63,20 +67,21 @@ impl Serialize for Exposed {
     }
 }
 
-/// RFC 7591 §2, as far as we read it; every other member is ignored.
+/// RFC 7591 §2, as far as we read it; every other member is ignored, and null is none. The types are checked one by
+/// one, so that the answer can name the member that is wrong.
 #[derive(Deserialize)]
 struct Metadata {
-    redirect_uris: Option<Vec<String>>,
-    token_endpoint_auth_method: Option<String>,
-    grant_types: Option<Vec<String>>,
-    response_types: Option<Vec<String>>,
-    client_name: Option<String>,
-    client_uri: Option<String>,
-    scope: Option<String>,
-    application_type: Option<String>,
-    jwks: Option<serde::de::IgnoredAny>,
-    jwks_uri: Option<String>,
-    software_statement: Option<serde::de::IgnoredAny>,
+    redirect_uris: Option<Value>,
+    token_endpoint_auth_method: Option<Value>,
+    grant_types: Option<Value>,
+    response_types: Option<Value>,
+    client_name: Option<Value>,
+    client_uri: Option<Value>,
+    scope: Option<Value>,
+    application_type: Option<Value>,
+    jwks: Option<IgnoredAny>,
+    jwks_uri: Option<Value>,
+    software_statement: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -96,30 +101,35 @@ enum ApplicationType {
 
 const MOST_REDIRECT_URIS: usize = 20;
 const LONGEST_NAME: usize = 200;
+const LONGEST_PAGE: usize = 2048;
 
 /// Registers a client. `scopes` are those that exist here.
 ///
 /// # Errors
 /// By RFC 7591 §3.2.2: `invalid_redirect_uri` or `invalid_client_metadata`, with the member and the rule.
 pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registration, OAuthError> {
-    let metadata: Metadata = serde_json::from_slice(body).map_err(|error| explain(&error))?;
+    let metadata = read(body)?;
     if metadata.software_statement.is_some() {
         return Err(ErrorCode::InvalidSoftwareStatement
             .with("software_statement is not accepted: leave it out"));
     }
-    if metadata.jwks.is_some() && present(metadata.jwks_uri.as_deref()).is_some() {
+    let keys = text(metadata.jwks_uri.as_ref(), "jwks_uri is not a string")?;
+    if metadata.jwks.is_some() && keys.is_some() {
         return Err(invalid("jwks and jwks_uri exclude each other"));
     }
-    let method = method(metadata.token_endpoint_auth_method.as_deref())?;
+    let method = method(metadata.token_endpoint_auth_method.as_ref())?;
     let refreshes = check_grants(&metadata)?;
-    let application_type = application_type(metadata.application_type.as_deref())?;
-    let redirect_uris = redirect_uris(metadata.redirect_uris.as_deref(), application_type)?;
-    let scope = scope(metadata.scope.as_deref(), scopes);
+    let application_type = application_type(metadata.application_type.as_ref())?;
+    let redirect_uris = redirect_uris(metadata.redirect_uris.as_ref(), application_type)?;
+    let scope = text(metadata.scope.as_ref(), "scope is not a string")?;
+    let scope = scope.and_then(|scope| known(scope, scopes));
+    let name = text(metadata.client_name.as_ref(), "client_name is not a string")?;
+    let page = text(metadata.client_uri.as_ref(), "client_uri is not a string")?;
     let secret = (method != Method::None).then_some(fresh.secret);
     let client = Client {
         id: fresh.id,
-        name: metadata.client_name.as_deref().and_then(plain_name),
-        uri: present(metadata.client_uri.as_deref()).and_then(web_page),
+        name: name.and_then(plain_name),
+        uri: page.and_then(web_page),
         redirect_uris,
         authentication: secret
             .as_ref()
@@ -138,10 +148,9 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
         client_uri: client.uri.clone(),
         redirect_uris: client.redirect_uris.clone(),
         token_endpoint_auth_method: method,
-        grant_types: match refreshes {
-            true => vec!["authorization_code", "refresh_token"],
-            false => vec!["authorization_code"],
-        },
+        grant_types: iter::once("authorization_code")
+            .chain(refreshes.then_some("refresh_token"))
+            .collect(),
         response_types: ["code"],
         scope,
         application_type,
@@ -149,21 +158,33 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
     Ok(Registration { client, answer })
 }
 
-fn explain(error: &serde_json::Error) -> OAuthError {
-    if error.is_data() {
-        invalid("the body is not a JSON object whose members have the types of RFC 7591 section 2")
-    } else {
-        invalid("the body is not JSON")
+fn read(body: &[u8]) -> Result<Metadata, OAuthError> {
+    // an array would be read as the members in their order
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(invalid("the body is not a JSON object"));
     }
+    serde_json::from_slice(body)
+        .map_err(|_| invalid("the body is not well-formed JSON, or has a member twice"))
 }
 
-/// An empty string is no value (clients send it).
-fn present(value: Option<&str>) -> Option<&str> {
-    value.filter(|value| !value.is_empty())
+/// A member that is a string. An empty one is no value (clients send it).
+fn text<'a>(member: Option<&'a Value>, wrong: &'static str) -> Result<Option<&'a str>, OAuthError> {
+    let text = member.map(|value| value.as_str().ok_or(invalid(wrong)));
+    Ok(text.transpose()?.filter(|text| !text.is_empty()))
 }
 
-fn method(asked: Option<&str>) -> Result<Method, OAuthError> {
-    match present(asked) {
+/// A member that is a list of strings; absent, it is empty.
+fn list<'a>(member: Option<&'a Value>, wrong: &'static str) -> Result<Vec<&'a str>, OAuthError> {
+    let Some(member) = member else {
+        return Ok(Vec::new());
+    };
+    let entries = member.as_array().ok_or(invalid(wrong))?;
+    let texts: Option<Vec<_>> = entries.iter().map(Value::as_str).collect();
+    texts.ok_or(invalid(wrong))
+}
+
+fn method(asked: Option<&Value>) -> Result<Method, OAuthError> {
+    match text(asked, "token_endpoint_auth_method is not a string")? {
         Some("none") => Ok(Method::None),
         Some("client_secret_post") => Ok(Method::ClientSecretPost),
         // RFC 7591 §2: the default
@@ -177,20 +198,25 @@ fn method(asked: Option<&str>) -> Result<Method, OAuthError> {
 /// Whether the client refreshes. Grants that we do not have are left out of the answer (RFC 7591 §3.2.1); code must
 /// remain.
 fn check_grants(metadata: &Metadata) -> Result<bool, OAuthError> {
-    let grants = metadata.grant_types.as_deref().unwrap_or_default();
-    let has = |name: &str| grants.iter().any(|grant| grant == name);
-    if !grants.is_empty() && !has("authorization_code") {
+    let grants = list(
+        metadata.grant_types.as_ref(),
+        "grant_types is not a list of strings",
+    )?;
+    if !grants.is_empty() && !grants.contains(&"authorization_code") {
         return Err(invalid("grant_types must have authorization_code"));
     }
-    let responses = metadata.response_types.as_deref().unwrap_or_default();
-    if !responses.is_empty() && !responses.iter().any(|response| response == "code") {
+    let responses = list(
+        metadata.response_types.as_ref(),
+        "response_types is not a list of strings",
+    )?;
+    if !responses.is_empty() && !responses.contains(&"code") {
         return Err(invalid("response_types must have code"));
     }
-    Ok(has("refresh_token"))
+    Ok(grants.contains(&"refresh_token"))
 }
 
-fn application_type(asked: Option<&str>) -> Result<Option<ApplicationType>, OAuthError> {
-    match present(asked) {
+fn application_type(asked: Option<&Value>) -> Result<Option<ApplicationType>, OAuthError> {
+    match text(asked, "application_type is not a string")? {
         None => Ok(None),
         Some("web") => Ok(Some(ApplicationType::Web)),
         Some("native") => Ok(Some(ApplicationType::Native)),
@@ -198,13 +224,13 @@ fn application_type(asked: Option<&str>) -> Result<Option<ApplicationType>, OAut
     }
 }
 
-/// The acceptable ones of a list: one bad entry does not refuse the rest (CLI-37). OpenID Connect Registration §2: a
+/// The acceptable ones of a list: one bad entry does not refuse the rest (CLI-37). `OpenID` Connect Registration §2: a
 /// `web` application has no loopback and no scheme of its own; where nothing is said, nothing is held against it.
 fn redirect_uris(
-    asked: Option<&[String]>,
+    asked: Option<&Value>,
     application_type: Option<ApplicationType>,
 ) -> Result<Vec<RedirectUri>, OAuthError> {
-    let asked = asked.unwrap_or_default();
+    let asked = list(asked, "redirect_uris is not a list of strings")?;
     if asked.is_empty() {
         return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris is missing or empty"));
     }
@@ -216,13 +242,13 @@ fn redirect_uris(
     for text in asked {
         match RedirectUri::parse(text) {
             Ok(uri) if application_type == Some(ApplicationType::Web) && !is_web(&uri) => {
-                refused = Some(ErrorCode::InvalidRedirectUri.with(
+                refused = refused.or(Some(ErrorCode::InvalidRedirectUri.with(
                     "a redirect URI of application_type web must be https and not on localhost",
-                ));
+                )));
             }
             Ok(uri) if accepted.contains(&uri) => {}
             Ok(uri) => accepted.push(uri),
-            Err(error) => refused = Some(error),
+            Err(error) => refused = refused.or(Some(error)),
         }
     }
     match (accepted.is_empty(), refused) {
@@ -232,16 +258,15 @@ fn redirect_uris(
 }
 
 fn is_web(uri: &RedirectUri) -> bool {
-    let local = ["https://localhost", "https://127.0.0.1", "https://[::1]"];
-    uri.as_str().starts_with("https://") && !local.iter().any(|host| uri.as_str().starts_with(host))
+    uri.admits(uri.as_str())
+        .is_some_and(|place| !place.is_private_use_scheme() && !place.is_loopback())
 }
 
 /// What is known here of the scopes asked for: never a reason to refuse (CLI-40).
-fn scope(asked: Option<&str>, scopes: &ScopeSet) -> Option<String> {
+fn known(asked: &str, scopes: &ScopeSet) -> Option<String> {
     let known = asked
-        .unwrap_or_default()
         .split_whitespace()
-        .filter_map(super::scope::Scope::parse)
+        .filter_map(Scope::parse)
         .collect::<ScopeSet>()
         .intersection(scopes);
     (!known.is_empty()).then(|| known.to_string())
@@ -261,14 +286,18 @@ fn plain_name(name: &str) -> Option<String> {
 /// Unicode bidirectional controls, separators, invisible and tag characters.
 fn moves_text(letter: char) -> bool {
     matches!(letter,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// A page that may become a link: web only, nobody's name in front of the host, nothing that turns the text around it.
 fn web_page(uri: &str) -> Option<String> {
     let url = url::Url::parse(uri).ok()?;
-    let fit =
-        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && uri.len() <= 2048;
+    let fit = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && uri.bytes().all(|byte| byte.is_ascii_graphic())
+        && uri.len() <= LONGEST_PAGE;
     fit.then(|| uri.to_owned())
 }
 
@@ -359,68 +388,161 @@ mod tests {
         );
     }
 
-    /// CLI-36, CLI-39, CLI-41, CLI-42, CLI-48
+    /// CLI-36, CLI-42
     #[test]
-    fn what_cannot_be_registered_is_refused_by_member_and_rule() {
-        let many = format!(
-            r#"{{"redirect_uris":[{}]}}"#,
-            [r#""https://a.example/""#; 21].join(",")
-        );
-        let with = |rest: &str| format!(r#"{{"redirect_uris":["https://a.example/cb"],{rest}}}"#);
-        for (body, error) in [
-            (String::new(), "invalid_client_metadata"),
-            ("not json".into(), "invalid_client_metadata"),
-            ("[]".into(), "invalid_client_metadata"),
-            ("{}".into(), "invalid_redirect_uri"),
-            (r#"{"redirect_uris":[]}"#.into(), "invalid_redirect_uri"),
+    fn without_a_redirect_uri_that_may_be_used_there_is_no_client() {
+        let many = vec![r#""https://a.example/""#; 21].join(",");
+        for uris in [
+            "[]",
+            "null",
+            r#"["javascript:alert(1)"]"#,
+            r#"[""]"#,
+            &format!("[{many}]"),
+        ] {
+            let refused = registered(&format!(r#"{{"redirect_uris":{uris}}}"#)).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::InvalidRedirectUri, "{uris}");
+        }
+        let refused = registered("{}").unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidRedirectUri);
+    }
+
+    /// CLI-39
+    #[test]
+    fn what_is_no_json_object_with_each_member_once_is_refused() {
+        let deep = format!(r#"{{"x":{}"#, "[".repeat(60_000));
+        for body in [
+            "",
+            "not json",
+            "[]",
+            "7",
+            r#"{"redirect_uris":["https://a.example/"]"#,
+            r#"{"redirect_uris":["https://a.example/"]} x"#,
+            r#"{"redirect_uris":["https://a.example/"],"redirect_uris":[]}"#,
+            // in the order in which we happen to read the members
+            r#"[["https://a.example/cb"],"none",null,null,null,null,null,null,null,null,null]"#,
+            &deep,
+        ] {
+            let refused = registered(body).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::InvalidClientMetadata, "{body:.80}");
+        }
+    }
+
+    /// CLI-39, CLI-48
+    #[test]
+    fn what_we_cannot_keep_to_is_refused() {
+        for (rest, error) in [
             (
-                r#"{"redirect_uris":"https://a.example/"}"#.into(),
-                "invalid_client_metadata",
+                r#""token_endpoint_auth_method":"private_key_jwt""#,
+                ErrorCode::InvalidClientMetadata,
             ),
             (
-                r#"{"redirect_uris":["javascript:alert(1)"]}"#.into(),
-                "invalid_redirect_uri",
+                r#""grant_types":["client_credentials"]"#,
+                ErrorCode::InvalidClientMetadata,
             ),
             (
-                r#"{"redirect_uris":["https://a.example/"],"redirect_uris":[]}"#.into(),
-                "invalid_client_metadata",
-            ),
-            (many, "invalid_redirect_uri"),
-            (
-                with(r#""token_endpoint_auth_method":"private_key_jwt""#),
-                "invalid_client_metadata",
+                r#""grant_types":["refresh_token"]"#,
+                ErrorCode::InvalidClientMetadata,
             ),
             (
-                with(r#""grant_types":["client_credentials"]"#),
-                "invalid_client_metadata",
+                r#""response_types":["token"]"#,
+                ErrorCode::InvalidClientMetadata,
             ),
             (
-                with(r#""response_types":["token"]"#),
-                "invalid_client_metadata",
+                r#""application_type":"tv""#,
+                ErrorCode::InvalidClientMetadata,
             ),
             (
-                with(r#""application_type":"tv""#),
-                "invalid_client_metadata",
+                r#""jwks":{"keys":[]},"jwks_uri":"https://a.example/k""#,
+                ErrorCode::InvalidClientMetadata,
             ),
             (
-                with(r#""jwks":{"keys":[]},"jwks_uri":"https://a.example/k""#),
-                "invalid_client_metadata",
-            ),
-            (
-                with(r#""software_statement":"x.y.z""#),
-                "invalid_software_statement",
-            ),
-            (with(r#""client_name":7"#), "invalid_client_metadata"),
-            (
-                r#"{"application_type":"web","redirect_uris":["http://localhost/cb"]}"#.into(),
-                "invalid_redirect_uri",
+                r#""software_statement":"x.y.z""#,
+                ErrorCode::InvalidSoftwareStatement,
             ),
         ] {
-            assert_eq!(
-                registered(&body).unwrap_err().code.as_str(),
-                error,
-                "{body}"
+            let body = format!(r#"{{"redirect_uris":["https://a.example/cb"],{rest}}}"#);
+            assert_eq!(registered(&body).unwrap_err().code, error, "{body}");
+        }
+    }
+
+    /// CLI-39
+    #[test]
+    fn a_wrong_type_is_refused_by_the_name_of_the_member() {
+        for (member, value) in [
+            ("redirect_uris", "\"https://a.example/cb\""),
+            ("redirect_uris", "[null]"),
+            ("token_endpoint_auth_method", "[\"none\"]"),
+            ("grant_types", "\"authorization_code\""),
+            ("response_types", "{}"),
+            ("client_name", "7"),
+            ("client_uri", "true"),
+            ("scope", "[\"a\"]"),
+            ("application_type", "1"),
+            ("jwks_uri", "[]"),
+        ] {
+            let uris = match member {
+                "redirect_uris" => "",
+                _ => r#""redirect_uris":["https://a.example/cb"],"#,
+            };
+            let refused = registered(&format!(r#"{{{uris}"{member}":{value}}}"#)).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::InvalidClientMetadata, "{member}");
+            assert!(
+                refused.description.starts_with(member),
+                "{}",
+                refused.description
             );
+        }
+    }
+
+    /// CLI-40
+    #[test]
+    fn empty_values_are_none() {
+        let body = r#"{"redirect_uris":["http://localhost/cb",""],"client_name":"","client_uri":"","scope":"",
+            "token_endpoint_auth_method":"","application_type":"","jwks_uri":"","grant_types":[],"response_types":[]}"#;
+        let plain = registered(r#"{"redirect_uris":["http://localhost/cb"]}"#).unwrap();
+        assert_eq!(registered(body).unwrap(), plain);
+    }
+
+    /// CLI-41
+    #[test]
+    fn a_web_application_is_not_on_the_persons_own_machine() {
+        for (application_type, uri, accepted) in [
+            ("web", "https://a.example/cb", true),
+            ("web", "https://localhost.a.example/cb", true),
+            ("web", "https://localhost/cb", false),
+            ("web", "https://127.0.0.1:8443/cb", false),
+            ("web", "https://127.0.0.2/cb", false),
+            ("web", "http://localhost/cb", false),
+            ("web", "cursor://h/cb", false),
+            ("native", "http://localhost/cb", true),
+            ("native", "cursor://h/cb", true),
+            // RFC 8252 §7.2: claimed https; editors register it as native
+            ("native", "https://vscode.dev/redirect", true),
+            ("", "http://localhost/cb", true),
+        ] {
+            let body =
+                format!(r#"{{"application_type":"{application_type}","redirect_uris":["{uri}"]}}"#);
+            assert_eq!(registered(&body).is_ok(), accepted, "{body}");
+        }
+    }
+
+    /// SEC-09, C2
+    #[test]
+    fn a_page_of_the_client_is_a_web_page_or_none() {
+        for (uri, kept) in [
+            ("https://a.example/about?x", true),
+            ("http://a.example", true),
+            ("javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("//a.example", false),
+            ("a.example", false),
+            ("https://a.example@evil.example", false),
+            ("https://:a.example@evil.example", false),
+            ("https://a.example/\u{202e}x", false),
+            ("https://a.example/ x", false),
+            ("java\tscript:alert(1)", false),
+        ] {
+            assert_eq!(web_page(uri).is_some(), kept, "{uri:?}");
         }
     }
 
@@ -446,7 +568,9 @@ mod tests {
             let fresh = || Fresh { id: ClientId::new("c"), secret: Secret::new("s"), now: UnixTime(0) };
             let _ = register(&bytes, &ScopeSet::default(), fresh());
             let body = serde_json::json!({"redirect_uris": [uri], "client_name": name, "scope": name});
-            let _ = register(body.to_string().as_bytes(), &ScopeSet::default(), fresh());
+            if let Err(refused) = register(body.to_string().as_bytes(), &ScopeSet::default(), fresh()) {
+                proptest::prop_assert_eq!(refused.code, ErrorCode::InvalidRedirectUri);
+            }
         }
     }
 }

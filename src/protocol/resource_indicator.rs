@@ -54,10 +54,7 @@ impl Resources {
     ///
     /// # Errors
     /// `invalid_target` where one is not ours, or they differ: a token is for one audience (RFC 8707 §2.2).
-    pub fn choose<'a>(
-        &'a self,
-        asked: impl Iterator<Item = impl AsRef<str>>,
-    ) -> Result<&'a str, OAuthError> {
+    pub fn choose(&self, asked: impl Iterator<Item = impl AsRef<str>>) -> Result<&str, OAuthError> {
         let mut chosen: Option<&str> = None;
         for asked in asked {
             let found = self.find(asked.as_ref()).ok_or(NOT_OURS)?;

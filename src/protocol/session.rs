@@ -18,8 +18,6 @@ pub struct AuthorizationRequest {
     pub client_id: ClientId,
     /// Where the answer goes.
     pub redirect: RegisteredRedirect,
-    /// Whether the request named the redirect URI itself; then the token request must repeat it (RFC 6749 §4.1.3).
-    pub redirect_was_sent: bool,
     /// The client's `state`, byte for byte.
     pub state: Option<String>,
     /// PKCE (RFC 7636).
@@ -39,7 +37,7 @@ pub struct PendingSignIn {
     pub browser: SecretDigest,
     /// The provider chosen.
     pub provider: ProviderId,
-    /// Our own PKCE verifier and, for OpenID Connect, the nonce: sealed.
+    /// Our own PKCE verifier and, for `OpenID` Connect, the nonce: sealed.
     pub upstream: Sealed,
     /// What was approved.
     pub request: AuthorizationRequest,

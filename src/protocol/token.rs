@@ -136,7 +136,11 @@ pub fn refreshed_scopes(
         return Err(ErrorCode::InvalidScope.with("the scope goes beyond what was granted"));
     }
     let narrowed = asked.intersection(granted);
-    Ok(if narrowed.is_empty() {
+    // ... and whoever asks for it alone asks for nothing: a token without any scope would be of no use
+    let opens_nothing = narrowed
+        .iter()
+        .all(|scope| scope.as_str() == super::authorize::OFFLINE_ACCESS);
+    Ok(if opens_nothing {
         granted.clone()
     } else {
         narrowed
@@ -162,6 +166,11 @@ pub struct TokenAnswer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::protocol::ids::Id;
+    use crate::protocol::pkce::Challenge;
+    use crate::protocol::redirect_uri::RedirectUri;
+    use crate::protocol::session::AuthorizationRequest;
 
     fn parse(body: &str) -> Result<TokenRequest, OAuthError> {
         TokenRequest::parse(&Form::parse(body.as_bytes()).unwrap())
@@ -196,6 +205,139 @@ mod tests {
             parse("grant_type=refresh_token&refresh_token=a&scope="),
             Ok(TokenRequest::Refresh(RefreshRequest { scopes: None, .. }))
         ));
+    }
+
+    /// TOK-11
+    #[test]
+    fn a_token_request_is_read_as_clients_write_it() {
+        let body = "grant_type=authorization_code&code=a&redirect_uri=http%3A%2F%2Flocalhost%3A5%2Fcb&code_verifier=v\
+                    &client_id=c&scope=%22&resource=https://h/a&resource=https://h/a&audience=x";
+        let Ok(TokenRequest::Code(request)) = parse(body) else {
+            panic!("{body}");
+        };
+        assert_eq!(request.code.expose(), "a");
+        assert_eq!(
+            request.redirect_uri.as_deref(),
+            Some("http://localhost:5/cb")
+        );
+        assert_eq!(request.verifier.unwrap().expose(), "v");
+        assert_eq!(request.resources, ["https://h/a", "https://h/a"]);
+    }
+
+    // RFC 7636 Appendix B.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    fn redeem(client: &str, rest: &str) -> Result<(), ErrorCode> {
+        let redirect = "http://localhost:5/cb";
+        let code = IssuedCode {
+            digest: Secret::new("a").digest(),
+            session: Id::from_bytes([0; Id::LEN]),
+            request: AuthorizationRequest {
+                client_id: ClientId::new("c"),
+                redirect: RedirectUri::parse("http://localhost/cb")
+                    .unwrap()
+                    .admits(redirect)
+                    .unwrap(),
+                state: None,
+                challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
+                resource: "https://h/a".to_owned(),
+                scopes: ScopeSet::parse("a").unwrap(),
+            },
+            spent: false,
+            expires: UnixTime(0),
+        };
+        let body = format!("grant_type=authorization_code&code=a&{rest}");
+        let Ok(TokenRequest::Code(request)) = parse(&body) else {
+            panic!("{body}");
+        };
+        let resources = Resources::new(vec!["https://h/a".into(), "https://h/b".into()]);
+        check_redemption(&code, &request, &ClientId::new(client), &resources)
+            .map_err(|error| error.code)
+    }
+
+    /// TOK-06, TOK-09, K1
+    #[test]
+    fn a_code_is_redeemed_by_the_client_that_began_with_what_it_began_with() {
+        let right = format!("code_verifier={VERIFIER}");
+        let grant = Err(ErrorCode::InvalidGrant);
+        for (client, rest, checked) in [
+            ("c", right.clone(), Ok(())),
+            (
+                "c",
+                format!("{right}&redirect_uri=http://localhost:5/cb"),
+                Ok(()),
+            ),
+            ("c", format!("{right}&redirect_uri="), Ok(())),
+            ("c", format!("{right}&resource=https://h/a"), Ok(())),
+            (
+                "c",
+                format!("{right}&resource=https://h/a/&resource=HTTPS://H/a"),
+                Ok(()),
+            ),
+            ("d", right.clone(), grant),
+            ("c", String::new(), grant),
+            ("c", "code_verifier=".to_owned(), grant),
+            ("c", format!("code_verifier={CHALLENGE}"), grant),
+            ("c", format!("code_verifier={}", &VERIFIER[..42]), grant),
+            // the port of the request, not any port of the registration
+            (
+                "c",
+                format!("{right}&redirect_uri=http://localhost:6/cb"),
+                grant,
+            ),
+            (
+                "c",
+                format!("{right}&redirect_uri=http://localhost/cb"),
+                grant,
+            ),
+            (
+                "c",
+                format!("{right}&resource=https://h/b"),
+                Err(ErrorCode::InvalidTarget),
+            ),
+            (
+                "c",
+                format!("{right}&resource=https://evil.example"),
+                Err(ErrorCode::InvalidTarget),
+            ),
+            // whoever cannot redeem it learns nothing of its resource
+            ("d", format!("{right}&resource=https://h/b"), grant),
+            ("c", "resource=https://h/b".to_owned(), grant),
+        ] {
+            assert_eq!(redeem(client, &rest), checked, "{client} {rest}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_the_scope_and_nothing_is_null() {
+        let mut answer = TokenAnswer {
+            access_token: "t",
+            token_type: "Bearer",
+            expires_in: 3600,
+            scope: "a b".to_owned(),
+            refresh_token: Some("r"),
+        };
+        let all = r#"{"access_token":"t","token_type":"Bearer","expires_in":3600,"scope":"a b","refresh_token":"r"}"#;
+        assert_eq!(serde_json::to_string(&answer).unwrap(), all);
+        answer.refresh_token = None;
+        let less = r#"{"access_token":"t","token_type":"Bearer","expires_in":3600,"scope":"a b"}"#;
+        assert_eq!(serde_json::to_string(&answer).unwrap(), less);
+    }
+
+    /// TOK-35
+    #[test]
+    fn to_ask_for_offline_access_alone_is_to_ask_for_nothing() {
+        let granted = ScopeSet::parse("a offline_access").unwrap();
+        for (asked, refreshed) in [
+            ("offline_access", "a offline_access"),
+            ("a offline_access", "a offline_access"),
+            ("a", "a"),
+        ] {
+            let asked = ScopeSet::parse(asked).unwrap();
+            let got = refreshed_scopes(&granted, Some(&asked)).unwrap();
+            assert_eq!(got.to_string(), refreshed, "{asked}");
+        }
     }
 
     /// TOK-35

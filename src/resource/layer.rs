@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use http::Method;
 use tower::{Layer, Service};
 
-use super::cors;
 use super::gate::{Gate, Refusal};
+use crate::cors;
 
 /// Lets through what the gate admits. The server behind finds an `Arc<Principal>` in the extensions of each request,
 /// neither token nor cookies in its headers, and as body the very bytes that were judged.

@@ -5,7 +5,6 @@ pub mod bearer;
 pub mod caller;
 pub mod challenge;
 pub mod content;
-pub mod cors;
 pub mod door;
 pub mod gate;
 pub mod json;

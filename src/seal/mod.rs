@@ -64,7 +64,7 @@ impl Purpose {
 #[derive(Debug)]
 pub struct Sealer {
     key_id: [u8; KEY_ID_LEN],
-    keys: [PurposeKeys; Purpose::ALL.len()],
+    keys: Box<[PurposeKeys; Purpose::ALL.len()]>,
 }
 
 impl Sealer {
@@ -77,7 +77,7 @@ impl Sealer {
         key_id.copy_from_slice(&derive(&root, "all", "key-id")[..KEY_ID_LEN]);
         Self {
             key_id,
-            keys: Purpose::ALL.map(|purpose| PurposeKeys::derive(&root, purpose)),
+            keys: Box::new(Purpose::ALL.map(|purpose| PurposeKeys::derive(&root, purpose))),
         }
     }
 

@@ -62,7 +62,6 @@ pub fn request() -> AuthorizationRequest {
     AuthorizationRequest {
         client_id: ClientId::new("client"),
         redirect: made_of("http://127.0.0.1:49152/callback"),
-        redirect_was_sent: true,
         state: Some("state".to_owned()),
         challenge: made_of([9u8; 32]),
         resource: "https://mcp.example.com/mcp".to_owned(),

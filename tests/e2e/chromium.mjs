@@ -17,7 +17,7 @@ export async function inChromium(options, use) {
   const profile = mkdtempSync(join(tmpdir(), "anteroom-chromium-"));
   const context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args: flags, viewport: { width: 1280, height: 900 }, ...options });
   try {
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(40_000);
     // Pages ask for fonts on the internet; tests have no business there.
     await context.route(/fonts\.(googleapis|gstatic)\.com/, (route) => route.abort());
     return await use(context.pages()[0] ?? (await context.newPage()), context);
@@ -34,15 +34,24 @@ export async function picture(page, name) {
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
 }
 
+/** The port of MCP Inspector, whose page `dev` lets in. */
+export const inspectorPort = 6274;
+
+/** Closes a server that browsers may still hold connections to. */
+export function closed(server) {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(resolve));
+}
+
 /** A client on this computer: listens at its redirect URI and tells what arrives there. */
-export async function localClient(issuer, { host = "127.0.0.1", name = "A local client" } = {}) {
+export async function localClient(issuer, { host = "127.0.0.1", port = 0, name = "A local client" } = {}) {
   let arrive;
   const arrived = new Promise((resolve) => (arrive = resolve));
   const server = createServer((request, response) => {
     if (request.url.startsWith("/callback")) arrive(new URL(request.url, "http://here"));
     response.setHeader("content-type", "text/html").end("<title>done</title><p>You can close this window.");
   });
-  await new Promise((resolve) => server.listen(0, host, resolve));
+  await new Promise((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
   const redirectUri = `http://${host}:${server.address().port}/callback`;
   const registered = await fetch(`${issuer}/register`, {
     method: "POST",
@@ -56,5 +65,5 @@ export async function localClient(issuer, { host = "127.0.0.1", name = "A local 
     response_type: "code", client_id, redirect_uri: redirectUri, code_challenge: challenge,
     code_challenge_method: "S256", state: "a+b/c==", resource: `${issuer}/mcp`,
   });
-  return { url: url.href, redirectUri, arrived, close: () => server.close() };
+  return { url: url.href, redirectUri, arrived, origin: new URL(redirectUri).origin, close: () => closed(server) };
 }

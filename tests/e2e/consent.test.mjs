@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { inChromium, localClient, picture } from "./chromium.mjs";
+import { inChromium, inspectorPort, localClient, picture } from "./chromium.mjs";
 import { startAnteroom } from "./server.mjs";
 
 let server;
@@ -18,7 +18,7 @@ async function withClient(options, use, client = {}) {
   try {
     await inChromium(options, (page, context) => use(page, local, context));
   } finally {
-    local.close();
+    await local.close();
   }
 }
 
@@ -139,7 +139,7 @@ test("the provider's answer in a fresh browser is refused with a page that says 
     await inChromium({}, async (other) => {
       const response = await other.goto(answer);
       await picture(other, "callback-in-another-browser");
-      assert.equal(response.status(), 400);
+      assert.equal(response.status(), 403);
       assert.ok(other.url().startsWith(server.issuer), other.url());
       assert.ok((await other.locator("main").innerText()).length > 20);
     });
@@ -155,47 +155,61 @@ test("a request that names an unknown client ends on a page that helps a person 
     assert.equal(await page.getByRole("link", { name: /evil/ }).count(), 0);
   }));
 
-// @covers CORS-01, CORS-02, CORS-03, CORS-04
-test("a page of another origin can discover, register and read the challenge, and cannot read the consent page", () =>
-  inChromium({}, async (page) => {
-    const local = await localClient(server.issuer, { host: "localhost" });
-    try {
-      await page.goto(new URL("/", local.redirectUri).href);
-      const told = await page.evaluate(async ({ issuer, authorize }) => {
-        const ask = async (path, init) => {
-          try {
-            const response = await fetch(path.startsWith("http") ? path : issuer + path, init);
-            return { status: response.status, challenge: response.headers.get("www-authenticate") };
-          } catch {
-            return "blocked";
-          }
-        };
-        const versioned = { headers: { "MCP-Protocol-Version": "2025-11-25" } };
-        const json = (body, headers = {}) => ({ method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
-        return {
-          resource: await ask("/.well-known/oauth-protected-resource/mcp", versioned),
-          metadata: await ask("/.well-known/oauth-authorization-server", versioned),
-          keys: await ask((await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()).jwks_uri),
-          register: await ask("/register", json({ redirect_uris: ["http://localhost:1/cb"], token_endpoint_auth_method: "none" })),
-          token: await ask("/token", { method: "POST", body: new URLSearchParams({ grant_type: "refresh_token", refresh_token: "x", client_id: "x" }) }),
-          revoke: await ask("/revoke", { method: "POST", body: new URLSearchParams({ token: "x", client_id: "x" }) }),
-          mcp: await ask("/mcp", json({ jsonrpc: "2.0", id: 1, method: "ping" }, { authorization: "Bearer x", "mcp-protocol-version": "2026-07-28", "mcp-method": "ping", "mcp-name": "x", "mcp-session-id": "x", "last-event-id": "1", "mcp-param-region": "x" })),
-          authorize: await ask(authorize),
-        };
-      }, { issuer: server.issuer, authorize: local.url });
-      assert.equal(told.resource.status, 200, JSON.stringify(told));
-      assert.equal(told.metadata.status, 200);
-      assert.equal(told.keys.status, 200);
-      assert.equal(told.register.status, 201);
-      assert.ok([400, 401].includes(told.token.status));
-      assert.ok([200, 401].includes(told.revoke.status));
-      assert.equal(told.mcp.status, 401);
-      assert.match(told.mcp.challenge, /resource_metadata=/);
-      assert.equal(told.authorize, "blocked");
-    } finally {
-      local.close();
-    }
-  }));
+// What a script of a page at `local` is told by each endpoint: status and challenge, or "blocked" by the browser.
+async function asked(page, local) {
+  await page.goto(local.origin);
+  const script = async ({ issuer, authorize }) => {
+    const ask = async (url, init) => {
+      try {
+        const response = await fetch(url, init);
+        return { status: response.status, challenge: response.headers.get("www-authenticate") };
+      } catch {
+        return "blocked";
+      }
+    };
+    const versioned = { headers: { "MCP-Protocol-Version": "2025-11-25" } };
+    const form = (fields) => ({ method: "POST", body: new URLSearchParams(fields) });
+    const json = (body, headers = {}) => ({ method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
+    const everything = { authorization: "Bearer x", "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list", "mcp-name": "x", "mcp-session-id": "x", "last-event-id": "1", "mcp-param-region": "x" };
+    const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json();
+    return {
+      resource: await ask(`${issuer}/.well-known/oauth-protected-resource/mcp`, versioned),
+      metadata: await ask(`${issuer}/.well-known/oauth-authorization-server`, versioned),
+      keys: await ask(metadata.jwks_uri),
+      register: await ask(metadata.registration_endpoint, json({ redirect_uris: ["http://localhost:1/cb"], token_endpoint_auth_method: "none" })),
+      token: await ask(metadata.token_endpoint, form({ grant_type: "refresh_token", refresh_token: "x", client_id: "x" })),
+      revoke: await ask(metadata.revocation_endpoint, form({ token: "x", client_id: "x" })),
+      mcp: await ask(`${issuer}/mcp`, json({ jsonrpc: "2.0", id: 1, method: "tools/list" }, everything)),
+      authorize: await ask(authorize),
+    };
+  };
+  return page.evaluate(script, { issuer: server.issuer, authorize: local.url });
+}
+
+// @covers CORS-01, CORS-02, CORS-03, CORS-04, CORS-07
+test("a page at the place of MCP Inspector can do all that a client does, and cannot read the consent page", () =>
+  withClient({}, async (page, local) => {
+    const told = await asked(page, local);
+    assert.equal(told.resource.status, 200, JSON.stringify(told));
+    assert.equal(told.metadata.status, 200);
+    assert.equal(told.keys.status, 200);
+    assert.equal(told.register.status, 201);
+    assert.ok([400, 401].includes(told.token.status));
+    assert.ok([200, 401].includes(told.revoke.status));
+    assert.equal(told.mcp.status, 401);
+    assert.match(told.mcp.challenge, /resource_metadata=/);
+    assert.equal(told.authorize, "blocked");
+  }, { host: "localhost", port: inspectorPort }));
+
+// @covers CORS-05
+test("a page of any other origin can read what is public, and nothing of the MCP server", () =>
+  withClient({}, async (page, local) => {
+    const told = await asked(page, local);
+    assert.equal(told.resource.status, 200, JSON.stringify(told));
+    assert.equal(told.metadata.status, 200);
+    assert.equal(told.mcp, "blocked");
+    assert.equal(told.authorize, "blocked");
+  }, { host: "localhost" }));
 
 async function tabTo(page, name) {
   for (let presses = 0; presses < 40; presses += 1) {

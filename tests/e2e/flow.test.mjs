@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { Browser } from "./browser.mjs";
 import { startAnteroom } from "./server.mjs";
@@ -154,7 +155,7 @@ test("an answer of the provider that reaches another browser is refused and lead
   const page = await approved(attacker, await begin());
   const answer = await answerOf(attacker, page);
   const stolen = await victim.open(answer, redirectUri);
-  assert.equal(stolen.status, 400);
+  assert.equal(stolen.status, 403);
   assert.equal(stolen.headers.get("location"), null);
 });
 
@@ -173,13 +174,16 @@ test("an answer of the provider is good once, and only with the state that was s
 test("an approval that does not come from the page of this browser is refused", async () => {
   const client = await begin();
   const { page, form, approve } = await consentPage(new Browser(), client);
-  const elsewhere = new Browser();
-  const refused = await elsewhere.press(page, form, approve);
-  assert.equal(refused.status, 403);
   const browser = new Browser();
+  // In a browser that knows nothing, in one that has a page of its own open, and without what the page carries.
+  assert.equal((await browser.press(page, form, approve)).status, 403);
   const own = await consentPage(browser, client);
-  const forged = { ...own.form, fields: own.form.fields.map(([name]) => [name, "forged"]) };
-  assert.equal((await browser.press(own.page, forged, own.approve)).status, 403);
+  assert.equal((await browser.press(page, form, approve)).status, 403);
+  for (const fields of [[], own.form.fields.map(([name]) => [name, "forged"])]) {
+    const answer = await browser.press(own.page, { ...own.form, fields }, own.approve, server.standin);
+    assert.equal(answer.reached, undefined);
+    assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status}`);
+  }
 });
 
 // @covers CONS-13
@@ -264,6 +268,31 @@ test("a Host header from outside changes no address the server tells", async () 
     assert.doesNotMatch(told, /evil\.example/, path);
   }
 });
+
+// Many clients send the head of a request and its body one after the other, and keep the connection for the next request:
+// whoever closes it after an early refusal, without a word, makes them fail at random.
+for (const path of ["/mcp", "/register", "/token", "/revoke", "/nowhere"]) {
+  test(`a refusal that comes before the whole request has been sent keeps the connection, or says that it ends: ${path}`, async () => {
+    const socket = connect(Number(new URL(server.issuer).port), "127.0.0.1").setNoDelay();
+    let answers = "";
+    socket.on("data", (chunk) => (answers += chunk)).on("error", () => {});
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 150));
+    const host = new URL(server.issuer).host;
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`);
+    await pause();
+    socket.write(body);
+    await pause();
+    assert.match(answers, /^HTTP\/1\.1 4\d\d /);
+    if (!/^connection: close\r$/im.test(answers)) {
+      answers = "";
+      socket.write(`GET /.well-known/oauth-authorization-server HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+      await pause();
+      assert.match(answers, /^HTTP\/1\.1 200 /);
+    }
+    socket.destroy();
+  });
+}
 
 // @covers SEC-04
 test("nothing that opens a door was written to the log", () => {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { inChromium, picture } from "./chromium.mjs";
+import { closed, inChromium, inspectorPort, picture } from "./chromium.mjs";
 import { freePort, run, startAnteroom } from "./server.mjs";
 
 const modules = fileURLToPath(new URL("./node_modules/@modelcontextprotocol/", import.meta.url));
@@ -118,8 +118,8 @@ test("Inspector 1.x connects from the browser itself, with no program between", 
     const file = asked.startsWith(dist) && existsSync(asked) && statSync(asked).isFile() ? asked : join(dist, "index.html");
     response.setHeader("content-type", types[extname(file)] ?? "application/octet-stream").end(readFileSync(file));
   });
-  await new Promise((resolve) => web.listen(0, "127.0.0.1", resolve));
-  const origin = `http://localhost:${web.address().port}`;
+  await new Promise((resolve, reject) => web.once("error", reject).listen(inspectorPort, "localhost", resolve));
+  const origin = `http://localhost:${inspectorPort}`;
   try {
     await inChromium({}, async (page) => {
       await page.goto(`${origin}/?transport=streamable-http&serverUrl=${encodeURIComponent(server.url)}`);
@@ -132,8 +132,8 @@ test("Inspector 1.x connects from the browser itself, with no program between", 
       await page.getByRole("button", { name: "List Tools" }).click();
       const panel = page.getByRole("tabpanel", { name: "Tools" });
       await panel.getByText("add", { exact: true }).first().click();
-      await panel.getByLabel("a", { exact: true }).fill("2");
-      await panel.getByLabel("b", { exact: true }).fill("40");
+      await panel.getByRole("spinbutton", { name: /^a\b/ }).fill("2");
+      await panel.getByRole("spinbutton", { name: /^b\b/ }).fill("40");
       await panel.getByRole("button", { name: "Run Tool" }).click();
       await panel.getByText(/\b42\b/).first().waitFor();
       await picture(page, "inspector-direct-add");
@@ -143,6 +143,6 @@ test("Inspector 1.x connects from the browser itself, with no program between", 
       await picture(page, "inspector-direct-whoami");
     });
   } finally {
-    web.close();
+    await closed(web);
   }
 });

@@ -10,7 +10,7 @@ use crate::harness::browser::ticket;
 use crate::harness::client::{Client, STATE};
 use crate::harness::server::server;
 
-/// CONS-01, CONS-09, A1, A2, AUTHZ-23, AUTHZ-24
+/// CONS-01, CONS-07, CONS-09, A1, A2, AUTHZ-23, AUTHZ-24
 #[tokio::test]
 async fn a_fresh_browser_is_asked_before_anybody_else_is() {
     let server = server().start().await;
@@ -39,7 +39,7 @@ async fn who_has_agreed_once_is_asked_again() {
     }
 }
 
-/// CONS-03, CONS-04, CONS-05, CLI-21
+/// CONS-03, CONS-04, CONS-05
 #[tokio::test]
 async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     let server = server().start().await;
@@ -61,6 +61,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
         "mcp:tools:execute",
         "Run tools on your behalf",
         "offline_access",
+        "your public profile (read)",
         "Continue with GitHub",
         "Deny",
     ] {
@@ -207,7 +208,7 @@ async fn only_the_answer_to_an_approval_binds_the_browser() {
     assert_eq!(browser.cookie_names(), both);
 }
 
-/// CONS-09, CONS-17, AUTHZ-19, CONS-28, CLI-47
+/// CONS-09, CONS-17, AUTHZ-19
 #[tokio::test]
 async fn an_approval_leads_to_the_provider_with_a_fresh_state_and_pkce() {
     let server = server()
@@ -274,7 +275,7 @@ async fn a_form_is_good_in_the_browser_that_it_was_shown_in() {
     assert_eq!(server.standin().asked().len(), 0);
 }
 
-/// CONS-06, CONS-10
+/// CONS-06
 #[tokio::test]
 async fn a_form_that_is_not_ours_or_too_old_decides_nothing() {
     let server = server().start().await;
@@ -322,7 +323,7 @@ async fn a_form_that_is_not_ours_or_too_old_decides_nothing() {
     browser.decide(&page, "deny").await.assert_page(400);
 }
 
-/// AUTHZ-18, AUTHZ-17, AUTHZ-19, CONS-28
+/// AUTHZ-18, AUTHZ-17, AUTHZ-19
 #[tokio::test]
 async fn who_says_no_is_sent_back_with_that() {
     let server = server().start().await;

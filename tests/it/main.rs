@@ -16,6 +16,7 @@ mod github;
 mod harness;
 mod kill;
 mod outage;
+mod pages;
 mod process;
 mod proxy;
 mod refresh;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anteroom::cors::open_cors;
 use anteroom::protocol::claims::AccessClaims;
 use anteroom::protocol::ids::{Id, Subject};
 use anteroom::protocol::principal::Standing;
-use anteroom::resource::cors::open_cors;
 use anteroom::resource::layer::BearerLayer;
 use axum::Router;
 use axum::body::Body;

@@ -38,9 +38,11 @@ pub(crate) fn server() -> Builder {
     Builder::default()
 }
 
+type Change = Box<dyn FnOnce(&mut Config)>;
+
 #[derive(Default)]
 pub(crate) struct Builder {
-    changes: Vec<Box<dyn FnOnce(&mut Config)>>,
+    changes: Vec<Change>,
     on_sled: bool,
     wrap: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>>,
 }
@@ -109,7 +111,7 @@ impl Builder {
             key: Secret::new(key),
             clock: Arc::new(ManualClock::at(NOW)),
             standin,
-            _dir: dir,
+            dir,
         };
         Server::over(Arc::new(world)).await
     }
@@ -127,7 +129,7 @@ pub(crate) struct World {
     key: Secret,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) standin: Standin,
-    _dir: Option<TempDir>,
+    dir: Option<TempDir>,
 }
 
 /// A running server. Its copies are the same server.
@@ -178,6 +180,28 @@ impl Server {
 
     pub(crate) fn standin(&self) -> &Standin {
         &self.world.standin
+    }
+
+    /// Everything that lies on the disk, where anything does.
+    pub(crate) fn on_disk(&self) -> Vec<u8> {
+        let mut found = Vec::new();
+        let mut folders: Vec<_> = self
+            .world
+            .dir
+            .iter()
+            .map(|dir| dir.path().to_owned())
+            .collect();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.extend(std::fs::read(path).unwrap());
+                }
+            }
+        }
+        found
     }
 
     /// Sends a request as it is; `Host` is ours unless it says another.

@@ -1,0 +1,234 @@
+//! Where everything is put together: settings in, a running server out.
+
+mod parts;
+mod servers;
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
+use hyper_util::rt::TokioTimer;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, StoreKind};
+use crate::endpoint::{self, Endpoints, error};
+use crate::flow::Flows;
+use crate::jwt::keys::KeyError;
+use crate::outbound::OutboundError;
+use crate::resource::challenge::UnquotableUrl;
+use crate::resource::proxy::BadBackend;
+use crate::seal::{Purpose, SealError, Sealer, SealingKey};
+use crate::store::memory::MemoryStore;
+use crate::store::sled::SledStore;
+use crate::store::{Store, StoreError};
+
+/// How often what has expired is deleted.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// How long a connection may take to send the head of a request.
+const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long requests under way may take once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The server, put together.
+pub struct App {
+    router: Router,
+    flows: Arc<Flows>,
+    endpoints: Arc<Endpoints>,
+    stop: watch::Sender<bool>,
+}
+
+/// What outlives the process, and the key to it.
+pub struct Storage {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The key that its values are sealed with.
+    pub key: SealingKey,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sealing key cannot be had, or is not that of the store.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The signing key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A document cannot be written.
+    #[error(transparent)]
+    Document(#[from] serde_json::Error),
+    /// A certificate authority cannot be read.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// A provider cannot be used.
+    #[error("provider {0}: {1}")]
+    Provider(String, String),
+    /// A backend cannot be used.
+    #[error("server {0}: {1}")]
+    Backend(String, BadBackend),
+    /// The public URL cannot stand in a header.
+    #[error(transparent)]
+    Url(#[from] UnquotableUrl),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}; is it taken? Set listen to another address")]
+    Listen(SocketAddr, std::io::Error),
+    /// The server broke off.
+    #[error("the server stopped: {0}")]
+    Serve(std::io::Error),
+}
+
+impl Storage {
+    /// What the settings name: made where it is not there yet.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used, is held by another process, or its key cannot be read.
+    pub fn open(config: &Config) -> Result<Self, AppError> {
+        let configured = config
+            .sealing_key
+            .as_ref()
+            .map(SealingKey::from_base64)
+            .transpose()?;
+        Ok(match config.store {
+            StoreKind::Memory => Self {
+                store: Arc::new(MemoryStore::default()),
+                key: configured.unwrap_or_else(SealingKey::random),
+            },
+            StoreKind::Sled => {
+                let store = Arc::new(SledStore::open(&store_dir(config))?);
+                let key = match configured {
+                    Some(key) => key,
+                    None => SealingKey::in_dir(&config.data_dir)?,
+                };
+                Self { store, key }
+            }
+        })
+    }
+}
+
+fn store_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("store")
+}
+
+impl App {
+    /// Puts a server together from settings.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn new(config: &Config) -> Result<Self, AppError> {
+        Self::with(config, Storage::open(config)?, Arc::new(SystemClock)).await
+    }
+
+    /// The same, with a store and a clock of the caller's.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn with(
+        config: &Config,
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AppError> {
+        let sealer = Sealer::new(&storage.key);
+        let session_key = sealer.key_for(Purpose::McpSession);
+        let flows = Arc::new(parts::flows(config, &storage.store, sealer, &clock).await?);
+        let endpoints = Arc::new(parts::endpoints(config, &flows));
+        let documents = parts::documents(config, &flows)?;
+        let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);
+        let (stop, stopped) = watch::channel(false);
+        let mut router = endpoint::router(Arc::clone(&endpoints), documents, cookie);
+        for server in &config.servers {
+            let gate = servers::gate(config, server, &flows, session_key)?;
+            router = servers::put_behind(&gate, router, config, server, &stopped)?;
+        }
+        Ok(Self {
+            router: router
+                .fallback(error::not_found)
+                .layer(CatchPanicLayer::custom(error::panicked)),
+            flows,
+            endpoints,
+            stop,
+        })
+    }
+
+    /// Everything that is served.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// The use cases, for programs that hold the server in themselves.
+    #[must_use]
+    pub fn flows(&self) -> &Arc<Flows> {
+        &self.flows
+    }
+
+    /// Serves until `until` is over; then lets what is under way end.
+    ///
+    /// # Errors
+    /// Where the connection socket fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        until: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), AppError> {
+        let sweeper = tokio::spawn(sweep(Arc::clone(&self.flows), Arc::clone(&self.endpoints)));
+        let handle = Handle::new();
+        let stopping = handle.clone();
+        tokio::spawn(async move {
+            until.await;
+            tracing::info!("stopping: requests under way may end");
+            self.stop.send_replace(true);
+            stopping.graceful_shutdown(Some(DRAIN));
+        });
+        let mut server = axum_server::from_tcp(listener)
+            .map_err(AppError::Serve)?
+            // without it a small answer waits for the acknowledgement of the one before
+            .acceptor(NoDelayAcceptor::new())
+            .handle(handle);
+        server
+            .http_builder()
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_LIMIT);
+        let service = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let outcome = server.serve(service).await.map_err(AppError::Serve);
+        sweeper.abort();
+        outcome
+    }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// Where it is taken, or not this machine's.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    let listener = TcpListener::bind(address).map_err(|error| AppError::Listen(address, error))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| AppError::Listen(address, error))?;
+    Ok(listener)
+}
+
+async fn sweep(flows: Arc<Flows>, endpoints: Arc<Endpoints>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        match flows.sweep().await {
+            Ok(deleted) => tracing::debug!(deleted, "what had expired was deleted"),
+            Err(error) => tracing::error!(%error, "what has expired could not be deleted"),
+        }
+        endpoints.limits.prune();
+    }
+}

@@ -1,0 +1,229 @@
+//! Settings -> what the use cases and the endpoints need.
+
+use std::sync::Arc;
+
+use tower_sessions::cookie::SameSite;
+use tower_sessions::cookie::time::Duration as CookieDuration;
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+use super::AppError;
+use crate::clock::Clock;
+use crate::config::{Algorithm, Config, Provider, ProviderKind, Rate};
+use crate::endpoint::Endpoints;
+use crate::endpoint::browser::sign_in_cookie_name;
+use crate::endpoint::discovery::Document;
+use crate::endpoint::rate_limit::{self, RateLimits};
+use crate::flow::live::LiveSessions;
+use crate::flow::{Flows, Lifetimes};
+use crate::jwt;
+use crate::jwt::keys::{KeyMaterial, KeyRing};
+use crate::outbound::Outbound;
+use crate::protocol::authorize::OFFLINE_ACCESS;
+use crate::protocol::discovery::{ResourceMetadata, ServerMetadata};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::resource_indicator::Resources;
+use crate::protocol::scope::{Scope, ScopeSet};
+use crate::seal::{Purpose, Sealer};
+use crate::store::Store;
+use crate::store::browser_session::BrowserSessions;
+use crate::upstream::Upstream;
+use crate::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
+
+/// How long a browser may take from its first approval to the last callback.
+const SIGN_IN_COOKIE: CookieDuration = CookieDuration::hours(1);
+
+/// What the use cases need.
+pub(super) async fn flows(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    sealer: Sealer,
+    clock: &Arc<dyn Clock>,
+) -> Result<Flows, AppError> {
+    let resources = config.servers.iter();
+    let resources = resources.map(|server| config.public_url.resource(&server.path));
+    Ok(Flows {
+        keys: Arc::new(signing_keys(config, &**store, &sealer).await?),
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        sealer,
+        upstreams: upstreams(config, clock)?,
+        issuer: config.public_url.clone(),
+        resources: Resources::new(resources.collect()),
+        scopes: all_scopes(config),
+        default_scopes: config.default_scopes.clone(),
+        lifetimes: lifetimes(config),
+        live: Arc::new(LiveSessions::default()),
+    })
+}
+
+/// What the endpoints need.
+pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
+    let servers = config.servers.iter();
+    let servers = servers.map(|server| {
+        let resource = config.public_url.resource(&server.path);
+        (resource, server.name.clone())
+    });
+    Endpoints {
+        flows: Arc::clone(flows),
+        limits: RateLimits::new(
+            rate(config.limits.register),
+            rate(config.limits.authorize),
+            rate(config.limits.token),
+        ),
+        trusted_proxies: config.trusted_proxies.clone(),
+        servers: servers.collect(),
+        registration: config.clients.registration,
+    }
+}
+
+/// The key that access tokens are signed with: made once, and kept sealed in the store.
+async fn signing_keys(
+    config: &Config,
+    store: &dyn Store,
+    sealer: &Sealer,
+) -> Result<KeyRing, AppError> {
+    let (name, algorithm) = match config.tokens.algorithm {
+        Algorithm::Es256 => ("ES256", jwt::keys::Algorithm::Es256),
+        Algorithm::EdDsa => ("EdDSA", jwt::keys::Algorithm::EdDsa),
+        Algorithm::Rs256 => ("RS256", jwt::keys::Algorithm::Rs256),
+    };
+    let kept = if let Some(kept) = store.find_key(name).await? {
+        kept
+    } else {
+        let fresh = KeyMaterial::generate(algorithm)?.to_bytes();
+        let fresh = sealer.seal(Purpose::SigningKey, name.as_bytes(), &fresh);
+        store.put_key_if_absent(name, fresh).await?
+    };
+    let clear = sealer.open(Purpose::SigningKey, name.as_bytes(), &kept)?;
+    let key = KeyMaterial::from_bytes(&clear)?;
+    Ok(KeyRing::new(
+        config.public_url.as_str().to_owned(),
+        vec![key],
+    )?)
+}
+
+fn upstreams(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Upstream>>, AppError> {
+    let outbound = Outbound::new(&config.outbound.ca, config.outbound.proxy.clone())?;
+    config
+        .providers
+        .iter()
+        .map(|provider| {
+            upstream(
+                provider,
+                &config.public_url,
+                outbound.clone(),
+                Arc::clone(clock),
+            )
+        })
+        .collect()
+}
+
+fn upstream(
+    provider: &Provider,
+    issuer: &Issuer,
+    outbound: Outbound,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Upstream>, AppError> {
+    let ProviderKind::GitHub { base_url, api_url } = &provider.kind;
+    let settings = GitHubSettings {
+        id: provider.id.clone(),
+        label: provider.label.clone(),
+        client_id: provider.client_id.clone(),
+        client_secret: provider.client_secret.clone(),
+        base_url: base_url.clone(),
+        api_url: api_url.clone(),
+        callback: issuer.callback(&provider.id),
+        allow: GitHubAllow {
+            anyone: provider.allow.anyone,
+            logins: provider.allow.logins.clone(),
+            ids: provider.allow.ids.clone(),
+            orgs: provider.allow.orgs.clone(),
+            teams: provider.allow.teams.clone(),
+        },
+    };
+    let github = GitHub::new(settings, outbound, clock)
+        .map_err(|error| AppError::Provider(provider.id.to_string(), error.to_string()))?;
+    Ok(Arc::new(github))
+}
+
+/// Every scope of the configuration, and the one by which clients ask to stay connected.
+fn all_scopes(config: &Config) -> ScopeSet {
+    let configured = config.scopes.iter().map(|(scope, _)| scope.clone());
+    configured.chain(Scope::parse(OFFLINE_ACCESS)).collect()
+}
+
+fn lifetimes(config: &Config) -> Lifetimes {
+    Lifetimes {
+        code: config.tokens.code,
+        access: config.tokens.access,
+        idle: config.tokens.refresh,
+        session: config.tokens.session,
+        reuse_grace: config.tokens.reuse_grace,
+        unused_client: config.clients.unused_expire,
+    }
+}
+
+fn rate(rate: Rate) -> rate_limit::Rate {
+    rate_limit::Rate {
+        count: rate.count,
+        per: rate.per,
+    }
+}
+
+/// The well-known documents with their places (RFC 8414 §3.1, RFC 9728 §3.1): the well-known part stands between host
+/// and path. The metadata of the first server stand at the root as well, for clients that look only there.
+pub(super) fn documents(
+    config: &Config,
+    flows: &Flows,
+) -> Result<Vec<(String, Document)>, AppError> {
+    const SERVER: &str = "/.well-known/oauth-authorization-server";
+    const RESOURCE: &str = "/.well-known/oauth-protected-resource";
+    let issuer = &config.public_url;
+    let resources: Vec<String> = flows.resources.iter().map(str::to_owned).collect();
+    let server = ServerMetadata::new(
+        issuer,
+        &resources,
+        &flows.scopes,
+        config.clients.registration,
+    );
+    let mut documents = vec![
+        (
+            format!("{SERVER}{}", issuer.path()),
+            Document::new(&server)?,
+        ),
+        (
+            format!("{}/.well-known/jwks.json", issuer.path()),
+            Document::from_json(flows.keys.jwks_json().clone()),
+        ),
+    ];
+    for (place, server) in config.servers.iter().enumerate() {
+        let document = Document::new(&ResourceMetadata::new(
+            issuer,
+            &issuer.resource(&server.path),
+            &server.name,
+            &config.default_scopes,
+        ))?;
+        if place == 0 {
+            documents.push((RESOURCE.to_owned(), document.clone()));
+        }
+        let path = format!("{RESOURCE}{}{}", issuer.path(), server.path);
+        documents.push((path, document));
+    }
+    Ok(documents)
+}
+
+/// The cookie that binds a sign-in to a browser, and where its other half is kept.
+pub(super) fn sign_in_cookie(
+    issuer: &Issuer,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+) -> SessionManagerLayer<BrowserSessions> {
+    SessionManagerLayer::new(BrowserSessions::new(store, clock))
+        .with_name(sign_in_cookie_name(issuer.is_https()))
+        .with_secure(issuer.is_https())
+        .with_http_only(true)
+        .with_path("/")
+        // Lax: the way back from the provider is a navigation from another site
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(SIGN_IN_COOKIE))
+}
