@@ -22,7 +22,7 @@ use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::process::{Http, Journey};
+use crate::harness::process::{Http, Journey};
 
 const REDIRECT: &str = "http://127.0.0.1:7/callback";
 

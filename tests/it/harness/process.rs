@@ -1,5 +1,7 @@
 //! The real program as a process of its own, and what speaks to it over real sockets: a client, and a person's browser.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines};
