@@ -16,7 +16,7 @@ use anteroom::standin::Standin;
 use reqwest::StatusCode;
 use tokio::task::JoinSet;
 
-use crate::process::{Answer, Client, Code, Gone, Http, Journey, Place, Process};
+use crate::harness::process::{Answer, Client, Code, Gone, Http, Journey, Place, Process};
 
 /// Kills of one directory while clients are at work.
 const UNDER_LOAD: usize = 80;

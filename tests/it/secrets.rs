@@ -20,7 +20,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Client, Cookies, Http, Journey, Place, Process};
+use crate::harness::process::{Answer, Client, Cookies, Http, Journey, Place, Process};
 
 /// Secrets by what they are.
 #[derive(Default)]
@@ -59,7 +59,7 @@ fn stands_in(secret: &str, text: &[u8]) -> bool {
         }
     }
     for bytes in bytes {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&bytes);
         forms.push(hex.to_uppercase().into_bytes());
         forms.push(hex.into_bytes());
         for before in 0..3 {
@@ -76,6 +76,14 @@ fn stands_in(secret: &str, text: &[u8]) -> bool {
         forms.push(bytes);
     }
     forms.iter().any(|form| holds(text, form))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap();
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.collect()
 }
 
 fn holds(text: &[u8], part: &[u8]) -> bool {
@@ -459,7 +467,7 @@ async fn what_is_kept_is_for_nobody_else_on_the_machine() {
 fn a_secret_is_found_however_it_is_written() {
     let secret = "uYh3kq_0s-TbXwN5r8ZpQvLmA1cDeFgH";
     let bytes = URL_SAFE_NO_PAD.decode(secret).unwrap();
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
+    let hex = hex(secret.as_bytes()).to_uppercase();
     assert!(stands_in(secret, format!("before{secret}after").as_bytes()));
     assert!(stands_in(secret, format!("before{hex}after").as_bytes()));
     assert!(stands_in(secret, &[b"before", &*bytes, b"after"].concat()));

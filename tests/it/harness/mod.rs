@@ -4,4 +4,5 @@ pub(crate) mod answer;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod gate;
+pub(crate) mod process;
 pub(crate) mod server;

@@ -40,11 +40,14 @@ pub(crate) fn server() -> Builder {
 
 type Change = Box<dyn FnOnce(&mut Config)>;
 
+/// Puts something before a store.
+type Wrap = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>;
+
 #[derive(Default)]
 pub(crate) struct Builder {
     changes: Vec<Change>,
     on_sled: bool,
-    wrap: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>>,
+    wrap: Option<Wrap>,
 }
 
 impl Builder {

@@ -1,5 +1,7 @@
 //! The real program as a process of its own, and what speaks to it over real sockets: a client, and a person's browser.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines};
@@ -141,7 +143,9 @@ fn free_port() -> u16 {
 
 /// A connection that broke: whether what was asked for has happened, nobody knows.
 #[derive(Debug)]
-pub(crate) struct Gone(pub(crate) reqwest::Error);
+pub(crate) struct Gone(
+    #[expect(dead_code, reason = "a test that did not expect it prints it")] reqwest::Error,
+);
 
 /// An answer, whole.
 #[derive(Debug)]
@@ -149,7 +153,6 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) location: Option<String>,
     pub(crate) cookies: Vec<String>,
-    pub(crate) challenge: Option<String>,
     pub(crate) body: String,
 }
 
@@ -200,7 +203,6 @@ impl Http {
         Ok(Answer {
             status: response.status(),
             location: header(LOCATION),
-            challenge: header(reqwest::header::WWW_AUTHENTICATE),
             cookies: cookies
                 .map(|value| value.to_str().unwrap().to_owned())
                 .collect(),
@@ -299,7 +301,6 @@ pub(crate) struct Journey {
     base: String,
     pub(crate) cookies: Cookies,
     pub(crate) verifier: String,
-    pub(crate) client_state: String,
     pub(crate) ticket: String,
 }
 
@@ -307,7 +308,6 @@ impl Journey {
     /// Opens the consent page.
     pub(crate) async fn begin(http: &Http, base: &str, client: &Client) -> Result<Self, Gone> {
         let verifier = URL_SAFE_NO_PAD.encode(entropy::random::<32>());
-        let client_state = URL_SAFE_NO_PAD.encode(entropy::random::<16>());
         let challenge = challenge(&verifier);
         let mut url = Url::parse(&format!("{base}/authorize")).unwrap();
         url.query_pairs_mut()
@@ -316,10 +316,19 @@ impl Journey {
             .append_pair("redirect_uri", REDIRECT)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256")
-            .append_pair("state", &client_state)
+            .append_pair("state", "of the client")
             .append_pair("resource", &format!("{base}/mcp"));
+        let journey = Self::open(http, base, url.as_str()).await?;
+        Ok(Self {
+            verifier,
+            ..journey
+        })
+    }
+
+    /// Opens the consent page of somebody's authorization URL.
+    pub(crate) async fn open(http: &Http, base: &str, url: &str) -> Result<Self, Gone> {
         let mut cookies = Cookies::default();
-        let page = http.get(url.as_str(), &cookies).await?;
+        let page = http.get(url, &cookies).await?;
         assert_eq!(page.status, StatusCode::OK, "{page:?}");
         cookies.take(&page);
         let (_, rest) = page.body.split_once(r#"name="ticket" value=""#).unwrap();
@@ -328,8 +337,7 @@ impl Journey {
             http: http.clone(),
             base: base.to_owned(),
             cookies,
-            verifier,
-            client_state,
+            verifier: String::new(),
             ticket: ticket.to_owned(),
         })
     }
