@@ -51,11 +51,7 @@ pub(super) async fn flows(
         scopes: all_scopes(config),
         default_scopes: config.default_scopes.clone(),
         lifetimes: lifetimes(config),
-<<<<<<< HEAD
         live: Arc::default(),
-=======
-        live: Arc::new(LiveSessions::default()),
->>>>>>> tests2
     })
 }
 
