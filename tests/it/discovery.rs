@@ -155,7 +155,7 @@ fn everything(answer: &Answer) -> String {
     format!("{:?} {:?}", answer.headers, answer.body)
 }
 
-/// DISC-13, P12, SEC-02
+/// DISC-13, P12
 #[tokio::test]
 async fn no_header_of_a_request_gets_into_an_answer() {
     let server = server().start().await;

@@ -345,7 +345,7 @@ async fn a_person_who_comes_too_often_reads_that_on_a_page() {
     }
 }
 
-/// SEC-02, SEC-06, P12
+/// SEC-06, P12
 #[tokio::test]
 async fn addresses_are_told_apart_by_what_a_trusted_proxy_says() {
     let server = server()
