@@ -17,7 +17,6 @@ mod harness;
 mod kill;
 mod outage;
 mod pages;
-mod process;
 mod proxy;
 mod refresh;
 mod register;
