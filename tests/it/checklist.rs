@@ -22,7 +22,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 10] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 18] = [
+const REASONS: [(&str, &str); 21] = [
     ("DISC-27, DISC-33", "later: client id metadata documents"),
     (
         "DISC-30, TOK-25",
@@ -31,6 +31,10 @@ const REASONS: [(&str, &str); 18] = [
     (
         "DISC-40, DISC-41",
         "does not concern us: there are no ID tokens, so no OpenID document (DISC-42)",
+    ),
+    (
+        "CONS-02",
+        "later: consent is asked for each time, so there is nothing to remember yet",
     ),
     (
         "CONS-14, CONS-22, CONS-23",
@@ -59,13 +63,18 @@ const REASONS: [(&str, &str); 18] = [
     ),
     ("REV-05, REV-06", "later: introspection"),
     (
-        "HTTP-04, HTTP-25, HTTP-27, HTTP-28, HTTP-33, HTTP-34, HTTP-44",
+        "HTTP-04, HTTP-14, HTTP-25, HTTP-27, HTTP-28, HTTP-33, HTTP-34, HTTP-44, HTTP-45",
         "does not concern us: the server behind answers, untouched",
     ),
     ("HTTP-30", "does not concern us: both eras are served"),
     (
         "HTTP-46",
         "does not concern us: the transport of 2024-11-05 is not offered",
+    ),
+    ("SEC-08", "later: a ring of sealing keys"),
+    (
+        "SEC-11",
+        "later: roles, and scopes that nobody has from the start",
     ),
     (
         "SEC-02",

@@ -13,7 +13,7 @@ use crate::harness::server::{Server, server};
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
-/// DISC-01, DISC-03, DISC-04, DISC-06, DISC-07, DISC-08, DISC-09, DISC-10
+/// DISC-01, DISC-03, DISC-04, DISC-06, DISC-07, DISC-08, DISC-09, DISC-10, RS-20
 #[tokio::test]
 async fn the_resource_says_who_lets_people_in() {
     let server = server().start().await;

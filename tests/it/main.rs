@@ -7,6 +7,7 @@ mod bad_input;
 mod callback;
 mod checklist;
 mod clients;
+mod command;
 mod config;
 mod consent;
 mod crash;

@@ -429,3 +429,28 @@ async fn headers_for_arguments_are_passed_on_untouched() {
         "=?base64?eA==?="
     );
 }
+
+/// HTTP-32
+#[test]
+fn the_gate_answers_with_no_code_of_its_own_among_those_of_json_rpc_and_mcp() {
+    const DEFINED: [&str; 7] = [
+        "-32700", "-32600", "-32601", "-32602", "-32020", "-32021", "-32022",
+    ];
+    let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/resource");
+    let mut seen = 0;
+    for file in std::fs::read_dir(room).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for (at, _) in text.match_indices("-32") {
+            let code: String = text[at + 1..]
+                .chars()
+                .take_while(|digit| digit.is_ascii_digit() || *digit == '_')
+                .filter(|digit| *digit != '_')
+                .collect();
+            if code.len() == 5 {
+                seen += 1;
+                assert!(DEFINED.contains(&&*format!("-{code}")), "-{code}");
+            }
+        }
+    }
+    assert!(seen > 0);
+}

@@ -1,0 +1,58 @@
+//! The program as it is started: what it says, and what it refuses.
+
+use std::process::{Command, Output};
+
+fn anteroom(arguments: &[&str]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_anteroom"))
+        .args(arguments)
+        .current_dir(directory.path())
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+/// HTTP-12
+#[test]
+fn dev_listens_on_loopback_alone() {
+    for arguments in [
+        ["dev", "--listen", "0.0.0.0:0"],
+        ["dev", "--listen", "192.0.2.1:8080"],
+        ["dev", "--standin", "[::]:0"],
+    ] {
+        let refused = anteroom(&arguments);
+        assert!(!refused.status.success(), "{arguments:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("use 127.0.0.1"), "{said}");
+    }
+}
+
+#[test]
+fn without_a_configuration_the_program_says_what_to_write() {
+    for command in ["serve", "check"] {
+        let refused = anteroom(&[command]);
+        assert!(!refused.status.success());
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("providers.toml"), "{said}");
+        assert!(said.contains("[provider.github]"), "{said}");
+    }
+}
+
+#[test]
+fn check_shows_what_is_in_force_without_a_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("providers.toml");
+    let text = "public_url = \"https://mcp.example.com\"\nbackend = \"http://localhost:9000/mcp\"\n\
+                [provider.github]\nclient_id = \"Iv1\"\nclient_secret = \"s3cret\"\nallow.orgs = [\"acme\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let checked = anteroom(&["check", "--config", file.to_str().unwrap()]);
+    assert!(checked.status.success());
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(said.contains("https://mcp.example.com"), "{said}");
+    assert!(said.contains("[acme]"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    assert!(
+        !directory.path().join("data").exists(),
+        "check writes nothing"
+    );
+}
