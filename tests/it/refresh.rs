@@ -208,7 +208,6 @@ async fn a_refresh_narrows_the_scope_of_one_access_token_and_never_widens_it() {
         "mcp:tools:read mcp:prompts:read",
         "unknown",
         "\"",
-        "a\\",
     ] {
         let answer = refresh_with(&client, &tokens.refresh, &[("scope", asked)]).await;
         assert_eq!(
