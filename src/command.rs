@@ -1,6 +1,7 @@
 //! What the program does: `dev`, `serve`, `check`, `sample`.
 
 use std::error::Error;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub fn dev(address: SocketAddr, standin: SocketAddr, backend: Option<Url>) -> Ou
         let backend = backend.map_or(Backend::Sample, Backend::Http);
         let config = Config::dev(address, stand_in(&standin)?, backend);
         let app = App::new(&config).await?;
-        print!("{}", dev_greeting(&config, &standin));
+        say(&dev_greeting(&config, &standin));
         app.serve(listener, told_to_stop()).await?;
         Ok(())
     })
@@ -112,7 +113,7 @@ pub fn serve(path: Option<&Path>) -> Outcome {
         let listener = listen(config.listen)?;
         let storage = Storage::open(&config)?;
         let app = App::with(&config, storage, Arc::new(SystemClock)).await?;
-        print!("{}", serve_greeting(&config));
+        say(&serve_greeting(&config));
         app.serve(listener, told_to_stop()).await?;
         Ok(())
     })
@@ -165,11 +166,11 @@ fn who_may_enter(provider: &Provider) -> String {
 /// Where the configuration is refused.
 pub fn check(path: Option<&Path>) -> Outcome {
     let loaded = config::load(path, &Environment::of_process())?;
-    print!("{}", loaded.explain());
+    say(&loaded.explain());
     for warning in &loaded.warnings {
-        println!("warning: {warning}");
+        say(&format!("warning: {warning}\n"));
     }
-    println!("\nThe configuration is good. `anteroom serve` runs it.");
+    say("\nThe configuration is good. `anteroom serve` runs it.\n");
     Ok(())
 }
 
@@ -184,14 +185,19 @@ pub fn sample(address: SocketAddr) -> Outcome {
             .await
             .map_err(|error| AppError::Listen(address, error))?;
         let address = listener.local_addr()?;
-        println!(
-            "The sample MCP server listens on http://{address}/mcp, open to everybody who reaches it."
-        );
+        say(&format!(
+            "The sample MCP server listens on http://{address}/mcp, open to everybody who reaches it.\n"
+        ));
         axum::serve(listener, demo::router(Vec::new(), told_to_stop()))
             .with_graceful_shutdown(told_to_stop())
             .await?;
         Ok(())
     })
+}
+
+/// Writes to standard output; where nobody reads it, nothing is lost.
+fn say(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn log_filter() -> String {

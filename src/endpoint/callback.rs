@@ -10,10 +10,12 @@ use tower_sessions::Session;
 use super::Endpoints;
 use super::browser::binding;
 use super::consent::to_client;
-use super::error::{for_person, request_id};
+use super::error::{for_person, request_id, too_many_page};
 use super::page::{ActionLine, RefusedPage};
+use super::rate_limit::What;
+use super::request::Caller;
 use crate::flow::Failure;
-use crate::flow::callback::{Arrival, Return};
+use crate::flow::callback::{Arrival, NotAllowed, Return};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
 use crate::secret::Secret;
@@ -21,10 +23,14 @@ use crate::secret::Secret;
 /// Finishes the sign-in.
 pub async fn get(
     State(endpoints): State<Arc<Endpoints>>,
+    caller: Caller,
     provider: Result<Path<String>, PathRejection>,
     session: Session,
     RawQuery(query): RawQuery,
 ) -> Response {
+    if let Err(seconds) = caller.count(&endpoints, What::Authorize) {
+        return too_many_page(&endpoints, seconds);
+    }
     let query = query.unwrap_or_default();
     // a name that cannot be read is that of no provider; the rejection would be plain text
     let provider = provider.map_or_else(|_| String::new(), |Path(provider)| provider);
@@ -34,25 +40,32 @@ pub async fn get(
             provider,
             why,
             back,
-        }) => {
-            let actions = why.remedies.into_iter().map(|remedy| ActionLine {
-                text: remedy.text,
-                link: remedy.link,
-            });
-            let page = RefusedPage {
-                base: endpoints.flows.issuer.path().to_owned(),
-                account: why.account,
-                provider,
-                reasons: why.reasons,
-                actions: actions.collect(),
-                back: Some(back),
-                request_id: request_id(&endpoints),
-            };
-            tracing::info!(request = %page.request_id, "a person who may not enter was told why");
-            page.into_response()
-        }
+        }) => refused_page(&endpoints, provider, *why, back),
         Err(failure) => for_person(&endpoints, &failure),
     }
+}
+
+fn refused_page(
+    endpoints: &Endpoints,
+    provider: String,
+    why: NotAllowed,
+    back: String,
+) -> Response {
+    let actions = why.remedies.into_iter().map(|remedy| ActionLine {
+        text: remedy.text,
+        link: remedy.link,
+    });
+    let page = RefusedPage {
+        base: endpoints.flows.issuer.path().to_owned(),
+        account: why.account,
+        provider,
+        reasons: why.reasons,
+        actions: actions.collect(),
+        back: Some(back),
+        request_id: request_id(endpoints),
+    };
+    tracing::info!(request = %page.request_id, "a person who may not enter was told why");
+    page.into_response()
 }
 
 async fn finish(

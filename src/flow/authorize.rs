@@ -76,7 +76,7 @@ impl Flows {
     ) -> Result<Question, Stop> {
         let form = Form::parse(query)?;
         let id = authorize::client_id(&form)?;
-        let client = self.find_client(&id).await?.ok_or(UNKNOWN_CLIENT)?;
+        let client = self.find_client(&id).await?.ok_or(UNKNOWN_CLIENT)?.client;
         let request = authorize::check(&form, &client, &self.offered()).map_err(Stop::Refused)?;
         let ticket = Ticket {
             request,

@@ -9,7 +9,8 @@ use crate::protocol::ids::{Handle, Id, ProviderId};
 use crate::protocol::session::{AuthorizationRequest, IssuedCode, PendingSignIn, Session};
 use crate::seal::Purpose;
 use crate::secret::{Secret, SecretDigest};
-use crate::upstream::{Kept, NotAllowed, SignIn, UpstreamError};
+pub use crate::upstream::NotAllowed;
+use crate::upstream::{Kept, SignIn, UpstreamError};
 
 use super::authorize::OTHER_BROWSER;
 use super::{Failure, Flows};
@@ -228,7 +229,9 @@ impl Flows {
             spent: false,
             expires,
         };
-        self.keep_client(&session.client_id).await?;
+        if let Some(client) = self.find_client(&session.client_id).await? {
+            self.keep_client(&client).await?;
+        }
         let (client, subject) = (
             issued.request.client_id.clone(),
             session.identity.subject.clone(),

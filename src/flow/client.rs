@@ -1,5 +1,6 @@
 //! Where a client comes from, and whether it is who it says.
 
+use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::protocol::client::Client;
 use crate::protocol::client_credentials::Credentials;
@@ -9,12 +10,20 @@ use crate::protocol::ids::ClientId;
 
 use super::{Failure, Flows, IDLE_CLIENT};
 
+/// A client that is known, and until when.
+pub(super) struct KnownClient {
+    /// The client.
+    pub(super) client: Client,
+    /// When it is forgotten, unless it is used again.
+    until: UnixTime,
+}
+
 impl Flows {
     /// The client of this identifier. Registered ones are looked up; metadata documents and clients of the
     /// configuration will be told apart here, by the form of the identifier.
-    pub(super) async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, Failure> {
+    pub(super) async fn find_client(&self, id: &ClientId) -> Result<Option<KnownClient>, Failure> {
         let found = self.store.find_client(id, self.now()).await?;
-        Ok(found.map(|(client, _)| client))
+        Ok(found.map(|(client, until)| KnownClient { client, until }))
     }
 
     /// The client that makes a request of the token or revocation endpoint (RFC 6749 §3.2.1).
@@ -22,12 +31,12 @@ impl Flows {
         &self,
         authorization: Option<&[u8]>,
         form: &Form,
-    ) -> Result<Client, Failure> {
+    ) -> Result<KnownClient, Failure> {
         let credentials = Credentials::parse(authorization, form)?;
         for (id, _) in credentials.readings() {
-            if let Some(client) = self.find_client(&id).await? {
-                if credentials.prove(&client) {
-                    return Ok(client);
+            if let Some(known) = self.find_client(&id).await? {
+                if credentials.prove(&known.client) {
+                    return Ok(known);
                 }
                 Event::ClientAuthenticationFailed { client: &id }.tell();
                 return Err(ErrorCode::InvalidClient
@@ -45,11 +54,10 @@ impl Flows {
     }
 
     /// Remembers a client for another year; written at most once a month.
-    pub(super) async fn keep_client(&self, id: &ClientId) -> Result<(), Failure> {
+    pub(super) async fn keep_client(&self, known: &KnownClient) -> Result<(), Failure> {
         let now = self.now();
-        if let Some((_, expires)) = self.store.find_client(id, now).await?
-            && expires < now + IDLE_CLIENT * 11 / 12
-        {
+        if known.until < now + IDLE_CLIENT * 11 / 12 {
+            let id = &known.client.id;
             self.store.keep_client(id, now + IDLE_CLIENT, now).await?;
         }
         Ok(())

@@ -9,7 +9,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::entropy;
 use crate::event::Event;
-use crate::protocol::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Id;
 use crate::protocol::resource_indicator::within_grant;
@@ -19,6 +18,7 @@ use crate::seal::{Purpose, Sealer};
 use crate::secret::{Secret, same};
 use crate::store::Turn;
 
+use super::client::KnownClient;
 use super::token::Issued;
 use super::{Failure, Flows};
 
@@ -65,7 +65,7 @@ impl RefreshToken {
 }
 
 /// What a presented token is to its session.
-enum Standing<'a> {
+enum Freshness<'a> {
     /// The one in force.
     Current,
     /// The one before, so recently that its answer may have been lost.
@@ -79,9 +79,10 @@ impl Flows {
     /// same refresh token (two windows, one lost reply); outside it the session ends.
     pub(super) async fn refresh(
         &self,
-        client: &Client,
+        known: &KnownClient,
         request: RefreshRequest,
     ) -> Result<Issued, Failure> {
+        let client = &known.client;
         let token = RefreshToken::parse(&request.token, &self.sealer).ok_or(DEAD)?;
         let now = self.now();
         let found = self.store.find_session(token.session, now).await?;
@@ -95,8 +96,8 @@ impl Flows {
             request.resources.iter().map(String::as_str),
         )?;
         let scopes = refreshed_scopes(&session.scopes, request.scopes.as_ref())?;
-        let successor = match self.standing_of(&token, &session) {
-            Standing::Current => match self.rotate(&token, &session).await? {
+        let successor = match self.freshness_of(&token, &session) {
+            Freshness::Current => match self.rotate(&token, &session).await? {
                 Ok((rotated, successor)) => {
                     session = rotated;
                     successor
@@ -106,7 +107,7 @@ impl Flows {
                     self.answer_again(&token, &session).await?
                 }
             },
-            Standing::JustRotated(_) | Standing::Reused => {
+            Freshness::JustRotated(_) | Freshness::Reused => {
                 self.answer_again(&token, &session).await?
             }
         };
@@ -116,25 +117,25 @@ impl Flows {
             session: session.id,
         }
         .tell();
-        self.keep_client(&client.id).await?;
+        self.keep_client(known).await?;
         self.mint(&session, scopes, Some(successor))
     }
 
-    fn standing_of<'a>(&self, token: &RefreshToken, session: &'a Session) -> Standing<'a> {
+    fn freshness_of<'a>(&self, token: &RefreshToken, session: &'a Session) -> Freshness<'a> {
         let Some(state) = &session.refresh else {
-            return Standing::Reused;
+            return Freshness::Reused;
         };
         if state.current.matches(&token.clear) {
-            return Standing::Current;
+            return Freshness::Current;
         }
         match &state.previous {
             Some(previous)
                 if previous.digest.matches(&token.clear)
                     && self.now() < previous.at + self.lifetimes.reuse_grace =>
             {
-                Standing::JustRotated(state)
+                Freshness::JustRotated(state)
             }
-            _ => Standing::Reused,
+            _ => Freshness::Reused,
         }
     }
 
@@ -174,7 +175,7 @@ impl Flows {
         token: &RefreshToken,
         session: &Session,
     ) -> Result<Secret, Failure> {
-        if let Standing::JustRotated(state) = self.standing_of(token, session)
+        if let Freshness::JustRotated(state) = self.freshness_of(token, session)
             && let Some(previous) = &state.previous
         {
             let clear = self.sealer.open(

@@ -21,7 +21,7 @@ impl Flows {
             .one("token")?
             .map(Secret::new)
             .ok_or(ErrorCode::InvalidRequest.with("token is missing"))?;
-        let client = self.authenticate(authorization, &form).await?;
+        let client = self.authenticate(authorization, &form).await?.client;
         let Some(session) = self.session_of(&token) else {
             return Ok(());
         };

@@ -40,11 +40,11 @@ impl Flows {
         let form = Form::parse(body)?;
         form.check_no_repeats(&["resource"])?;
         let request = TokenRequest::parse(&form)?;
-        let client = self.authenticate(authorization, &form).await?;
+        let known = self.authenticate(authorization, &form).await?;
         match request {
-            TokenRequest::Code(request) => self.redeem_code(&client, request).await,
-            TokenRequest::Refresh(request) if client.refreshes => {
-                self.refresh(&client, request).await
+            TokenRequest::Code(request) => self.redeem_code(&known.client, request).await,
+            TokenRequest::Refresh(request) if known.client.refreshes => {
+                self.refresh(&known, request).await
             }
             TokenRequest::Refresh(_) => Err(ErrorCode::UnauthorizedClient
                 .with("the client did not register the refresh_token grant")
