@@ -127,13 +127,13 @@ impl Event<'_> {
                         target: AUDIT,
                         $level,
                         event = self.name(),
-                        client.id = fields.client.map(|id| display(Escaped(id.as_str()))),
-                        subject = fields.subject.map(|id| display(Escaped(id.as_str()))),
+                        client.id = fields.client.map(|id| display(Escaped(id.as_str(), Kind::Identifier))),
+                        subject = fields.subject.map(|id| display(Escaped(id.as_str(), Kind::Identifier))),
                         session.id = fields.session.map(display),
-                        provider = fields.provider.map(|id| display(Escaped(id.as_str()))),
+                        provider = fields.provider.map(|id| display(Escaped(id.as_str(), Kind::Identifier))),
                         address = fields.address.map(display),
                         error = fields.error,
-                        cause = fields.cause.map(|cause| display(Escaped(cause))),
+                        cause = fields.cause.map(|cause| display(Escaped(cause, Kind::Words))),
                         "{}",
                         self.message()
                     );
@@ -306,13 +306,26 @@ impl<'a> Fields<'a> {
 }
 
 /// Text that somebody outside may have chosen: without line breaks, colours and hidden characters, and not endless.
-struct Escaped<'a>(&'a str);
+struct Escaped<'a>(&'a str, Kind);
+
+/// What a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Identifier,
+    Words,
+}
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.chars();
         for character in rest.by_ref().take(MAX_CHARS) {
-            write!(f, "{}", character.escape_debug())?;
+            match character {
+                // an identifier has neither, and in a line of text they begin a field that would be believed
+                ' ' | '=' if self.1 == Kind::Identifier => {
+                    write!(f, "{}", character.escape_unicode())?;
+                }
+                other => write!(f, "{}", other.escape_debug())?,
+            }
         }
         if rest.next().is_some() {
             f.write_str("...")?;

@@ -248,6 +248,7 @@ mod tests {
             Event::ClientAuthenticationFailed { client: &client }.tell();
         });
         let written = told[0]["client.id"].as_str().unwrap();
+        assert!(!written.contains([' ', '=']), "{written:?}");
         let harmless = |c: char| !c.is_control() && c != '\u{202e}' && c != '\u{2028}';
         assert!(written.chars().all(harmless), "{written:?}");
         assert!(written.starts_with(r"x\n2026"), "{written:?}");

@@ -3,7 +3,7 @@
 //!
 //! `cargo build --release && cargo run --release --example load`
 //!
-//! CPU time per operation repeats within a few percent where requests per second, on a machine that also runs the
+//! CPU time per operation repeats within some 15 % where requests per second, on a machine that also runs the
 //! clients and the stand-in, say little. Nothing here leaves loopback, and every count has an end.
 
 mod baseline;

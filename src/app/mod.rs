@@ -196,6 +196,8 @@ impl App {
         });
         let mut server = axum_server::from_tcp(listener)
             .map_err(AppError::Serve)?
+            // the time limit for heads runs from the first byte that is waited for; HTTP/2 is for who speaks TLS
+            .http1_only()
             // without it a small answer waits for the acknowledgement of the one before
             .acceptor(NoDelayAcceptor::new())
             .handle(handle);

@@ -17,7 +17,9 @@ impl Environment {
     /// The environment of this process. What is not Unicode comes with replacement characters, which no setting takes.
     #[must_use]
     pub fn of_process() -> Self {
-        std::env::vars_os()
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
+        let variables = std::env::vars_os();
+        variables
             .map(|(name, value)| {
                 (
                     name.to_string_lossy().into_owned(),

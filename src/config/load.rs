@@ -155,7 +155,7 @@ const SMALLEST: &str = r#"public_url = "https://mcp.example.com"
 backend = "http://localhost:9000/mcp"
 
 [provider.github]
-client_id = "Iv1.0123456789abcdef"
+client_id = "Ov23li0123456789abcd"
 client_secret = "env:GITHUB_CLIENT_SECRET"
 allow.orgs = ["acme"]
 "#;

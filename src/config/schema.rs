@@ -49,7 +49,7 @@ pub(super) const KNOWN: &[Known] = &[
     text("backend", r#""http://localhost:9000/mcp""#),
     text("provider.*.kind", r#""github""#),
     text("provider.*.label", r#""GitHub""#),
-    text("provider.*.client_id", r#""Iv1.0123456789abcdef""#),
+    text("provider.*.client_id", r#""Ov23li0123456789abcd""#),
     secret("provider.*.client_secret", r#""env:GITHUB_CLIENT_SECRET""#),
     text("provider.*.base_url", r#""https://github.com""#),
     text("provider.*.api_url", r#""https://api.github.com""#),

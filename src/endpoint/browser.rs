@@ -76,6 +76,8 @@ const BINDING: &str = "binding";
 /// Where the store fails.
 pub async fn bind(session: &Session, now: UnixTime) -> Result<SecretDigest, Failure> {
     if let Some(bound) = binding(session).await? {
+        // said anew, it is a change, and both cookie and row live on
+        session.set_expiry(session.expiry());
         return Ok(bound);
     }
     let value = Handle::new(now).clear;

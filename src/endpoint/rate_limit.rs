@@ -100,7 +100,7 @@ impl<C: Clock> RateLimits<C> {
 }
 
 /// The address of the client: of who is connected, or what trusted proxies say of it in `X-Forwarded-For`, read from
-/// the right as far as they are trusted. What stands further left, anybody can have written (SEC-02).
+/// the right as far as they are trusted. What stands further left, anybody can have written (P12).
 #[must_use]
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));

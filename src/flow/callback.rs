@@ -1,5 +1,8 @@
 //! The provider's answer: who signed in, and a code for the client (RFC 6749 §4.1.2).
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::event::Event;
@@ -14,6 +17,9 @@ use crate::upstream::{Kept, SignIn, UpstreamError};
 
 use super::authorize::OTHER_BROWSER;
 use super::{Failure, Flows};
+
+/// How long all that is asked of a provider may take together: less than a request may.
+const ASKING: Duration = Duration::from_secs(20);
 
 /// What a browser brings back from a provider.
 #[derive(Debug)]
@@ -61,7 +67,7 @@ impl Flows {
             self.issuer.as_str(),
         );
         let signed_in = match (back.error, back.code) {
-            (Some(error), _) => Err(self.provider_refused(&pending, &error)),
+            (Some(error), _) => Err(self.provider_refused(&pending, code_of(&error))),
             (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
             (None, None) => Err(self.provider_refused(&pending, "neither code nor error")),
         };
@@ -126,9 +132,9 @@ impl Flows {
         else {
             return Ok(Err(self.provider_refused(pending, "no longer configured")));
         };
-        Ok(upstream
-            .finish(code, kept)
-            .await
+        let finished = timeout(ASKING, upstream.finish(code, kept)).await;
+        Ok(finished
+            .unwrap_or_else(|_| Err(UpstreamError::Unavailable("it took too long".to_owned())))
             .map_err(|error| match error {
                 UpstreamError::NotAllowed(why) => {
                     Event::SignInRefused {
@@ -245,6 +251,16 @@ impl Flows {
         }
         .tell();
         Ok(code.clear)
+    }
+}
+
+/// An `error` as a browser brings it: a code (RFC 6749 §4.1.2.1), or else somebody's words, which are not for the log.
+fn code_of(error: &str) -> &str {
+    let is_code = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    if error.len() <= 64 && error.bytes().all(is_code) {
+        error
+    } else {
+        "an error that is no code"
     }
 }
 

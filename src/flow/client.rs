@@ -56,9 +56,10 @@ impl Flows {
     /// Remembers a client for another year; written at most once a month.
     pub(super) async fn keep_client(&self, known: &KnownClient) -> Result<(), Failure> {
         let now = self.now();
-        if known.until < now + IDLE_CLIENT * 11 / 12 {
+        let keep = IDLE_CLIENT.max(self.lifetimes.idle * 12 / 10);
+        if known.until < now + keep * 11 / 12 {
             let id = &known.client.id;
-            self.store.keep_client(id, now + IDLE_CLIENT, now).await?;
+            self.store.keep_client(id, now + keep, now).await?;
         }
         Ok(())
     }

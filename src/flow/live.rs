@@ -42,12 +42,10 @@ impl Flows {
     /// # Errors
     /// Where the store cannot be asked.
     pub async fn standing(&self, session: Id) -> Result<Option<Arc<Standing>>> {
-        if let Some(standing) = self.live.standings.get(&session) {
-            return Ok(Some(Arc::clone(&standing)));
-        }
         loop {
             let endings = self.live.endings.load(Ordering::SeqCst);
             let Some(found) = self.store.find_session(session, self.now()).await? else {
+                self.live.end(session);
                 return Ok(None);
             };
             let place = self.live.standings.entry(session);

@@ -31,7 +31,7 @@ use crate::upstream::Upstream;
 
 use live::LiveSessions;
 
-/// What the flows need. Put together once, in `app.rs`.
+/// What the flows need. Put together once, in `app/parts.rs`.
 pub struct Flows {
     /// What outlives a request.
     pub store: Arc<dyn Store>,
@@ -74,7 +74,7 @@ pub struct Lifetimes {
     pub unused_client: Duration,
 }
 
-/// How long a client is remembered after it was last used: longer than any of its tokens.
+/// How long a client is remembered after it was last used, and at least as long as its sessions can live unused.
 const IDLE_CLIENT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Flows {

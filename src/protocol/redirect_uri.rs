@@ -32,16 +32,20 @@ const NEVER_AN_APP: &str = "about afp android-app blob brave cid content data ed
     search sftp shell smb ssh tel telnet urn vbscript ws wss";
 
 /// The same, by how they begin.
-const NEVER_BEGINS_AN_APP: [&str; 9] = [
+const NEVER_BEGINS_AN_APP: [&str; 13] = [
     "chrome",
+    "googlechrome",
     "itms",
     "javascript",
+    "microsoft-edge",
     "moz-",
     "ms-",
     "safari-",
     "search-ms",
     "view-source",
     "x-apple",
+    "x-safari",
+    "x-web-search",
 ];
 
 /// What answers carry (RFC 6749 §4.1.2, RFC 9207 §2): a second one in the registered query would be read instead.
@@ -108,12 +112,18 @@ impl RegisteredRedirect {
         &self.0
     }
 
-    /// What a person is shown: the host, or the scheme of an app.
+    /// What a person is shown: the host, or the scheme of an app with the host that it names.
     #[must_use]
     pub fn shown_host(&self) -> String {
         let scheme = self.0.split(':').next().unwrap_or_default();
         if self.is_private_use_scheme() {
-            return format!("{scheme}:");
+            let rest = self.0.get(scheme.len() + 1..).unwrap_or_default();
+            let host = rest.strip_prefix("//").unwrap_or_default();
+            let host = host.split(['/', '?']).next().unwrap_or_default();
+            return match host {
+                "" => format!("{scheme}:"),
+                host => format!("{scheme}://{host}"),
+            };
         }
         Url::parse(&self.0)
             .ok()
@@ -236,8 +246,9 @@ fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
             "the scheme of a redirect URI is not written plainly, in small letters",
         ));
     }
-    // a single letter is a drive of Windows
+    // a single letter is a drive of Windows; `x-browser-https` opens a page
     if lower.len() < 2
+        || lower.contains("http")
         || NEVER_AN_APP.split(' ').any(|scheme| scheme == lower)
         || NEVER_BEGINS_AN_APP
             .iter()
@@ -504,8 +515,13 @@ mod tests {
             ("https://app.localhost/cb", "app.localhost", true, false),
             ("https://127.8.8.8/cb", "127.8.8.8", true, false),
             ("https://0.0.0.0/cb", "0.0.0.0", true, false),
-            ("cursor://anysphere.cursor-mcp/cb", "cursor:", false, true),
-            ("app://localhost/cb", "app:", false, true),
+            (
+                "cursor://anysphere.cursor-mcp/cb",
+                "cursor://anysphere.cursor-mcp",
+                false,
+                true,
+            ),
+            ("app://localhost/cb", "app://localhost", false, true),
         ] {
             let place = RedirectUri::parse(uri).unwrap().admits(uri).unwrap();
             assert_eq!(place.shown_host(), shown, "{uri}");

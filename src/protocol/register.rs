@@ -100,6 +100,8 @@ enum ApplicationType {
 }
 
 const MOST_REDIRECT_URIS: usize = 20;
+/// All of them together, so that nobody fills the disk with few registrations.
+const LONGEST_REDIRECT_URIS: usize = 8 << 10;
 const LONGEST_NAME: usize = 200;
 const LONGEST_PAGE: usize = 2048;
 
@@ -236,6 +238,9 @@ fn redirect_uris(
     }
     if asked.len() > MOST_REDIRECT_URIS {
         return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris has more than 20 entries"));
+    }
+    if asked.iter().map(|uri| uri.len()).sum::<usize>() > LONGEST_REDIRECT_URIS {
+        return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris has more than 8 KiB of text"));
     }
     let mut accepted: Vec<RedirectUri> = Vec::new();
     let mut refused = None;

@@ -18,7 +18,7 @@ use super::door::{Door, Stranger};
 use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
 use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
 use super::revision::{self, Era};
-use super::scope_policy::{Need, ScopePolicy};
+use super::scope_policy::{Need, ScopePolicy, has_one_reading};
 use super::stream;
 use super::token_cache::TokenCache;
 use super::{Sessions, TokenVerifier};
@@ -91,7 +91,7 @@ impl Gate {
         Ok(Self {
             challenges: Challenges::new(settings.metadata_url, challenged)?,
             door: Door::new(&settings.hosts, &settings.origins),
-            session_key: SessionKey::new(&settings.session_key),
+            session_key: SessionKey::new(&settings.session_key, &settings.resource),
             callers: Callers {
                 verifier: settings.verifier,
                 sessions: settings.sessions,
@@ -208,6 +208,11 @@ impl Gate {
         let mut lacking = Vec::new();
         for message in messages {
             let Some(call) = message.call() else { continue };
+            if self.is_ambiguous(call) {
+                let what = "the URI can be read in more than one way: write it in its normal form";
+                let error = RpcError::new(StatusCode::BAD_REQUEST, -32602, what);
+                return Err(refuse(error, message.id()));
+            }
             let lacks = self.lacking_scopes(era, call, principal);
             lacking.extend(
                 lacks.ok_or_else(|| refuse(revision::method_not_found(era), message.id()))?,
@@ -221,6 +226,18 @@ impl Gate {
             .scopes
             .union(&lacking.into_iter().cloned().collect());
         Err(self.challenges.insufficient_scope(&needed, first_id).into())
+    }
+
+    /// Whether a scope opens some resources alone, and this URI could be read as another than the one judged.
+    fn is_ambiguous(&self, call: &Call<'_>) -> bool {
+        let read = call.name.iter().filter(|_| {
+            call.method.starts_with("resources/") && self.policy.tells_names_apart(&call.method)
+        });
+        let heard = call
+            .subscribed
+            .iter()
+            .filter(|_| self.policy.tells_names_apart("resources/subscribe"));
+        read.chain(heard).any(|uri| !has_one_reading(uri))
     }
 
     /// What the token lacks for a call; none: nobody serves the method.

@@ -213,10 +213,38 @@ impl<'de> Level<'de> for Filter<'de> {
     const KNOWN: &'static [&'static str] = &["resourceSubscriptions"];
 
     fn read<A: MapAccess<'de>>(&mut self, _: usize, map: &mut A) -> Result<(), A::Error> {
-        self.0 = map
-            .next_value::<Option<Vec<Text<'de>>>>()?
-            .map_or_else(Vec::new, |uris| uris.into_iter().map(|uri| uri.0).collect());
+        let uris = map.next_value::<Option<Uris<'de>>>()?;
+        self.0 = uris.map_or_else(Vec::new, |uris| uris.0);
         Ok(())
+    }
+}
+
+/// A list of URIs, no longer than an object may have members.
+struct Uris<'a>(Vec<Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Uris<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Uris<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of URIs")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut uris = Vec::new();
+                while let Some(Text(uri)) = list.next_element()? {
+                    if uris.len() == MEMBERS_LIMIT {
+                        return Err(A::Error::custom("too many URIs"));
+                    }
+                    uris.push(uri);
+                }
+                Ok(Uris(uris))
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 

@@ -19,7 +19,10 @@ const TAG_TEXT_LEN: usize = 22;
 
 /// Marks session identifiers of servers for the person and client they were made for: `id.tag`.
 #[derive(Clone)]
-pub struct SessionKey(hmac::Key);
+pub struct SessionKey {
+    key: hmac::Key,
+    resource: String,
+}
 
 /// The identifier is not the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +35,13 @@ impl std::fmt::Debug for SessionKey {
 }
 
 impl SessionKey {
-    /// The key made of these bytes.
+    /// The key made of these bytes, for the sessions of one resource.
     #[must_use]
-    pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    pub fn new(bytes: &[u8; 32], resource: &str) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, bytes),
+            resource: resource.to_owned(),
+        }
     }
 
     /// Puts the tag behind the identifier that the server sends. One that cannot be bound is not handed out.
@@ -75,14 +81,15 @@ impl SessionKey {
         Ok(())
     }
 
-    /// HMAC over identifier, person and client, each with its length in front, so that no two triples look alike.
+    /// HMAC over resource, identifier, person and client, each with its length in front, so that no two sets look alike.
     fn tag(&self, id: &str, principal: &Principal) -> [u8; TAG_LEN] {
         let parts = [
+            self.resource.as_str(),
             id,
             principal.identity().subject.as_str(),
             principal.client_id.as_str(),
         ];
-        let mut context = hmac::Context::with_key(&self.0);
+        let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
@@ -132,7 +139,7 @@ mod tests {
     /// RS-12, P11
     #[test]
     fn a_session_opens_for_the_same_person_and_client_alone() {
-        let key = SessionKey::new(&[7; 32]);
+        let key = SessionKey::new(&[7; 32], "https://h/mcp");
         let owner = principal("github:1", "c");
         let mut headers = sealed(&key, "a.b", &owner);
         assert_ne!(headers[SESSION_ID], "a.b");
@@ -144,11 +151,18 @@ mod tests {
             (&key, principal("github:1", "d")),
             (&key, principal("github:1c", "")),
             (&key, principal("github:", "1c")),
-            (&SessionKey::new(&[8; 32]), principal("github:1", "c")),
+            (
+                &SessionKey::new(&[8; 32], "https://h/mcp"),
+                principal("github:1", "c"),
+            ),
+            (
+                &SessionKey::new(&[7; 32], "https://h/other"),
+                principal("github:1", "c"),
+            ),
         ] {
             assert_eq!(
                 key.open(
-                    &mut sealed(&SessionKey::new(&[7; 32]), "a.b", &owner),
+                    &mut sealed(&SessionKey::new(&[7; 32], "https://h/mcp"), "a.b", &owner),
                     &other
                 ),
                 Err(NotYours)
@@ -159,7 +173,7 @@ mod tests {
     /// RS-12
     #[test]
     fn an_identifier_without_its_whole_tag_opens_nothing() {
-        let key = SessionKey::new(&[7; 32]);
+        let key = SessionKey::new(&[7; 32], "https://h/mcp");
         let owner = principal("github:1", "c");
         let good = sealed(&key, "id", &owner)[SESSION_ID]
             .to_str()
@@ -189,7 +203,7 @@ mod tests {
     fn an_identifier_that_cannot_be_bound_is_not_handed_out() {
         let mut headers =
             HeaderMap::from_iter([(SESSION_ID, HeaderValue::from_bytes(b"\xFF").unwrap())]);
-        SessionKey::new(&[7; 32]).seal(&mut headers, &principal("github:1", "c"));
+        SessionKey::new(&[7; 32], "https://h/mcp").seal(&mut headers, &principal("github:1", "c"));
         assert!(headers.is_empty());
     }
 }

@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, LOCATION, ORIGIN, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, LOCATION, ORIGIN,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
@@ -37,8 +37,9 @@ pub struct Proxy {
 #[error("a backend is an http:// URL without user name and fragment")]
 pub struct BadBackend;
 
-/// How long a server may think before its answer begins. What follows the head may take for ever.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// How long a server may think before its answer begins: a tool that answers in one piece is done by then. What follows
+/// the head may take for ever.
+const HEAD_LIMIT: Duration = Duration::from_secs(300);
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -54,13 +55,30 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 ];
 
 /// Headers by which servers learn, behind some proxy or other, who calls and from where. All are ours to set.
-const TOLD_BY_PROXIES: [&str; 6] = [
-    "x-anteroom-",
-    "x-forwarded-",
-    "x-auth-request-",
-    "x-remote-",
-    "x-real-ip",
+const TOLD_BY_PROXIES: [&str; 23] = [
+    "cf-",
     "remote-",
+    "ssl-client-",
+    "tailscale-",
+    "true-client-ip",
+    "x-amzn-oidc-",
+    "x-anteroom-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-client-ip",
+    "x-email",
+    "x-forwarded-",
+    "x-goog-",
+    "x-http-method",
+    "x-original-",
+    "x-pomerium-",
+    "x-real-ip",
+    "x-remote-",
+    "x-rewrite-url",
+    "x-ssl-",
+    "x-token-",
+    "x-user",
+    "x-webauth-",
 ];
 
 impl Proxy {
@@ -147,15 +165,16 @@ impl Service<Request> for Proxy {
 
 /// The backend's URL with the client's query.
 fn target(backend: &Uri, query: Option<&str>) -> Option<Uri> {
-    let Some(query) = query.filter(|query| !query.is_empty()) else {
+    // a query of the operator's is not added to: of two values of one name, some servers take the last
+    let theirs = query.filter(|query| !query.is_empty() && backend.query().is_none());
+    let Some(query) = theirs else {
         return Some(backend.clone());
     };
-    let separator = if backend.query().is_some() { '&' } else { '?' };
     let path = backend
         .path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str);
     let mut parts = backend.clone().into_parts();
-    parts.path_and_query = Some(format!("{path}{separator}{query}").parse().ok()?);
+    parts.path_and_query = Some(format!("{path}?{query}").parse().ok()?);
     Uri::from_parts(parts).ok()
 }
 
@@ -199,6 +218,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|list| list.to_str().ok())
         .flat_map(|list| list.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        // what the gate has judged the server is to see
+        .filter(|name| !name.as_str().starts_with("mcp-") && *name != CONTENT_TYPE)
         .collect();
     for name in named.into_iter().chain(HOP_BY_HOP) {
         headers.remove(name);
@@ -309,7 +330,7 @@ mod tests {
 
     /// P10
     #[test]
-    fn the_path_is_the_backends_and_the_query_the_clients() {
+    fn the_path_is_the_backends_and_the_query_the_clients_unless_the_backend_has_one() {
         for (backend, query, expected) in [
             (
                 "http://localhost:9000/mcp",
@@ -329,7 +350,7 @@ mod tests {
             (
                 "http://localhost:9000/mcp?k=v",
                 Some("a=b"),
-                "http://localhost:9000/mcp?k=v&a=b",
+                "http://localhost:9000/mcp?k=v",
             ),
             (
                 "http://localhost:9000/",

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use url::Url;
+
 use crate::protocol::method_pattern::MethodPattern;
 use crate::protocol::scope::{Scope, ScopeSet};
 
@@ -77,6 +79,13 @@ impl ScopePolicy {
         &self.default
     }
 
+    /// Whether some scope opens `method` for some names alone.
+    #[must_use]
+    pub fn tells_names_apart(&self, method: &str) -> bool {
+        let rules = self.rules.get(method);
+        rules.is_some_and(|rules| rules.iter().any(|rule| rule.pattern.is_some()))
+    }
+
     /// What `method` needs, where it is about `name`.
     #[must_use]
     pub fn needed(&self, method: &str, name: Option<&str>) -> Need<'_> {
@@ -94,6 +103,27 @@ impl ScopePolicy {
             _ => Need::Unknown,
         }
     }
+}
+
+/// Whether everybody who reads `uri` reads the same. Servers parse it before they look it up, and what a parser makes
+/// of other capitals, dots, escapes or white space is not what was judged.
+#[must_use]
+pub fn has_one_reading(uri: &str) -> bool {
+    let is_plain = uri
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let escapes = uri.match_indices('%').all(|(at, _)| {
+        let digits = uri.get(at + 1..at + 3).unwrap_or_default();
+        let meant = u8::from_str_radix(digits, 16).unwrap_or(b'.');
+        !meant.is_ascii_alphanumeric() && !b"-._~/\\".contains(&meant)
+    });
+    let dots = uri
+        .split(['/', '?', '#'])
+        .any(|part| matches!(part, "." | ".."));
+    let as_parsed = Url::parse(uri).map_or(true, |url| {
+        url.as_str() == uri || url.as_str().strip_suffix('/') == Some(uri)
+    });
+    is_plain && escapes && !dots && as_parsed
 }
 
 impl Rule {
@@ -260,6 +290,34 @@ mod tests {
             ("a", "ab", false),
         ] {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+
+    /// RS-14
+    #[test]
+    fn a_uri_that_parsers_would_change_has_more_than_one_reading() {
+        for (uri, one) in [
+            ("config://admin", true),
+            ("sample:///welcome.txt", true),
+            ("file:///public/a%20b", true),
+            ("https://a.example", true),
+            ("urn:x:y", true),
+            ("welcome.txt", true),
+            ("CONFIG://admin", false),
+            (" config://admin", false),
+            ("config://ad\tmin", false),
+            ("file:///public/../secret", false),
+            ("file:///public/%2e%2e/secret", false),
+            ("file:///%70ublic", false),
+            ("file:///public%2Fsecret", false),
+            ("file:///public/%", false),
+            ("file://localhost/public", false),
+            ("https://A.example/", false),
+            ("https://a.example:443/", false),
+            ("file:///public\\secret", false),
+            ("file:///\u{e4}", false),
+        ] {
+            assert_eq!(has_one_reading(uri), one, "{uri}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room, and the rooms that it may import. A room stands below all that it imports, so there are no cycles.
+/// Each room, and the rooms that it may import. A room stands above all that it imports, and after them here, so there are no cycles.
 const ROOMS: [(&str, &[&str]); 18] = [
     ("clock", &[]),
     ("cors", &[]),

@@ -469,3 +469,23 @@ async fn a_planted_cookie_is_not_taken_over() {
     browser.plant("anteroom-sign-in", &value);
     browser.get(&back).await.assert_page(403);
 }
+
+/// CONS-13
+#[tokio::test]
+async fn each_approval_renews_the_cookie_that_must_come_back() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    for approval in 0..2 {
+        let page = browser.open(&client.authorization_url()).await;
+        let answer = browser.decide(&page, "github").await;
+        assert_eq!(answer.status, 303);
+        let set = answer.set_cookies();
+        assert!(
+            set.iter()
+                .any(|cookie| cookie.contains("anteroom-sign-in=")
+                    && cookie.contains("Max-Age=3600")),
+            "{approval}: {set:?}"
+        );
+    }
+}

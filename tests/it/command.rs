@@ -43,17 +43,16 @@ fn without_a_configuration_the_program_says_what_to_write() {
 fn check_shows_what_is_in_force_without_a_secret() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("providers.toml");
+    let data = directory.path().join("data");
     let text = "public_url = \"https://mcp.example.com\"\nbackend = \"http://localhost:9000/mcp\"\n\
                 [provider.github]\nclient_id = \"Iv1\"\nclient_secret = \"s3cret\"\nallow.orgs = [\"acme\"]\n";
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, format!("data_dir = {data:?}\n{text}")).unwrap();
     let checked = anteroom(&["check", "--config", file.to_str().unwrap()]);
     assert!(checked.status.success());
     let said = String::from_utf8(checked.stdout).unwrap();
     assert!(said.contains("https://mcp.example.com"), "{said}");
     assert!(said.contains("[acme]"), "{said}");
     assert!(!said.contains("s3cret"), "{said}");
-    assert!(
-        !directory.path().join("data").exists(),
-        "check writes nothing"
-    );
+    assert!(said.contains(data.to_str().unwrap()), "{said}");
+    assert!(!data.exists(), "check writes nothing");
 }

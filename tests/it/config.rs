@@ -33,7 +33,7 @@ fn smallest(top: &str, end: &str) -> String {
         r#"backend = "http://localhost:9000/mcp""#,
         top,
         "[provider.github]",
-        r#"client_id = "Iv1.0123456789abcdef""#,
+        r#"client_id = "Ov23li0123456789abcd""#,
         r#"client_secret = "env:GITHUB_CLIENT_SECRET""#,
         r#"allow.orgs = ["acme"]"#,
         end,

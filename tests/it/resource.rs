@@ -736,3 +736,40 @@ async fn a_session_that_ends_under_load_lets_nobody_through_afterwards() {
             .all(|status| status.unwrap() == 401)
     );
 }
+
+/// RS-14, RS-15
+#[tokio::test]
+async fn a_uri_that_the_server_could_read_otherwise_is_refused() {
+    let mut world = World::new();
+    let router = world.echo();
+    let token = world.token("github:1", "c", "resources");
+    for (uri, status) in [
+        ("config://open", 200),
+        ("config://vault", 403),
+        ("CONFIG://vault", 400),
+        ("config://va\tult", 400),
+        (" config://vault", 400),
+        ("config://v%61ult", 400),
+    ] {
+        for body in [
+            rpc("resources/read", &json!({ "uri": uri })),
+            listen(&[uri]),
+        ] {
+            let answer = send(&router, post(&token, &body)).await;
+            assert_eq!(answer.status, status, "{body}");
+            assert_eq!(answer.code() == Some(-32602), status == 400, "{body}");
+        }
+    }
+}
+
+/// HTTP-17
+#[tokio::test]
+async fn a_list_of_subscriptions_has_an_end() {
+    let mut world = World::new();
+    let router = world.echo();
+    let token = world.token("github:1", "c", ALL);
+    for (count, status) in [(128, 200), (129, 400)] {
+        let answer = send(&router, post(&token, &listen(&vec!["file:///a"; count]))).await;
+        assert_eq!(answer.status, status, "{count}");
+    }
+}

@@ -195,3 +195,19 @@ async fn nothing_is_revoked_but_by_post() {
     }
     assert!(is_let_in(&client, &tokens.access).await);
 }
+
+/// AT-13
+#[tokio::test]
+async fn an_end_that_another_process_brings_about_is_seen_within_a_minute() {
+    let here = server().start().await;
+    let client = here.client().await;
+    let tokens = client.sign_in("mona").await;
+    let bystander = client.sign_in("octavia").await;
+    assert!(is_let_in(&client, &tokens.access).await);
+    assert!(is_let_in(&client, &bystander.access).await);
+    let there = client.moved_to(&here.restart().await);
+    assert_eq!(there.revoke(&tokens.refresh).await.status, 200);
+    here.advance(Duration::from_secs(61));
+    assert!(!is_let_in(&client, &tokens.access).await);
+    assert!(is_let_in(&client, &bystander.access).await);
+}

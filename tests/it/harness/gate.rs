@@ -102,6 +102,13 @@ impl World {
             ("tools:call", &["tools/call"]),
             ("admin", &["tools/call:delete_*"]),
             ("resources", &["resources/read", "resources/subscribe"]),
+            (
+                "vault",
+                &[
+                    "resources/read:config://vault",
+                    "resources/subscribe:config://vault",
+                ],
+            ),
             ("prompts", &["prompts/get", "completion/complete"]),
         ];
         let scopes = scopes.iter().map(|(scope, patterns)| {
