@@ -196,10 +196,11 @@ impl App {
         });
         let mut server = axum_server::from_tcp(listener)
             .map_err(AppError::Serve)?
-            // the time limit for heads runs from the first byte that is waited for; HTTP/2 is for who speaks TLS
-            .http1_only()
             // without it a small answer waits for the acknowledgement of the one before
             .acceptor(NoDelayAcceptor::new())
+            // after the acceptor, which forgets it. The time limit for heads runs from the start then, for connections
+            // that say nothing too; HTTP/2 is the proxy's, which speaks TLS
+            .http1_only()
             .handle(handle);
         server
             .http_builder()
