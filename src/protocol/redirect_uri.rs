@@ -376,7 +376,7 @@ mod tests {
         "http://[::ffff:127.0.0.1]/",
     ];
 
-    const BAD_APPS: [&str; 33] = [
+    const BAD_APPS: [&str; 37] = [
         "",
         "/cb",
         "//a.example/cb",
@@ -406,6 +406,10 @@ mod tests {
         "view-source:https://a.example/",
         "search-ms://query=x",
         "chrome-untrusted://x/",
+        "googlechromes://evil.example/cb",
+        "microsoft-edge-https://evil.example/cb",
+        "x-safari-https://evil.example/cb",
+        "touch-https://evil.example/cb",
         "LiveScript:/x",
         "shell://x",
         "ssh://a.example/",
