@@ -67,9 +67,9 @@ impl Flows {
             self.issuer.as_str(),
         );
         let signed_in = match (back.error, back.code) {
-            (Some(error), _) => Err(self.provider_refused(&pending, code_of(&error))),
+            (Some(error), _) => Err(provider_refused(&pending, code_of(&error))),
             (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
-            (None, None) => Err(self.provider_refused(&pending, "neither code nor error")),
+            (None, None) => Err(provider_refused(&pending, "neither code nor error")),
         };
         match signed_in {
             Ok(sign_in) => {
@@ -130,7 +130,7 @@ impl Flows {
         let (Some(kept), Some(upstream)) =
             (Kept::from_bytes(&kept), self.upstream(&pending.provider))
         else {
-            return Ok(Err(self.provider_refused(pending, "no longer configured")));
+            return Ok(Err(provider_refused(pending, "no longer configured")));
         };
         let finished = timeout(ASKING, upstream.finish(code, kept)).await;
         Ok(finished
@@ -145,49 +145,15 @@ impl Flows {
                     Unsuccessful::NotAllowed(why)
                 }
                 UpstreamError::Unavailable(cause) => {
-                    self.tell_upstream_failed(pending, &cause);
+                    tell_failed(&pending.provider, &cause);
                     Unsuccessful::Client(
                         ErrorCode::TemporarilyUnavailable.with(
                             "the provider of the sign-in is not available now; try again later",
                         ),
                     )
                 }
-                UpstreamError::Invalid(cause) => self.provider_refused(pending, &cause),
+                UpstreamError::Invalid(cause) => provider_refused(pending, &cause),
             }))
-    }
-
-    /// An `error` of the provider in our words: what it sent is never reflected (CONS-21).
-    fn provider_refused(&self, pending: &PendingSignIn, error: &str) -> Unsuccessful {
-        Unsuccessful::Client(match error {
-            "access_denied" => {
-                Event::ConsentDenied {
-                    client: &pending.request.client_id,
-                }
-                .tell();
-                ErrorCode::AccessDenied.with("the person said no at the provider")
-            }
-            "temporarily_unavailable" => {
-                self.tell_upstream_failed(pending, error);
-                ErrorCode::TemporarilyUnavailable
-                    .with("the provider of the sign-in is not available now; try again later")
-            }
-            cause => {
-                self.tell_upstream_failed(pending, cause);
-                ErrorCode::ServerError.with("the sign-in failed at the provider")
-            }
-        })
-    }
-
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as a step of the flow, like its neighbours"
-    )]
-    fn tell_upstream_failed(&self, pending: &PendingSignIn, cause: &str) {
-        Event::UpstreamFailed {
-            provider: &pending.provider,
-            cause,
-        }
-        .tell();
     }
 
     fn label(&self, provider: &ProviderId) -> String {
@@ -252,6 +218,32 @@ impl Flows {
         .tell();
         Ok(code.clear)
     }
+}
+
+/// An `error` of the provider in our words: what it sent is never reflected (CONS-21).
+fn provider_refused(pending: &PendingSignIn, error: &str) -> Unsuccessful {
+    Unsuccessful::Client(match error {
+        "access_denied" => {
+            Event::ConsentDenied {
+                client: &pending.request.client_id,
+            }
+            .tell();
+            ErrorCode::AccessDenied.with("the person said no at the provider")
+        }
+        "temporarily_unavailable" => {
+            tell_failed(&pending.provider, error);
+            ErrorCode::TemporarilyUnavailable
+                .with("the provider of the sign-in is not available now; try again later")
+        }
+        cause => {
+            tell_failed(&pending.provider, cause);
+            ErrorCode::ServerError.with("the sign-in failed at the provider")
+        }
+    })
+}
+
+fn tell_failed(provider: &ProviderId, cause: &str) {
+    Event::UpstreamFailed { provider, cause }.tell();
 }
 
 /// An `error` as a browser brings it: a code (RFC 6749 §4.1.2.1), or else somebody's words, which are not for the log.

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Id;
 use crate::protocol::resource_indicator::within_grant;
-use crate::protocol::session::{RefreshState, Session};
+use crate::protocol::session::{Rotated, Session};
 use crate::protocol::token::{RefreshRequest, refreshed_scopes};
 use crate::seal::{Purpose, Sealer};
 use crate::secret::{Secret, same};
@@ -69,7 +69,7 @@ enum Freshness<'a> {
     /// The one in force.
     Current,
     /// The one before, so recently that its answer may have been lost.
-    JustRotated(&'a RefreshState),
+    JustRotated(&'a Rotated),
     /// An older one: it has leaked, or the client lost its place.
     Reused,
 }
@@ -96,20 +96,13 @@ impl Flows {
             request.resources.iter().map(String::as_str),
         )?;
         let scopes = refreshed_scopes(&session.scopes, request.scopes.as_ref())?;
-        let successor = match self.freshness_of(&token, &session) {
-            Freshness::Current => match self.rotate(&token, &session).await? {
-                Ok((rotated, successor)) => {
-                    session = rotated;
-                    successor
-                }
-                Err(overtaken) => {
-                    session = overtaken;
-                    self.answer_again(&token, &session).await?
-                }
-            },
-            Freshness::JustRotated(_) | Freshness::Reused => {
-                self.answer_again(&token, &session).await?
-            }
+        let mut rotated = None;
+        if let Freshness::Current = self.freshness_of(&token, &session) {
+            (session, rotated) = self.rotate(&token, &session).await?;
+        }
+        let successor = match rotated {
+            Some(successor) => successor,
+            None => self.answer_again(&token, &session).await?,
         };
         Event::TokenRefreshed {
             client: &client.id,
@@ -133,19 +126,19 @@ impl Flows {
                 if previous.digest.matches(&token.clear)
                     && self.now() < previous.at + self.lifetimes.reuse_grace =>
             {
-                Freshness::JustRotated(state)
+                Freshness::JustRotated(previous)
             }
             _ => Freshness::Reused,
         }
     }
 
-    /// Puts a new token in the place of `token`: the session after it, and the token; or, where another request was
-    /// faster, the session as that one left it.
+    /// Puts a new token in the place of `token`: the session after it, and the new token; none where another request
+    /// was faster.
     async fn rotate(
         &self,
         token: &RefreshToken,
         session: &Session,
-    ) -> Result<Result<(Session, Secret), Session>, Failure> {
+    ) -> Result<(Session, Option<Secret>), Failure> {
         let next = RefreshToken::new(session.id, &self.sealer);
         let turn = Turn {
             from: token.clear.digest(),
@@ -162,11 +155,7 @@ impl Flows {
             .rotate_refresh(session.id, turn, self.now())
             .await?
             .ok_or(DEAD)?;
-        Ok(if rotation.won {
-            Ok((rotation.session, next.clear))
-        } else {
-            Err(rotation.session)
-        })
+        Ok((rotation.session, rotation.won.then_some(next.clear)))
     }
 
     /// The answer that `token` got before, while it is fresh; afterwards its reuse ends the session.
@@ -175,9 +164,7 @@ impl Flows {
         token: &RefreshToken,
         session: &Session,
     ) -> Result<Secret, Failure> {
-        if let Freshness::JustRotated(state) = self.freshness_of(token, session)
-            && let Some(previous) = &state.previous
-        {
+        if let Freshness::JustRotated(previous) = self.freshness_of(token, session) {
             let clear = self.sealer.open(
                 Purpose::RefreshSuccessor,
                 session.id.as_bytes(),

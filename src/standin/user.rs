@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::people::Person;
+use super::people::{Membership, Person};
 use super::{Shared, Token, message, not_found};
 
 /// Whose token a request carries.
@@ -56,6 +56,16 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 impl Caller {
     fn has(&self, scope: &str) -> bool {
         self.token.scopes.iter().any(|given| given == scope)
+    }
+
+    /// Where they are a member; none where the token may not know.
+    fn memberships(&self) -> Option<impl Iterator<Item = &Membership>> {
+        let active = self
+            .person
+            .orgs
+            .iter()
+            .filter(|membership| !membership.pending);
+        self.has("read:org").then_some(active)
     }
 }
 
@@ -145,14 +155,7 @@ pub(super) async fn orgs(
     caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Response> {
-    if !caller.has("read:org") {
-        return Err(needs_read_org());
-    }
-    let active = caller
-        .person
-        .orgs
-        .iter()
-        .filter(|membership| !membership.pending);
+    let active = caller.memberships().ok_or_else(needs_read_org)?;
     let all = active.map(|membership| json!({ "login": membership.org }));
     Ok(page.of(
         &all.collect::<Vec<_>>(),
@@ -165,14 +168,7 @@ pub(super) async fn teams(
     caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Response> {
-    if !caller.has("read:org") {
-        return Err(needs_read_org());
-    }
-    let active = caller
-        .person
-        .orgs
-        .iter()
-        .filter(|membership| !membership.pending);
+    let active = caller.memberships().ok_or_else(needs_read_org)?;
     let all = active.flat_map(|membership| {
         let organization = json!({ "login": membership.org });
         let teams = membership.teams.iter();

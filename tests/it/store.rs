@@ -268,8 +268,10 @@ async fn what_was_asked_for_when_the_store_is_closed_is_done() {
     let store = open(directory.path());
     {
         let store = &store;
-        let puts = (0..100).map(|number| store.put_pending(id(number), pending(NOW + HOUR)));
-        // Polled once each, so that they are handed in, and given up.
+        let name = |number: u32| client(&format!("c{number}"));
+        let puts = (0..100).map(|number| store.put_client(name(number), NOW + HOUR));
+        // Polled once each, so that they are handed in, and given up. A client is answered for only when it is on the
+        // disk, so none is ready by then.
         for mut put in puts {
             assert!(futures_util::poll!(&mut put).is_pending());
         }
@@ -277,7 +279,8 @@ async fn what_was_asked_for_when_the_store_is_closed_is_done() {
     drop(store);
     let store = open(directory.path());
     for number in 0..100 {
-        let found = store.find_pending(id(number), NOW).await.unwrap();
+        let id = ClientId::new(format!("c{number}"));
+        let found = store.find_client(&id, NOW).await.unwrap();
         assert!(found.is_some(), "{number}");
     }
 }
