@@ -45,7 +45,7 @@ fn place(on_disk: bool, sessions: u64) -> Place {
     runtime.block_on(async {
         for number in 0..sessions {
             let (at, of) = (id(1 << 32 | number), id(number));
-            let put = store.put_code(at, code(of, expires()), session(of, expires()));
+            let put = store.put_code(at, code(of, expires()), session(of, expires()), None);
             put.await.unwrap();
             let spent = store.spend_code(at, opening("0", expires()), NOW);
             spent.await.unwrap().unwrap();

@@ -23,6 +23,35 @@ pub enum Event<'a> {
         /// Which rule.
         error: &'a OAuthError,
     },
+    /// A client changed its registration (RFC 7592).
+    RegistrationChanged {
+        /// Which client.
+        client: &'a ClientId,
+    },
+    /// A client removed its registration (RFC 7592).
+    RegistrationRemoved {
+        /// Which client.
+        client: &'a ClientId,
+    },
+    /// The document of a client breaks a rule.
+    DocumentRefused {
+        /// Which client.
+        client: &'a ClientId,
+        /// Which rule.
+        error: &'a OAuthError,
+    },
+    /// What a client publishes about itself cannot be fetched.
+    DocumentUnavailable {
+        /// Which client.
+        client: &'a ClientId,
+        /// Why not.
+        cause: &'a str,
+    },
+    /// A client sent an assertion that was used before.
+    AssertionReplayed {
+        /// Which client.
+        client: &'a ClientId,
+    },
     /// A client did not prove itself, or is not known.
     ClientAuthenticationFailed {
         /// Who it says it is.
@@ -162,6 +191,9 @@ impl Event<'_> {
         matches!(
             self,
             Self::RegistrationRefused { .. }
+                | Self::DocumentRefused { .. }
+                | Self::DocumentUnavailable { .. }
+                | Self::AssertionReplayed { .. }
                 | Self::OtherBrowser { .. }
                 | Self::UpstreamFailed { .. }
                 | Self::CodeReplayed { .. }
@@ -173,6 +205,11 @@ impl Event<'_> {
         match self {
             Self::ClientRegistered { .. } => "client_registered",
             Self::RegistrationRefused { .. } => "registration_refused",
+            Self::RegistrationChanged { .. } => "registration_changed",
+            Self::RegistrationRemoved { .. } => "registration_removed",
+            Self::DocumentRefused { .. } => "document_refused",
+            Self::DocumentUnavailable { .. } => "document_unavailable",
+            Self::AssertionReplayed { .. } => "assertion_replayed",
             Self::ClientAuthenticationFailed { .. } => "client_authentication_failed",
             Self::ConsentDenied { .. } => "consent_denied",
             Self::OtherBrowser { .. } => "other_browser",
@@ -193,6 +230,11 @@ impl Event<'_> {
         match self {
             Self::ClientRegistered { .. } => "a client registered itself",
             Self::RegistrationRefused { .. } => "a registration was refused",
+            Self::RegistrationChanged { .. } => "a client changed its registration",
+            Self::RegistrationRemoved { .. } => "a client removed its registration",
+            Self::DocumentRefused { .. } => "the metadata document of a client was refused",
+            Self::DocumentUnavailable { .. } => "what a client publishes cannot be fetched",
+            Self::AssertionReplayed { .. } => "a client sent an assertion that was used before",
             Self::ClientAuthenticationFailed { .. } => {
                 "a client is unknown or did not prove itself"
             }
@@ -219,14 +261,18 @@ impl Event<'_> {
         let none = Fields::default();
         match *self {
             Self::ClientRegistered { client }
+            | Self::RegistrationChanged { client }
+            | Self::RegistrationRemoved { client }
+            | Self::AssertionReplayed { client }
             | Self::ClientAuthenticationFailed { client }
             | Self::ConsentDenied { client }
             | Self::OtherBrowser { client } => none.client(client),
-            Self::RegistrationRefused { error } => Fields {
-                error: Some(error.code.as_str()),
-                cause: Some(error.description),
-                ..none
+            Self::DocumentRefused { client, error } => none.client(client).error(error),
+            Self::DocumentUnavailable { client, cause } => Fields {
+                cause: Some(cause),
+                ..none.client(client)
             },
+            Self::RegistrationRefused { error } => none.error(error),
             Self::SignInRefused { provider, client } => none.client(client).provider(provider),
             Self::UpstreamFailed { provider, cause } => Fields {
                 cause: Some(cause),
@@ -293,6 +339,14 @@ impl<'a> Fields<'a> {
     fn provider(self, provider: &'a ProviderId) -> Self {
         Self {
             provider: Some(provider),
+            ..self
+        }
+    }
+
+    fn error(self, error: &'a OAuthError) -> Self {
+        Self {
+            error: Some(error.code.as_str()),
+            cause: Some(error.description),
             ..self
         }
     }

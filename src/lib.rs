@@ -10,7 +10,8 @@
 //! | [`protocol`] | the rules of the specifications, as plain functions |
 //! | [`store`] | what outlives a request: a contract of verbs, in sled and in memory |
 //! | [`jwt`], [`seal`], [`secret`] | signed tokens; what must not lie about in clear |
-//! | [`upstream`], [`outbound`] | the providers people sign in with, and the one client that asks them |
+//! | [`upstream`], [`outbound`] | the providers people sign in with, and the clients that ask them and others |
+//! | [`document`] | what clients publish about themselves, fetched and kept |
 //! | [`flow`] | the use cases, with no HTTP in them |
 //! | [`endpoint`] | HTTP of the authorization server: read its table of routes first |
 //! | [`resource`] | the gate before an MCP server, and the way to the server behind |
@@ -39,6 +40,7 @@ pub mod command;
 pub mod config;
 pub mod cors;
 pub mod demo;
+pub mod document;
 pub mod endpoint;
 pub mod entropy;
 pub mod event;

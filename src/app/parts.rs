@@ -8,16 +8,20 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::AppError;
 use crate::clock::Clock;
-use crate::config::{Algorithm, Config, Provider, ProviderKind, Rate};
+use crate::config;
+use crate::config::{Algorithm, Config, KnownClient, Provider, ProviderKind, Rate};
+use crate::document::Documents;
 use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
-use crate::flow::{Flows, Lifetimes};
+use crate::flow::{Admission, Flows, Lifetimes, Registration};
 use crate::jwt;
 use crate::jwt::keys::{KeyMaterial, KeyRing};
 use crate::outbound::Outbound;
+use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
+use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::discovery::{ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
@@ -52,7 +56,51 @@ pub(super) async fn flows(
         default_scopes: config.default_scopes.clone(),
         lifetimes: lifetimes(config),
         live: Arc::default(),
+        admission: admission(config, clock)?,
     })
+}
+
+/// Which clients may come.
+fn admission(config: &Config, clock: &Arc<dyn Clock>) -> Result<Admission, AppError> {
+    let clients = &config.clients;
+    let private = config.outbound.private_hosts.iter();
+    let private = private.map(|(host, port)| PrivateHost {
+        host: host.clone(),
+        port: *port,
+    });
+    let documents = if clients.metadata_documents {
+        let client = StrangerClient::new(&config.outbound.ca, private.collect())?;
+        Some(Documents::new(Arc::new(client), Arc::clone(clock)))
+    } else {
+        None
+    };
+    Ok(Admission {
+        known: clients.known.iter().map(known_client).collect(),
+        documents,
+        document_hosts: clients.document_hosts.clone(),
+        registration: match &clients.registration {
+            config::Registration::Open => Registration::Open,
+            config::Registration::Token(token) => Registration::Token(token.digest()),
+            config::Registration::Off => Registration::Off,
+        },
+        redirect_hosts: clients.redirect_hosts.clone(),
+    })
+}
+
+fn known_client(known: &KnownClient) -> Client {
+    Client {
+        id: known.id.clone(),
+        name: known.name.clone(),
+        uri: None,
+        logo: None,
+        redirect_uris: known.redirect_uris.clone(),
+        authentication: known
+            .secret
+            .map_or(ClientAuthentication::None, ClientAuthentication::Secret),
+        refreshes: true,
+        scopes: known.scopes.clone(),
+        source: ClientSource::Known,
+    }
 }
 
 /// What the endpoints need.
@@ -71,7 +119,7 @@ pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
         ),
         trusted_proxies: config.trusted_proxies.clone(),
         servers: servers.collect(),
-        registration: config.clients.registration,
+        registration: !matches!(config.clients.registration, config::Registration::Off),
     }
 }
 
@@ -159,6 +207,7 @@ fn lifetimes(config: &Config) -> Lifetimes {
         session: config.tokens.session,
         reuse_grace: config.tokens.reuse_grace,
         unused_client: config.clients.unused_expire,
+        consent: config.consent_remember,
     }
 }
 
@@ -183,7 +232,7 @@ pub(super) fn documents(
         issuer,
         &resources,
         &flows.scopes,
-        config.clients.registration,
+        !matches!(config.clients.registration, config::Registration::Off),
     );
     let mut documents = vec![
         (

@@ -53,6 +53,7 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         default_scopes: default_scopes?,
         clients: clients?,
         tokens: tokens?,
+        consent_remember: super::preset::CONSENT_REMEMBER,
         trusted_proxies: trusted_proxies?,
         outbound: outbound?,
         limits: limits?,
@@ -96,8 +97,12 @@ fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
     let unused_expire =
         reader.lifetime("clients.unused_expire", preset.unused_expire, MINUTE..=YEAR);
     Some(Clients {
-        registration: registration? == Registration::Open,
+        registration: match registration? {
+            Registration::Open => super::Registration::Open,
+            Registration::Off => super::Registration::Off,
+        },
         unused_expire: unused_expire?,
+        ..preset
     })
 }
 
@@ -152,6 +157,7 @@ fn outbound(reader: &mut Reader<'_>) -> Option<Outbound> {
     Some(Outbound {
         ca: ca?,
         proxy: proxy?,
+        private_hosts: Vec::new(),
     })
 }
 
@@ -162,6 +168,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
     let token = reader.value("limits.token", &preset.token);
     Some(Limits {
         register: register?,
+        register_all: preset.register_all,
         authorize: authorize?,
         token: token?,
     })

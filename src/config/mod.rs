@@ -28,11 +28,12 @@ use url::Url;
 pub use self::environment::Environment;
 pub use self::load::{Effective, Loaded, load, read};
 pub use self::problem::{Fault, Refused, Source};
-use crate::protocol::ids::ProviderId;
+use crate::protocol::ids::{ClientId, ProviderId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::scope::{Scope, ScopeSet};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretDigest};
 
 /// The settings in force. Each value has been checked; nothing in it is a default that somebody has to remember.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Config {
     pub clients: Clients,
     /// Lifetimes and algorithm.
     pub tokens: Tokens,
+    /// `consent.remember`: how long what a person agreed to is remembered; zero: they are asked each time.
+    pub consent_remember: Duration,
     /// Networks whose `X-Forwarded-For` is believed, for limits and logs alone.
     pub trusted_proxies: Vec<IpNet>,
     /// What anteroom itself fetches.
@@ -149,10 +152,44 @@ pub enum Backend {
 /// `[clients]`
 #[derive(Clone, Debug)]
 pub struct Clients {
-    /// `registration = "open"`; `"off"`: there is no registration endpoint.
-    pub registration: bool,
+    /// `metadata_documents`: whether a `client_id` may be an https URL.
+    pub metadata_documents: bool,
+    /// `document_hosts`: hosts of such URLs; empty: any.
+    pub document_hosts: Vec<String>,
+    /// `registration`, with `registration_token`
+    pub registration: Registration,
+    /// `redirect_hosts`: hosts of https redirect URIs; empty: any.
+    pub redirect_hosts: Vec<String>,
+    /// `[[clients.known]]`
+    pub known: Vec<KnownClient>,
     /// `unused_expire`: how long a registration that nobody ever signed in with is kept.
     pub unused_expire: Duration,
+}
+
+/// `clients.registration`
+#[derive(Clone, Debug)]
+pub enum Registration {
+    /// `"open"`
+    Open,
+    /// `"token"`: with the initial access token `registration_token`.
+    Token(Secret),
+    /// `"off"`: there is no registration endpoint.
+    Off,
+}
+
+/// `[[clients.known]]`
+#[derive(Clone, Debug)]
+pub struct KnownClient {
+    /// `id`
+    pub id: ClientId,
+    /// `name`
+    pub name: Option<String>,
+    /// `secret_sha256`; none: a public client.
+    pub secret: Option<SecretDigest>,
+    /// `redirect_uris`; never empty.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// `scopes`: what it may be given at most; none: every one.
+    pub scopes: Option<ScopeSet>,
 }
 
 /// `[tokens]`
@@ -190,6 +227,8 @@ pub struct Outbound {
     pub ca: Vec<PathBuf>,
     /// `proxy`: never taken from the environment.
     pub proxy: Option<Url>,
+    /// `private_hosts`: host and port where metadata documents may live although they are not public.
+    pub private_hosts: Vec<(String, u16)>,
 }
 
 impl fmt::Debug for Outbound {
@@ -198,6 +237,7 @@ impl fmt::Debug for Outbound {
         f.debug_struct("Outbound")
             .field("ca", &self.ca)
             .field("proxy", &self.proxy.as_ref().map(Url::host_str))
+            .field("private_hosts", &self.private_hosts)
             .finish()
     }
 }
@@ -207,6 +247,8 @@ impl fmt::Debug for Outbound {
 pub struct Limits {
     /// Registrations from one address.
     pub register: Rate,
+    /// Registrations from all addresses together.
+    pub register_all: Rate,
     /// Authorization requests from one address.
     pub authorize: Rate,
     /// Token requests from one address.

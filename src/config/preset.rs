@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Algorithm, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider, Rate, Server,
-    StoreKind, Tokens,
+    Algorithm, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider, Rate, Registration,
+    Server, StoreKind, Tokens,
 };
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
@@ -60,13 +60,20 @@ const SCOPES: [(&str, &[&str]); 6] = [
     ("mcp:prompts:read", &["prompts/get", "completion/complete"]),
 ];
 
+/// `consent.remember`
+pub(super) const CONSENT_REMEMBER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Clients {
     fn default() -> Self {
         Self {
-            registration: true,
+            metadata_documents: true,
+            document_hosts: Vec::new(),
+            registration: Registration::Open,
+            redirect_hosts: Vec::new(),
+            known: Vec::new(),
             unused_expire: DAY,
         }
     }
@@ -89,6 +96,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             register: a_minute(60),
+            register_all: a_minute(300),
             authorize: a_minute(120),
             token: a_minute(600),
         }
@@ -126,10 +134,12 @@ impl Config {
             scopes,
             clients: Clients::default(),
             tokens: Tokens::default(),
+            consent_remember: CONSENT_REMEMBER,
             trusted_proxies: Vec::new(),
             outbound: Outbound::default(),
             limits: Limits {
                 register: a_minute(6000),
+                register_all: a_minute(6000),
                 authorize: a_minute(6000),
                 token: a_minute(6000),
             },

@@ -13,7 +13,7 @@ use super::error::{for_person, refusal_page, too_many_page};
 use super::page::{ConsentPage, ProviderLine, ScopeLine, scope_words};
 use super::rate_limit::What;
 use super::request::Caller;
-use crate::flow::authorize::{Question, Stop};
+use crate::flow::authorize::{Question, Stop, Visitor};
 use crate::protocol::authorize::Refusal;
 
 /// Asks the person. Nobody is ever sent on to a provider from here (CONS-01), and no cookie that a provider's answer
@@ -34,7 +34,13 @@ pub async fn get(
         None => cookie.fresh(flows.clock.now()),
     };
     let query = query.unwrap_or_default();
-    let question = match flows.begin_authorization(query.as_bytes(), browser).await {
+    let visitor = Visitor {
+        browser,
+        address: caller.address(),
+        person: None,
+        unprompted: false,
+    };
+    let question = match flows.begin_authorization(query.as_bytes(), &visitor).await {
         Ok(question) => question,
         Err(stop) => return stopped(&endpoints, stop),
     };

@@ -41,6 +41,12 @@ impl FromRequestParts<Arc<Endpoints>> for Caller {
 }
 
 impl Caller {
+    /// The address.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// Counts this visit.
     ///
     /// # Errors

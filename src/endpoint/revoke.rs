@@ -22,7 +22,7 @@ pub async fn post(
     }
     match endpoints
         .flows
-        .revoke(body.authorization(), &body.bytes)
+        .revoke(body.authorization(), &body.bytes, caller.address())
         .await
     {
         Ok(()) => {

@@ -24,7 +24,7 @@ pub async fn post(
     }
     match endpoints
         .flows
-        .token(body.authorization(), &body.bytes)
+        .token(body.authorization(), &body.bytes, caller.address())
         .await
     {
         Ok(issued) => {

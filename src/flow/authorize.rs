@@ -3,6 +3,7 @@
 //! Nothing is stored before the person has agreed: the request travels through the consent page as a sealed ticket,
 //! so that a flood of authorization requests fills nothing.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use crate::protocol::authorize::{self, Refusal};
 use crate::protocol::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
+use crate::protocol::ids::Subject;
 use crate::protocol::session::AuthorizationRequest;
 use crate::seal::{Purpose, Sealed};
 use crate::secret::SecretDigest;
@@ -21,6 +23,19 @@ use super::{Failure, Flows};
 
 /// How long a consent page can be answered.
 const TICKET: Duration = Duration::from_secs(15 * 60);
+
+/// Who comes with an authorization request, as far as the browser tells.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The browser: digest of the cookie that its forms are bound to.
+    pub browser: SecretDigest,
+    /// The address that it comes from.
+    pub address: IpAddr,
+    /// Who signed in with this browser last.
+    pub person: Option<Subject>,
+    /// Whether the person came by themselves, and no page of another site sent them (`Sec-Fetch-Site`).
+    pub unprompted: bool,
+}
 
 /// What the person is asked.
 #[derive(Debug)]
@@ -72,7 +87,7 @@ impl Flows {
     pub async fn begin_authorization(
         &self,
         query: &[u8],
-        browser: SecretDigest,
+        visitor: &Visitor,
     ) -> Result<Question, Stop> {
         let form = Form::parse(query)?;
         let id = authorize::client_id(&form)?;
@@ -80,7 +95,7 @@ impl Flows {
         let request = authorize::check(&form, &client, &self.offered()).map_err(Stop::Refused)?;
         let ticket = Ticket {
             request,
-            browser,
+            browser: visitor.browser,
             expires: self.now() + TICKET,
         };
         let clear = postcard::to_allocvec(&ticket).map_err(|_| NOT_OUR_FORM)?;

@@ -209,7 +209,7 @@ impl Flows {
             session.identity.subject.clone(),
         );
         let session_id = session.id;
-        self.store.put_code(code.id, issued, session).await?;
+        self.store.put_code(code.id, issued, session, None).await?;
         Event::CodeIssued {
             client: &client,
             subject: &subject,

@@ -16,15 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixTime};
+use crate::document::{DocumentError, Documents};
 use crate::event::Event;
 use crate::jwt::keys::{KeyError, KeyRing};
 use crate::protocol::authorize::Offered;
+use crate::protocol::client::Client;
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{Id, ProviderId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::ScopeSet;
 use crate::seal::{SealError, Sealer};
+use crate::secret::SecretDigest;
 use crate::store::Store;
 pub use crate::store::StoreError;
 use crate::upstream::Upstream;
@@ -55,6 +58,33 @@ pub struct Flows {
     pub lifetimes: Lifetimes,
     /// The sessions that somebody is using.
     pub live: Arc<LiveSessions>,
+    /// Which clients may come, and how.
+    pub admission: Admission,
+}
+
+/// Which clients may come, and how.
+pub struct Admission {
+    /// Clients of the configuration.
+    pub known: Vec<Client>,
+    /// What clients publish about themselves; none: such clients are not let in.
+    pub documents: Option<Documents>,
+    /// Hosts of client ids that are URLs; empty: any.
+    pub document_hosts: Vec<String>,
+    /// How clients register.
+    pub registration: Registration,
+    /// Hosts of redirect URIs that are https; empty: any.
+    pub redirect_hosts: Vec<String>,
+}
+
+/// `clients.registration`
+#[derive(Clone, Debug)]
+pub enum Registration {
+    /// Anybody may.
+    Open,
+    /// Whoever has the initial access token may (RFC 7591 §3).
+    Token(SecretDigest),
+    /// Nobody may.
+    Off,
 }
 
 /// How long things live.
@@ -72,6 +102,8 @@ pub struct Lifetimes {
     pub reuse_grace: Duration,
     /// A registration that nobody ever signed in with.
     pub unused_client: Duration,
+    /// What a person agreed to; zero: they are asked each time.
+    pub consent: Duration,
 }
 
 /// How long a client is remembered after it was last used, and at least as long as its sessions can live unused.
@@ -120,6 +152,9 @@ pub enum Failure {
     /// An answer: somebody asked for what they may not have.
     #[error(transparent)]
     Refused(#[from] OAuthError),
+    /// The document of a client cannot be had: never the same as a client that is unknown.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// An incident: the store failed. It is never answered in a way that makes a client throw its tokens away.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -13,9 +13,13 @@ impl Flows {
     /// What is wrong with the request, by field and rule.
     pub async fn register(&self, body: &[u8]) -> Result<Registration, Failure> {
         let now = self.now();
+        let id = ClientId::new(Id::new(now).to_string());
         let fresh = Fresh {
-            id: ClientId::new(Id::new(now).to_string()),
+            uri: self.issuer.url(&format!("/register/{id}")),
+            id,
             secret: Handle::new(now).clear,
+            access: Handle::new(now).clear,
+            issuer: self.issuer.as_str().to_owned(),
             now,
         };
         let registration =

@@ -1,5 +1,7 @@
 //! Token revocation (RFC 7009): whichever token it is, its session ends.
 
+use std::net::IpAddr;
+
 use crate::protocol::error::ErrorCode;
 use crate::protocol::form::Form;
 use crate::protocol::ids::Id;
@@ -14,14 +16,19 @@ impl Flows {
     ///
     /// # Errors
     /// Where the client does not prove itself, or `token` is missing; or an incident.
-    pub async fn revoke(&self, authorization: Option<&[u8]>, body: &[u8]) -> Result<(), Failure> {
+    pub async fn revoke(
+        &self,
+        authorization: Option<&[u8]>,
+        body: &[u8],
+        asker: IpAddr,
+    ) -> Result<(), Failure> {
         let form = Form::parse(body)?;
         form.check_no_repeats(&[])?;
         let token = form
             .one("token")?
             .map(Secret::new)
             .ok_or(ErrorCode::InvalidRequest.with("token is missing"))?;
-        let client = self.authenticate(authorization, &form).await?.client;
+        let client = self.authenticate(authorization, &form, asker).await?.client;
         let Some(session) = self.session_of(&token) else {
             return Ok(());
         };

@@ -1,5 +1,6 @@
 //! The token endpoint (RFC 6749 §3.2): who asks, by which grant; and what every grant ends in.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -28,7 +29,7 @@ pub struct Issued {
 }
 
 impl Flows {
-    /// Answers a token request.
+    /// Answers a token request that comes from `asker`.
     ///
     /// # Errors
     /// A refusal by RFC 6749 §5.2; or an incident.
@@ -36,11 +37,12 @@ impl Flows {
         &self,
         authorization: Option<&[u8]>,
         body: &[u8],
+        asker: IpAddr,
     ) -> Result<Issued, Failure> {
         let form = Form::parse(body)?;
         form.check_no_repeats(&["resource"])?;
         let request = TokenRequest::parse(&form)?;
-        let known = self.authenticate(authorization, &form).await?;
+        let known = self.authenticate(authorization, &form, asker).await?;
         match request {
             TokenRequest::Code(request) => self.redeem_code(&known.client, request).await,
             TokenRequest::Refresh(request) if known.client.refreshes => {

@@ -139,6 +139,10 @@ pub fn check(
             challenge,
             resource,
             scopes: scopes(form, offered)?,
+            fingerprint: client.fingerprint(),
+            ask_again: form
+                .one("prompt")?
+                .is_some_and(|prompt| prompt.split(' ').any(|asked| asked == "consent")),
         })
     };
     rest().map_err(|error| Refusal::Redirect(Box::new(address), error))
@@ -212,7 +216,6 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixTime;
     use crate::protocol::client::{ClientAuthentication, ClientSource};
     use crate::protocol::redirect_uri::RedirectUri;
 
@@ -224,12 +227,14 @@ mod tests {
             id: ClientId::new("c"),
             name: None,
             uri: None,
+            logo: None,
             redirect_uris: ["https://a.example/cb?x=1", "http://localhost/cb"]
                 .map(|uri| RedirectUri::parse(uri).unwrap())
                 .to_vec(),
             authentication: ClientAuthentication::None,
             refreshes: true,
-            source: ClientSource::Registered { at: UnixTime(0) },
+            scopes: None,
+            source: ClientSource::Known,
         };
         let offered = Offered {
             issuer: "https://mcp.example.com",

@@ -1,10 +1,12 @@
 //! A client, wherever it came from, and what it may ask for.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::{RedirectUri, RegisteredRedirect};
+use super::scope::ScopeSet;
 use crate::clock::UnixTime;
 use crate::secret::SecretDigest;
 
@@ -17,12 +19,16 @@ pub struct Client {
     pub name: Option<String>,
     /// `client_uri`: http or https.
     pub uri: Option<String>,
+    /// `logo_uri`: https. Only looked at where we know whose it is.
+    pub logo: Option<String>,
     /// Where answers may go; never empty.
     pub redirect_uris: Vec<RedirectUri>,
     /// How it proves itself at the token endpoint.
     pub authentication: ClientAuthentication,
     /// Whether it has the refresh token grant.
     pub refreshes: bool,
+    /// The scopes that it may be given at most; none: every one.
+    pub scopes: Option<ScopeSet>,
     /// Where it came from.
     pub source: ClientSource,
 }
@@ -35,9 +41,25 @@ pub enum ClientAuthentication {
     None,
     /// `client_secret_basic` or `client_secret_post`: either is accepted, whichever was registered (TOK-23).
     Secret(SecretDigest),
+    /// `private_key_jwt` (RFC 7523 §2.2).
+    Keys {
+        /// Where its public keys are.
+        keys: KeySource,
+        /// Whether it may come without an assertion as well: its document lists `none` too (CLI-13, CLI-14).
+        or_none: bool,
+    },
 }
 
-/// Where a client came from. Metadata documents and clients of the configuration are further variants.
+/// Where the public keys of a client are (RFC 7591 §2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeySource {
+    /// `jwks`: the key set itself, as JSON text.
+    Inline(String),
+    /// `jwks_uri`: an https URL that has passed the rules of [`DocumentUrl`](super::client_metadata::DocumentUrl).
+    At(String),
+}
+
+/// Where a client came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ClientSource {
@@ -45,7 +67,15 @@ pub enum ClientSource {
     Registered {
         /// `client_id_issued_at`
         at: UnixTime,
+        /// Digest of the registration access token (RFC 7592 §3).
+        access: SecretDigest,
+        /// The issuer that it registered with: to another one it is unknown (CLI-63).
+        issuer: String,
     },
+    /// Describes itself at its `client_id`, an https URL.
+    Document,
+    /// Is named in the configuration.
+    Known,
 }
 
 impl Client {
@@ -63,6 +93,18 @@ impl Client {
             (None, [only]) => only.admits(only.as_str()).ok_or(NOT_REGISTERED),
             (None, _) => Err(AMBIGUOUS),
         }
+    }
+
+    /// What a person agreed to of a client: another name, logo, place or way to prove itself is another fingerprint, and
+    /// is asked about again (CLI-20). How the redirect URIs are ordered makes no difference.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut places: Vec<&str> = self.redirect_uris.iter().map(RedirectUri::as_str).collect();
+        places.sort_unstable();
+        let parts = (&self.name, &self.logo, places, &self.authentication);
+        // what is stored in this form each day cannot fail to be written
+        let written = postcard::to_allocvec(&parts).unwrap_or_default();
+        Sha256::digest(written).into()
     }
 }
 
@@ -86,13 +128,15 @@ mod tests {
             id: ClientId::new("c"),
             name: None,
             uri: None,
+            logo: None,
             redirect_uris: uris
                 .iter()
                 .map(|uri| RedirectUri::parse(uri).unwrap())
                 .collect(),
             authentication: ClientAuthentication::None,
             refreshes: false,
-            source: ClientSource::Registered { at: UnixTime(0) },
+            scopes: None,
+            source: ClientSource::Known,
         };
         let one = client(&["https://a.example/cb"])
             .redirect_uri(None)

@@ -120,7 +120,6 @@ const UNREADABLE: OAuthError = OAuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixTime;
     use crate::protocol::client::ClientSource;
     use crate::protocol::redirect_uri::RedirectUri;
 
@@ -129,12 +128,14 @@ mod tests {
             id: ClientId::new(id),
             name: None,
             uri: None,
+            logo: None,
             redirect_uris: vec![RedirectUri::parse("https://a.example/cb").unwrap()],
             authentication: secret.map_or(ClientAuthentication::None, |secret| {
                 ClientAuthentication::Secret(Secret::new(secret).digest())
             }),
             refreshes: true,
-            source: ClientSource::Registered { at: UnixTime(0) },
+            scopes: None,
+            source: ClientSource::Known,
         }
     }
 

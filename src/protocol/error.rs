@@ -34,6 +34,10 @@ pub enum ErrorCode {
     InvalidClientMetadata,
     /// RFC 7591 §3.2.2
     InvalidSoftwareStatement,
+    /// RFC 6750 §3.1
+    InvalidToken,
+    /// RFC 9101 §6.2, RFC 9126 §4
+    InvalidRequestUri,
     /// RFC 7009 §2.2.1
     UnsupportedTokenType,
     /// RFC 9101 §7, `OpenID` Connect Core 1.0 §3.1.2.6
@@ -61,6 +65,8 @@ impl ErrorCode {
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::InvalidToken => "invalid_token",
+            Self::InvalidRequestUri => "invalid_request_uri",
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",

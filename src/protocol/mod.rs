@@ -4,6 +4,8 @@ pub mod authorize;
 pub mod claims;
 pub mod client;
 pub mod client_credentials;
+pub mod client_metadata;
+pub mod consent;
 pub mod discovery;
 pub mod error;
 pub mod form;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::client::{Client, ClientAuthentication, ClientSource};
+use super::client_metadata::DocumentUrl;
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::RedirectUri;
@@ -21,6 +22,12 @@ pub struct Fresh {
     pub id: ClientId,
     /// `client_secret`, if it wants one. Of the alphabet `[A-Za-z0-9_-]`, since some clients encode it and some do not.
     pub secret: Secret,
+    /// `registration_access_token` (RFC 7592 §3)
+    pub access: Secret,
+    /// The issuer that it registers with.
+    pub issuer: String,
+    /// `registration_client_uri` (RFC 7592 §3)
+    pub uri: String,
     /// `client_id_issued_at`
     pub now: UnixTime,
 }
@@ -132,6 +139,7 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
         id: fresh.id,
         name: name.and_then(plain_name),
         uri: page.and_then(web_page),
+        logo: None,
         redirect_uris,
         authentication: secret
             .as_ref()
@@ -139,7 +147,12 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
                 ClientAuthentication::Secret(secret.digest())
             }),
         refreshes,
-        source: ClientSource::Registered { at: fresh.now },
+        scopes: None,
+        source: ClientSource::Registered {
+            at: fresh.now,
+            access: fresh.access.digest(),
+            issuer: fresh.issuer,
+        },
     };
     let answer = RegistrationAnswer {
         client_id: client.id.clone(),
@@ -158,6 +171,26 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
         application_type,
     };
     Ok(Registration { client, answer })
+}
+
+/// The client that the document at `url` describes.
+pub(super) fn document(url: &DocumentUrl, body: &[u8]) -> Result<Client, OAuthError> {
+    let metadata = read(body)?;
+    let name = text(metadata.client_name.as_ref(), "client_name is not a string")?;
+    let name = name
+        .and_then(plain_name)
+        .ok_or(invalid("client_name is missing"))?;
+    Ok(Client {
+        id: ClientId::new(url.as_str()),
+        name: Some(name),
+        uri: None,
+        logo: None,
+        redirect_uris: redirect_uris(metadata.redirect_uris.as_ref(), None)?,
+        authentication: ClientAuthentication::None,
+        refreshes: check_grants(&metadata)?,
+        scopes: None,
+        source: ClientSource::Document,
+    })
 }
 
 fn read(body: &[u8]) -> Result<Metadata, OAuthError> {
@@ -318,6 +351,9 @@ mod tests {
         let fresh = Fresh {
             id: ClientId::new("c_1"),
             secret: Secret::new("s3cret"),
+            access: Secret::new("4ccess"),
+            issuer: "https://mcp.example.com".to_owned(),
+            uri: "https://mcp.example.com/register/c_1".to_owned(),
             now: UnixTime(1_795_219_200),
         };
         let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
@@ -570,7 +606,7 @@ mod tests {
         /// CLI-39
         #[test]
         fn no_body_makes_it_panic(bytes: Vec<u8>, uri in "\\PC*", name in "\\PC*") {
-            let fresh = || Fresh { id: ClientId::new("c"), secret: Secret::new("s"), now: UnixTime(0) };
+            let fresh = || Fresh { id: ClientId::new("c"), secret: Secret::new("s"), access: Secret::new("a"), issuer: String::new(), uri: String::new(), now: UnixTime(0) };
             let _ = register(&bytes, &ScopeSet::default(), fresh());
             let body = serde_json::json!({"redirect_uris": [uri], "client_name": name, "scope": name});
             if let Err(refused) = register(body.to_string().as_bytes(), &ScopeSet::default(), fresh()) {

@@ -26,6 +26,23 @@ pub struct AuthorizationRequest {
     pub resource: String,
     /// What may be granted: asked for, or the default.
     pub scopes: ScopeSet,
+    /// What the client was when it asked: [`Client::fingerprint`](super::client::Client::fingerprint).
+    pub fingerprint: [u8; 32],
+    /// `prompt=consent`: the person is asked whatever they agreed to before (AUTHZ-15).
+    pub ask_again: bool,
+}
+
+/// An authorization request that was pushed (RFC 9126).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedRequest {
+    /// Digest of the `request_uri` that the client was given.
+    pub digest: SecretDigest,
+    /// What was asked.
+    pub request: AuthorizationRequest,
+    /// The browser that has come with it: whoever is first. Another one is refused.
+    pub browser: Option<SecretDigest>,
+    /// When it is too late.
+    pub expires: UnixTime,
 }
 
 /// An approved request that waits for the provider's answer.

@@ -243,6 +243,8 @@ mod tests {
                 challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
                 resource: "https://h/a".to_owned(),
                 scopes: ScopeSet::parse("a").unwrap(),
+                fingerprint: [0; 32],
+                ask_again: false,
             },
             spent: false,
             expires: UnixTime(0),

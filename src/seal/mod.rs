@@ -33,10 +33,12 @@ pub enum Purpose {
     RefreshTag,
     /// The binding of an MCP session id to a person and a client.
     McpSession,
+    /// The address of a logo, in the link of a page to it.
+    LogoLink,
 }
 
 impl Purpose {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::UpstreamTokens,
         Self::PendingSignIn,
         Self::RefreshSuccessor,
@@ -44,6 +46,7 @@ impl Purpose {
         Self::SigningKey,
         Self::RefreshTag,
         Self::McpSession,
+        Self::LogoLink,
     ];
 
     /// Part of what the keys are derived from: never to be changed, or nothing that was kept can be opened.
@@ -56,6 +59,7 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::RefreshTag => "refresh-tag",
             Self::McpSession => "mcp-session",
+            Self::LogoLink => "logo-link",
         }
     }
 }

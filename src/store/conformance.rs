@@ -117,7 +117,7 @@ where
 async fn signed_in(store: &Tried, number: u64, expires: UnixTime) -> Session {
     let (at, of) = (id(number + 1_000_000), id(number));
     ok(store
-        .put_code(at, code(of, later(1)), session(of, later(1)))
+        .put_code(at, code(of, later(1)), session(of, later(1)), None)
         .await);
     let opened = ok(store.spend_code(at, opening("first", expires), NOW).await);
     opened.expect("a fresh code opens its session")
@@ -207,13 +207,15 @@ pub async fn a_pending_sign_in_is_taken_once(store: Tried) {
 /// `put_code` keeps code and session, or, where it fails, neither.
 pub async fn a_code_and_its_session_are_kept_both_or_neither(store: Tried) {
     let kept = (code(id(2), later(1)), session(id(2), later(1)));
-    ok(store.put_code(id(1), kept.0.clone(), kept.1.clone()).await);
+    ok(store
+        .put_code(id(1), kept.0.clone(), kept.1.clone(), None)
+        .await);
     // This session is there already.
-    let again = store.put_code(id(3), kept.0.clone(), kept.1.clone());
+    let again = store.put_code(id(3), kept.0.clone(), kept.1.clone(), None);
     assert!(again.await.is_err());
     assert_eq!(ok(store.find_code(id(3), NOW).await), None);
     // This code is.
-    let again = store.put_code(id(1), code(id(4), later(1)), session(id(4), later(1)));
+    let again = store.put_code(id(1), code(id(4), later(1)), session(id(4), later(1)), None);
     assert!(again.await.is_err());
     assert_eq!(ok(store.find_session(id(4), NOW).await), None);
     assert_eq!(ok(store.find_code(id(1), NOW).await), Some(kept.0));
@@ -224,7 +226,7 @@ pub async fn a_code_and_its_session_are_kept_both_or_neither(store: Tried) {
 pub async fn a_code_is_spent_once(store: Tried) {
     let kept = session(id(2), later(1));
     ok(store
-        .put_code(id(1), code(id(2), later(1)), kept.clone())
+        .put_code(id(1), code(id(2), later(1)), kept.clone(), None)
         .await);
     let now = NOW + Duration::from_secs(5);
     let opened = race(64, |caller| {
@@ -254,7 +256,7 @@ pub async fn a_code_is_spent_once(store: Tried) {
 pub async fn a_spent_code_is_found_until_it_expires(store: Tried) {
     let fresh = code(id(2), later(1));
     ok(store
-        .put_code(id(1), fresh.clone(), session(id(2), later(1)))
+        .put_code(id(1), fresh.clone(), session(id(2), later(1)), None)
         .await);
     assert_eq!(ok(store.find_code(id(1), NOW).await), Some(fresh.clone()));
     ok(store.spend_code(id(1), opening("a", later(9)), NOW).await).expect("it is fresh");
@@ -272,7 +274,7 @@ pub async fn a_spent_code_is_found_until_it_expires(store: Tried) {
 pub async fn an_expired_code_opens_nothing(store: Tried) {
     let kept = session(id(2), later(2));
     ok(store
-        .put_code(id(1), code(id(2), later(1)), kept.clone())
+        .put_code(id(1), code(id(2), later(1)), kept.clone(), None)
         .await);
     let late = store.spend_code(id(1), opening("a", later(9)), later(1));
     assert_eq!(ok(late.await), None);
@@ -284,7 +286,7 @@ pub async fn a_code_opens_no_session_that_has_ended(store: Tried) {
     for (number, ends) in [(1, true), (2, false)] {
         let (at, of) = (id(number + 10), id(number));
         let short = session(of, NOW + Duration::from_secs(1));
-        ok(store.put_code(at, code(of, later(1)), short).await);
+        ok(store.put_code(at, code(of, later(1)), short, None).await);
         if ends {
             assert!(end(&store, number).await);
         }
@@ -332,7 +334,9 @@ pub async fn a_refresh_token_that_is_not_in_force_changes_nothing(store: Tried) 
         .rotate_refresh(id(1), turn("first", "second", later(3)), NOW)
         .await);
     let without = session(id(2), later(1));
-    ok(store.put_code(id(3), code(id(2), later(1)), without).await);
+    ok(store
+        .put_code(id(3), code(id(2), later(1)), without, None)
+        .await);
     for (number, from) in [(1, "first"), (1, "unknown"), (2, "first")] {
         let before = ok(store.find_session(id(number), NOW).await).expect("it is there");
         let rotated = store.rotate_refresh(id(number), turn(from, "third", later(9)), NOW);
@@ -395,7 +399,7 @@ pub async fn an_ended_session_is_not_brought_back_by_its_code(store: Tried) {
     for number in 0..32 {
         let (at, of) = (id(number + 1000), id(number));
         ok(store
-            .put_code(at, code(of, later(1)), session(of, later(1)))
+            .put_code(at, code(of, later(1)), session(of, later(1)), None)
             .await);
         let answers = race(4, |caller| {
             let store = Arc::clone(&store);
@@ -544,7 +548,7 @@ async fn fill(store: &Tried) {
     ok(store.put_client(client("a"), later(1)).await);
     ok(store.put_pending(id(1), pending(later(2))).await);
     ok(store
-        .put_code(id(1), code(id(2), later(3)), session(id(2), later(4)))
+        .put_code(id(1), code(id(2), later(3)), session(id(2), later(4)), None)
         .await);
     let record = browser_record("values", later(5));
     assert!(ok(store

@@ -12,8 +12,12 @@ use super::record::{Table, decode, encode};
 use super::{BrowserRecord, Opening, Result, Rotation, Store, StoreError, Turn};
 use crate::clock::UnixTime;
 use crate::protocol::client::Client;
+use crate::protocol::client_metadata::ClientDocument;
+use crate::protocol::consent::{Consent, ConsentKey};
 use crate::protocol::ids::{ClientId, Id};
-use crate::protocol::session::{IssuedCode, PendingSignIn, RefreshState, Rotated, Session};
+use crate::protocol::session::{
+    IssuedCode, PendingSignIn, PushedRequest, RefreshState, Rotated, Session,
+};
 use crate::seal::Sealed;
 use crate::secret::SecretDigest;
 
@@ -209,6 +213,13 @@ fn new<T: Serialize>(table: Table, name: &[u8], expires: UnixTime, record: &T) -
     })
 }
 
+fn anew<T: Serialize>(table: Table, name: &[u8], expires: UnixTime, record: &T) -> Result<Change> {
+    Ok(Change {
+        expect: Expect::Whatever,
+        ..new(table, name, expires, record)?
+    })
+}
+
 fn delete(table: Table, name: &[u8], expect: Expect) -> Change {
     Change {
         key: table.key(name),
@@ -247,6 +258,95 @@ impl<E: Engine> Store for KeyedStore<E> {
         .await
     }
 
+    async fn change_client(&self, client: Client, now: UnixTime) -> Result<bool> {
+        self.settle(async || {
+            let name = client.id.as_str().as_bytes();
+            let Some(mut found) = self.find::<Client>(Table::Clients, name, now).await? else {
+                return Ok(Look::Settled(false));
+            };
+            found.record.clone_from(&client);
+            let until = found.expires;
+            Ok(Look::Change(true, vec![found.put(Table::Clients, until)?]))
+        })
+        .await
+    }
+
+    async fn forget_client(&self, id: &ClientId) -> Result<bool> {
+        let change = delete(Table::Clients, id.as_str().as_bytes(), Expect::Present);
+        self.commits(vec![change]).await
+    }
+
+    async fn put_document(&self, document: ClientDocument, expires: UnixTime) -> Result<()> {
+        let name = document.client.id.as_str().as_bytes();
+        let change = anew(Table::Documents, name, expires, &document)?;
+        self.commits(vec![change]).await.map(drop)
+    }
+
+    async fn find_document(
+        &self,
+        id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Option<(ClientDocument, UnixTime)>> {
+        let found = self.find(Table::Documents, id.as_str().as_bytes(), now);
+        Ok(found.await?.map(|found| (found.record, found.expires)))
+    }
+
+    async fn spend_assertion(
+        &self,
+        key: SecretDigest,
+        expires: UnixTime,
+        now: UnixTime,
+    ) -> Result<bool> {
+        self.settle(async || {
+            let name = key.as_bytes();
+            // one that has expired, and was not swept yet, is no longer in the way
+            let found = self.find::<()>(Table::Assertions, name, UnixTime(i64::MIN));
+            let change = match found.await? {
+                Some(found) if now < found.expires => return Ok(Look::Settled(false)),
+                Some(found) => found.put(Table::Assertions, expires)?,
+                None => new(Table::Assertions, name, expires, &())?,
+            };
+            Ok(Look::Change(true, vec![change]))
+        })
+        .await
+    }
+
+    async fn put_pushed(&self, id: Id, pushed: PushedRequest) -> Result<()> {
+        let change = new(Table::Pushed, id.as_bytes(), pushed.expires, &pushed)?;
+        self.create(vec![change], "a pushed request").await
+    }
+
+    async fn claim_pushed(
+        &self,
+        id: Id,
+        browser: SecretDigest,
+        now: UnixTime,
+    ) -> Result<Option<PushedRequest>> {
+        self.settle(async || {
+            let found = self.find::<PushedRequest>(Table::Pushed, id.as_bytes(), now);
+            let Some(mut found) = found.await? else {
+                return Ok(Look::Settled(None));
+            };
+            if let Some(first) = found.record.browser {
+                return Ok(Look::Settled((first == browser).then_some(found.record)));
+            }
+            found.record.browser = Some(browser);
+            let (answer, until) = (found.record.clone(), found.expires);
+            let change = found.put(Table::Pushed, until)?;
+            Ok(Look::Change(Some(answer), vec![change]))
+        })
+        .await
+    }
+
+    async fn find_consent(&self, key: ConsentKey, now: UnixTime) -> Result<Option<Consent>> {
+        self.record(Table::Consents, key.as_bytes(), now).await
+    }
+
+    async fn forget_consent(&self, key: ConsentKey) -> Result<()> {
+        let change = delete(Table::Consents, key.as_bytes(), Expect::Whatever);
+        self.commits(vec![change]).await.map(drop)
+    }
+
     async fn put_pending(&self, id: Id, pending: PendingSignIn) -> Result<()> {
         let change = new(Table::Pending, id.as_bytes(), pending.expires, &pending)?;
         self.create(vec![change], "a pending sign-in").await
@@ -271,12 +371,22 @@ impl<E: Engine> Store for KeyedStore<E> {
         .await
     }
 
-    async fn put_code(&self, id: Id, code: IssuedCode, session: Session) -> Result<()> {
+    async fn put_code(
+        &self,
+        id: Id,
+        code: IssuedCode,
+        session: Session,
+        consent: Option<(ConsentKey, Consent)>,
+    ) -> Result<()> {
         let of = session.id;
-        let changes = vec![
+        let mut changes = vec![
             new(Table::Codes, id.as_bytes(), code.expires, &code)?,
             new(Table::Sessions, of.as_bytes(), session.expires, &session)?,
         ];
+        if let Some((key, consent)) = consent {
+            let name = key.as_bytes();
+            changes.push(anew(Table::Consents, name, consent.expires, &consent)?);
+        }
         self.create(changes, "a code or session").await
     }
 

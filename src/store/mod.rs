@@ -20,8 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::protocol::client::Client;
+use crate::protocol::client_metadata::ClientDocument;
+use crate::protocol::consent::{Consent, ConsentKey};
 use crate::protocol::ids::{ClientId, Id};
-use crate::protocol::session::{IssuedCode, PendingSignIn, RefreshState, Session};
+use crate::protocol::session::{IssuedCode, PendingSignIn, PushedRequest, RefreshState, Session};
 use crate::seal::Sealed;
 use crate::secret::SecretDigest;
 
@@ -39,6 +41,49 @@ pub trait Store: Send + Sync {
     /// away: nothing is brought back.
     async fn keep_client(&self, id: &ClientId, until: UnixTime, now: UnixTime) -> Result<()>;
 
+    /// Changes a registered client: what is kept until when stays as it is. `false` where it is gone.
+    async fn change_client(&self, client: Client, now: UnixTime) -> Result<bool>;
+
+    /// Forgets a registered client: `true` for the one caller that did.
+    async fn forget_client(&self, id: &ClientId) -> Result<bool>;
+
+    /// Keeps the document of a client until `expires`, in the place of the one before.
+    async fn put_document(&self, document: ClientDocument, expires: UnixTime) -> Result<()>;
+
+    /// Looks at the document of a client; with it, when it will be forgotten.
+    async fn find_document(
+        &self,
+        id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Option<(ClientDocument, UnixTime)>>;
+
+    /// Marks a client's assertion as used until `expires` (RFC 7523 §3). However many callers come with the same one, it is
+    /// new to one: `true`.
+    async fn spend_assertion(
+        &self,
+        key: SecretDigest,
+        expires: UnixTime,
+        now: UnixTime,
+    ) -> Result<bool>;
+
+    /// Keeps a pushed request.
+    async fn put_pushed(&self, id: Id, pushed: PushedRequest) -> Result<()>;
+
+    /// Looks at a pushed request, for a browser that comes with it. The first browser has it to itself: for every other
+    /// one it is not there (RFC 9126 §4).
+    async fn claim_pushed(
+        &self,
+        id: Id,
+        browser: SecretDigest,
+        now: UnixTime,
+    ) -> Result<Option<PushedRequest>>;
+
+    /// What a person agreed to.
+    async fn find_consent(&self, key: ConsentKey, now: UnixTime) -> Result<Option<Consent>>;
+
+    /// Forgets what a person agreed to.
+    async fn forget_consent(&self, key: ConsentKey) -> Result<()>;
+
     /// Keeps an approved request while the person is at the provider.
     async fn put_pending(&self, id: Id, pending: PendingSignIn) -> Result<()>;
 
@@ -48,8 +93,15 @@ pub trait Store: Send + Sync {
     /// Takes an approved request away. However many callers ask at once, one gets it.
     async fn take_pending(&self, id: Id, now: UnixTime) -> Result<Option<PendingSignIn>>;
 
-    /// Keeps a code and the session that it opens, both or neither.
-    async fn put_code(&self, id: Id, code: IssuedCode, session: Session) -> Result<()>;
+    /// Keeps a code, the session that it opens and, where it is to be remembered, what the person agreed to, in the place of
+    /// what they agreed to before: all or nothing.
+    async fn put_code(
+        &self,
+        id: Id,
+        code: IssuedCode,
+        session: Session,
+        consent: Option<(ConsentKey, Consent)>,
+    ) -> Result<()>;
 
     /// Looks at a code without spending it; a spent one is still there until it expires.
     async fn find_code(&self, id: Id, now: UnixTime) -> Result<Option<IssuedCode>>;

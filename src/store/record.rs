@@ -12,6 +12,10 @@
 //! | sessions | `04` | its `Id` | [`Session`](crate::protocol::session::Session) | with it |
 //! | signing keys | `05` | its name | [`Sealed`](crate::seal::Sealed) | never |
 //! | browser sessions | `06` | SHA-256 of its id | [`BrowserRecord`](super::BrowserRecord) | with it |
+//! | documents | `07` | the `client_id` | [`ClientDocument`](crate::protocol::client_metadata::ClientDocument) | unless it is kept |
+//! | assertions | `08` | SHA-256 of client and `jti` | nothing | with it |
+//! | pushed requests | `09` | its `Id` | [`PushedRequest`](crate::protocol::session::PushedRequest) | with it |
+//! | consents | `0a` | its [`ConsentKey`](crate::protocol::consent::ConsentKey) | [`Consent`](crate::protocol::consent::Consent) | with it |
 //! | expiry | `ff` | moment (8 bytes), key of a row | nothing | |
 //!
 //! An `Id` begins with its time, so that rows made together lie together.
@@ -34,7 +38,7 @@ use super::{Result, StoreError};
 use crate::clock::UnixTime;
 
 /// The version of the schema above. A store of a later one is not opened.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The version of the encoding of a payload.
 const ENCODING: u8 = 1;
@@ -55,6 +59,14 @@ pub enum Table {
     SigningKeys = 5,
     /// Browser sessions.
     BrowserSessions = 6,
+    /// Client ID metadata documents of clients that somebody signed in with.
+    Documents = 7,
+    /// Assertions of clients that were used.
+    Assertions = 8,
+    /// Authorization requests that were pushed.
+    Pushed = 9,
+    /// What people agreed to.
+    Consents = 10,
 }
 
 impl Table {
@@ -72,7 +84,8 @@ impl Table {
 /// loses it in a crash begins again, and what a crash could bring back of it opens nothing, since the provider takes its
 /// own code only once and the row lives for minutes.
 pub(super) fn must_outlive_a_crash(key: &[u8]) -> bool {
-    let under_way = [Table::Pending as u8, Table::BrowserSessions as u8];
+    let under_way =
+        [Table::Pending, Table::BrowserSessions, Table::Pushed].map(|table| table as u8);
     key.first().is_none_or(|table| !under_way.contains(table))
 }
 
@@ -219,11 +232,18 @@ impl Marker {
         if marker.format == FORMAT {
             Ok(marker)
         } else {
-            Err(StoreError::new(format!(
-                "it has format {}, and this anteroom reads format {FORMAT}: run the newer anteroom that wrote it, or \
-                 restore a backup made before",
-                marker.format
-            )))
+            let found = marker.format;
+            Err(StoreError::new(if found < FORMAT {
+                format!(
+                    "it has format {found}, of a version before the first release, and this anteroom reads format \
+                     {FORMAT}: remove it; clients then register again, and people sign in again"
+                )
+            } else {
+                format!(
+                    "it has format {found}, and this anteroom reads format {FORMAT}: run the newer anteroom that wrote \
+                     it, or restore a backup made before"
+                )
+            }))
         }
     }
 
@@ -313,12 +333,11 @@ mod tests {
             starts: u32::MAX,
         };
         assert_eq!(Marker::from_bytes(&marker.to_bytes()).unwrap(), marker);
-        let newer = Marker {
-            format: FORMAT + 1,
-            starts: 0,
-        };
-        let error = Marker::from_bytes(&newer.to_bytes()).unwrap_err();
-        assert!(error.to_string().contains("format 2"), "{error}");
+        for (format, said) in [(FORMAT + 1, "newer anteroom"), (FORMAT - 1, "remove it")] {
+            let other = Marker { format, starts: 0 };
+            let error = Marker::from_bytes(&other.to_bytes()).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
         assert!(Marker::from_bytes(b"short").is_err());
     }
 }

@@ -10,11 +10,13 @@ use serde::de::DeserializeOwned;
 use super::{BrowserRecord, Opening, Turn};
 use crate::clock::UnixTime;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
+use crate::protocol::client_metadata::ClientDocument;
+use crate::protocol::consent::{Consent, ConsentKey};
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
 use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{
-    AuthorizationRequest, IssuedCode, PendingSignIn, RefreshState, Session,
+    AuthorizationRequest, IssuedCode, PendingSignIn, PushedRequest, RefreshState, Session,
 };
 use crate::seal::Sealed;
 use crate::secret::{Secret, SecretDigest};
@@ -49,10 +51,16 @@ pub fn client(name: &str) -> Client {
         id: ClientId::new(name),
         name: Some("Example client".to_owned()),
         uri: None,
+        logo: None,
         redirect_uris: vec![made_of("http://127.0.0.1/callback")],
         authentication: ClientAuthentication::None,
         refreshes: true,
-        source: ClientSource::Registered { at: NOW },
+        scopes: None,
+        source: ClientSource::Registered {
+            at: NOW,
+            access: digest("registration access token"),
+            issuer: "https://mcp.example.com".to_owned(),
+        },
     }
 }
 
@@ -66,6 +74,46 @@ pub fn request() -> AuthorizationRequest {
         challenge: made_of([9u8; 32]),
         resource: "https://mcp.example.com/mcp".to_owned(),
         scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").expect("these are scopes"),
+        fingerprint: [3; 32],
+        ask_again: false,
+    }
+}
+
+/// A request that was pushed.
+#[must_use]
+pub fn pushed(expires: UnixTime) -> PushedRequest {
+    PushedRequest {
+        digest: digest("request_uri"),
+        request: request(),
+        browser: None,
+        expires,
+    }
+}
+
+/// What a person agreed to, with the key that it is kept under.
+#[must_use]
+pub fn consent(person: &str, expires: UnixTime) -> (ConsentKey, Consent) {
+    let request = request();
+    let key = ConsentKey::new(&Subject::new(person), &request);
+    let consent = Consent {
+        scopes: request.scopes,
+        fingerprint: request.fingerprint,
+        at: NOW,
+        expires,
+    };
+    (key, consent)
+}
+
+/// A document that describes a client.
+#[must_use]
+pub fn document(name: &str) -> ClientDocument {
+    ClientDocument {
+        client: Client {
+            source: ClientSource::Document,
+            ..client(name)
+        },
+        fresh_until: NOW,
+        etag: Some("\"1\"".to_owned()),
     }
 }
 

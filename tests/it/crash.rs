@@ -35,7 +35,7 @@ async fn take_step(store: &SledStore, number: u64, step: u8) {
     let expires = NOW + LIFE;
     match step {
         1 => {
-            let put = store.put_code(at, code(of, expires), session(of, expires));
+            let put = store.put_code(at, code(of, expires), session(of, expires), None);
             put.await.unwrap();
         }
         2 => {
@@ -148,7 +148,12 @@ async fn the_one_that_is_killed() {
         if let Err(error) = life {
             say(&format!("failed {error}"));
             // Nobody is left hanging: whoever asks now is answered, too.
-            let late = store.put_code(id(1), code(id(2), NOW + LIFE), session(id(2), NOW + LIFE));
+            let late = store.put_code(
+                id(1),
+                code(id(2), NOW + LIFE),
+                session(id(2), NOW + LIFE),
+                None,
+            );
             say(&format!("late {}", late.await.unwrap_err()));
             return;
         }

@@ -59,7 +59,10 @@ async fn closed_store() -> TempDir {
     let store = open(directory.path());
     store.put_client(client("kept"), NOW + HOUR).await.unwrap();
     let opened = (code(id(1), NOW + HOUR), session(id(1), NOW + HOUR));
-    store.put_code(id(2), opened.0, opened.1).await.unwrap();
+    store
+        .put_code(id(2), opened.0, opened.1, None)
+        .await
+        .unwrap();
     let opening = opening("first", NOW + HOUR);
     store.spend_code(id(2), opening, NOW).await.unwrap();
     let turn = turn("first", "second", NOW + HOUR);
@@ -255,7 +258,10 @@ async fn what_is_taken_and_ended_leaves_no_trace() {
     store.put_pending(id(3), pending(NOW + HOUR)).await.unwrap();
     store.take_pending(id(3), NOW).await.unwrap().unwrap();
     let opened = (code(id(5), NOW + HOUR), session(id(5), NOW + HOUR));
-    store.put_code(id(4), opened.0, opened.1).await.unwrap();
+    store
+        .put_code(id(4), opened.0, opened.1, None)
+        .await
+        .unwrap();
     assert!(store.end_session(id(5)).await.unwrap());
     drop(store);
     // The code that nobody redeemed, and its entry in the expiry table.

@@ -274,7 +274,7 @@ async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String
             let opens = session(row(r), until(lives));
             said(
                 store
-                    .put_code(row(r), code(row(r), until(life)), opens)
+                    .put_code(row(r), code(row(r), until(life)), opens, None)
                     .await
                     .is_ok(),
             )

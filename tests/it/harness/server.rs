@@ -9,7 +9,7 @@ use std::time::Duration;
 use anteroom::app::{App, Storage};
 use anteroom::clock::{Clock, ManualClock, UnixTime};
 use anteroom::command::stand_in;
-use anteroom::config::{Allow, Backend, Config, Rate};
+use anteroom::config::{Allow, Backend, Config, Rate, Registration};
 use anteroom::protocol::issuer::Issuer;
 use anteroom::seal::SealingKey;
 use anteroom::secret::Secret;
@@ -69,7 +69,7 @@ impl Builder {
     }
 
     pub(crate) fn without_registration(self) -> Self {
-        self.configure(|config| config.clients.registration = false)
+        self.configure(|config| config.clients.registration = Registration::Off)
     }
 
     /// Keeps everything on disk rather than in memory.

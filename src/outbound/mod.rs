@@ -1,4 +1,8 @@
-//! The one HTTP client that leaves the house: no redirects, no proxies from the environment, limits on time and size.
+//! The HTTP clients that leave the house: no redirects, no proxies from the environment, limits on time and size.
+//!
+//! [`Outbound`] asks whom the operator configured; [`stranger`] is for URLs that somebody outside chose.
+
+pub mod stranger;
 
 use std::future::Future;
 use std::net::IpAddr;
