@@ -11,9 +11,9 @@ use super::address;
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
-use super::value::{self, Registration, Written};
+use super::value::{self, Written};
 use super::{
-    Clients, Config, Limits, LogFormat, Outbound, StoreKind, Tokens, provider, scopes, server,
+    Config, Limits, LogFormat, Outbound, StoreKind, Tokens, clients, provider, scopes, server,
 };
 use crate::secret::Secret;
 
@@ -29,8 +29,13 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let servers = server::all(reader);
     let scopes = scopes::table(reader);
     let default_scopes = scopes::default(reader, scopes.as_deref());
-    let clients = clients(reader);
+    let clients = clients::all(reader, scopes.as_deref());
     let tokens = tokens(reader);
+    let consent_remember = reader.lifetime(
+        "consent.remember",
+        preset::CONSENT_REMEMBER,
+        Duration::ZERO..=YEAR,
+    );
     let trusted_proxies = trusted_proxies(reader);
     let outbound = outbound(reader);
     let limits = limits(reader);
@@ -53,7 +58,7 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         default_scopes: default_scopes?,
         clients: clients?,
         tokens: tokens?,
-        consent_remember: super::preset::CONSENT_REMEMBER,
+        consent_remember: consent_remember?,
         trusted_proxies: trusted_proxies?,
         outbound: outbound?,
         limits: limits?,
@@ -83,27 +88,6 @@ fn sealing_key(reader: &mut Reader<'_>) -> Option<Option<Secret>> {
             ),
         ),
     }
-}
-
-fn clients(reader: &mut Reader<'_>) -> Option<Clients> {
-    let preset = Clients::default();
-    let registration = reader.value("clients.registration", &Registration::Open);
-    if registration == Some(Registration::Off) {
-        reader.warn(
-            "clients.registration",
-            r#"is "off": no new client can come in"#,
-        );
-    }
-    let unused_expire =
-        reader.lifetime("clients.unused_expire", preset.unused_expire, MINUTE..=YEAR);
-    Some(Clients {
-        registration: match registration? {
-            Registration::Open => super::Registration::Open,
-            Registration::Off => super::Registration::Off,
-        },
-        unused_expire: unused_expire?,
-        ..preset
-    })
 }
 
 fn tokens(reader: &mut Reader<'_>) -> Option<Tokens> {
@@ -154,21 +138,31 @@ fn trusted_proxies(reader: &mut Reader<'_>) -> Option<Vec<IpNet>> {
 fn outbound(reader: &mut Reader<'_>) -> Option<Outbound> {
     let ca: Option<Vec<PathBuf>> = reader.list("outbound.ca", value::certificates);
     let proxy = reader.parsed("outbound.proxy", "", address::proxy);
+    let private_hosts = reader.list("outbound.private_hosts", clients::private_host);
+    if private_hosts
+        .as_ref()
+        .is_some_and(|hosts| !hosts.is_empty())
+    {
+        let what =
+            "lets clients have anteroom ask hosts that are not public: for tests and development";
+        reader.warn("outbound.private_hosts", what);
+    }
     Some(Outbound {
         ca: ca?,
         proxy: proxy?,
-        private_hosts: Vec::new(),
+        private_hosts: private_hosts?,
     })
 }
 
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
     let preset = Limits::default();
     let register = reader.value("limits.register", &preset.register);
+    let register_all = reader.value("limits.register_all", &preset.register_all);
     let authorize = reader.value("limits.authorize", &preset.authorize);
     let token = reader.value("limits.token", &preset.token);
     Some(Limits {
         register: register?,
-        register_all: preset.register_all,
+        register_all: register_all?,
         authorize: authorize?,
         token: token?,
     })

@@ -101,9 +101,10 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
             }
         },
     };
-    let mut parts = key.splitn(3, '.');
-    if let (Some(table), Some(name), Some(_)) = (parts.next(), parts.next(), parts.next()) {
-        settings.open(&format!("{table}.{name}"), origin);
+    if let Some((before, _)) = known.key.split_once(".*.") {
+        let words = before.split('.').count() + 1;
+        let table: Vec<&str> = key.split('.').take(words).collect();
+        settings.open(&table.join("."), origin);
     }
     settings.put(Setting {
         key: key.to_owned(),
@@ -241,7 +242,9 @@ mod tests {
             TOKENS_ACESS 1h => is unknown -> did you mean ANTEROOM_TOKENS_ACCESS?
             PROVIDER_GITHUB_CLIENT_SECRT x => is unknown -> did you mean ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET?
             X 1h => is unknown -> unset it
-            CONSENT_REMEMBER 1d => is not in this version -> take it out
+            TOKENS_UPSTREAM_CHECK 1d => is not in this version -> take it out
+            CLIENTS_KNOWN_1_ID x => (clients.known.1) comes out of turn -> count from 0
+            CLIENTS_KNOWN_0_ID x => (clients.known.0.redirect_uris) is missing -> write redirect_uris
             TOKENS_ACCESS 1 => (tokens.access) is not a duration -> write a number and its unit
             TOKENS_ACCESS => (tokens.access) is empty -> give it a value
             PROVIDER_GITHUB_ALLOW_ANYONE yes => (provider.github.allow.anyone) is true or false -> write true

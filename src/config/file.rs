@@ -56,7 +56,7 @@ impl Reader {
                 self.settings.open(&path, &origin);
                 self.table(&path, table);
             }
-            (Place::Servers, DeValue::Array(servers)) => self.servers(&origin, servers),
+            (Place::Tables, DeValue::Array(tables)) => self.tables(&path, &origin, tables),
             (Place::Table, _) => {
                 let wrong = Wrong::new(
                     "is a table",
@@ -64,10 +64,7 @@ impl Reader {
                 );
                 self.refuse(&path, &origin, wrong, value);
             }
-            (Place::Servers, _) => {
-                let wrong = Wrong::new("is a list of tables", "write [[server]], in two brackets");
-                self.refuse(&path, &origin, wrong, value);
-            }
+            (Place::Tables, _) => self.refuse(&path, &origin, in_a_row(&path), value),
             (Place::Later, _) => self.refuse(&path, &origin, later(), value),
             (Place::Unknown, _) => {
                 let near = schema::nearest(&path);
@@ -77,15 +74,14 @@ impl Reader {
         }
     }
 
-    fn servers(&mut self, origin: &Origin, servers: &DeArray<'_>) {
-        for (number, server) in servers.iter().enumerate() {
-            let path = format!("server.{number}");
-            if let DeValue::Table(table) = server.get_ref() {
-                self.settings.open(&path, &Origin::File(server.span()));
-                self.table(&path, table);
+    fn tables(&mut self, path: &str, origin: &Origin, tables: &DeArray<'_>) {
+        for (number, entry) in tables.iter().enumerate() {
+            let numbered = format!("{path}.{number}");
+            if let DeValue::Table(table) = entry.get_ref() {
+                self.settings.open(&numbered, &Origin::File(entry.span()));
+                self.table(&numbered, table);
             } else {
-                let wrong = Wrong::new("is a list of tables", "write [[server]], in two brackets");
-                self.refuse("server", origin, wrong, server);
+                self.refuse(path, origin, in_a_row(path), entry);
             }
         }
     }
@@ -147,6 +143,13 @@ impl Reader {
 fn item(value: &Spanned<DeValue<'_>>) -> Option<(String, Origin)> {
     let text = value.get_ref().as_str()?;
     Some((text.to_owned(), Origin::File(value.span())))
+}
+
+fn in_a_row(path: &str) -> Wrong {
+    Wrong::new(
+        "is a list of tables",
+        format!("write [[{path}]], in two brackets"),
+    )
 }
 
 /// A key that other versions read.

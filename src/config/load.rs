@@ -234,7 +234,8 @@ mod tests {
                 table = header
                     .trim_matches(['[', ']'])
                     .replace("provider.github", "provider.*")
-                    .replace("server", "server.*");
+                    .replace("server", "server.*")
+                    .replace("clients.known", "clients.known.*");
             } else if let Some((key, _)) = line.split_once(" = ") {
                 if !key.contains(' ') && table == "scopes" {
                     found.push("scopes.*".to_owned());

@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod clients;
 pub mod environment;
 mod file;
 mod load;

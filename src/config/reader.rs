@@ -87,6 +87,16 @@ impl Reader<'_> {
         setting.is_some_and(|setting| matches!(setting.value, Value::Flag(true)))
     }
 
+    /// A flag, or the preset.
+    pub(super) fn flag_or(&mut self, key: &str, preset: bool) -> bool {
+        let flag = match self.settings.find(key) {
+            Some(_) => self.flag(key),
+            None => preset,
+        };
+        self.note(key, &flag.to_string());
+        flag
+    }
+
     /// A list, each item read by `read`; empty where none is written.
     pub(super) fn list<T>(
         &mut self,
@@ -132,6 +142,19 @@ impl Reader<'_> {
         }
         match self.resolve(&text) {
             Ok(clear) => Some(Secret::new(clear)),
+            Err(wrong) => self.refuse(key, wrong),
+        }
+    }
+
+    /// A text that is not shown, though it may stand in the file: `env:NAME`, `file:PATH`, or itself.
+    pub(super) fn unseen(&mut self, key: &str) -> Option<String> {
+        let Some(Value::Text(text)) = self.settings.find(key).map(|setting| setting.value.clone())
+        else {
+            return self.missing(key);
+        };
+        self.note(key, "(set)");
+        match self.resolve(&text) {
+            Ok(clear) => Some(clear),
             Err(wrong) => self.refuse(key, wrong),
         }
     }

@@ -16,7 +16,7 @@ pub(super) enum Shape {
 /// A key this version reads.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// The dotted key; `*` stands for a name that the operator chooses, or for the number of a `[[server]]`.
+    /// The dotted key; `*` stands for a name that the operator chooses, or for the number of a table in a row.
     pub key: &'static str,
     /// What it holds.
     pub shape: Shape,
@@ -31,8 +31,8 @@ pub(super) enum Place {
     Value(&'static Known),
     /// A table with further keys.
     Table,
-    /// `[[server]]`
-    Servers,
+    /// Tables in a row, such as `[[server]]`.
+    Tables,
     /// Something that other versions read.
     Later,
     /// Nothing.
@@ -64,7 +64,19 @@ pub(super) const KNOWN: &[Known] = &[
     list("server.*.origins", r#"["https://app.example.com"]"#),
     list("scopes.*", r#"["tools/list"]"#),
     list("scope_policy.default", r#"["mcp:tools:read"]"#),
+    flag("clients.metadata_documents"),
+    list("clients.document_hosts", r#"["claude.ai"]"#),
     text("clients.registration", r#""open""#),
+    secret("clients.registration_token", r#""env:REGISTRATION_TOKEN""#),
+    list("clients.redirect_hosts", r#"["claude.ai"]"#),
+    text("clients.known.*.id", r#""ci""#),
+    text("clients.known.*.name", r#""Continuous integration""#),
+    secret("clients.known.*.secret_sha256", r#""env:CI_SECRET_SHA256""#),
+    list(
+        "clients.known.*.redirect_uris",
+        r#"["https://ci.acme.com/callback"]"#,
+    ),
+    list("clients.known.*.scopes", r#"["mcp:tools:read"]"#),
     text("clients.unused_expire", r#""24h""#),
     text("tokens.algorithm", r#""ES256""#),
     text("tokens.code", r#""10m""#),
@@ -72,14 +84,20 @@ pub(super) const KNOWN: &[Known] = &[
     text("tokens.refresh", r#""30d""#),
     text("tokens.session", r#""180d""#),
     text("tokens.reuse_grace", r#""10s""#),
+    text("consent.remember", r#""90d""#),
     list("proxy.trusted", r#"["10.0.0.0/8"]"#),
     list("outbound.ca", r#"["/etc/ssl/acme.pem"]"#),
     text("outbound.proxy", r#""http://proxy.example.com:3128""#),
+    list("outbound.private_hosts", r#"["localhost:8443"]"#),
     text("limits.register", r#""60/m""#),
+    text("limits.register_all", r#""300/m""#),
     text("limits.authorize", r#""120/m""#),
     text("limits.token", r#""600/m""#),
     text("log.format", r#""text""#),
 ];
+
+/// Tables in a row: numbered from 0, in the place of a name.
+pub(super) const NUMBERED: [&str; 2] = ["server", "clients.known"];
 
 /// The keys and tables that this version refuses by name, so that nobody believes in a setting that does nothing.
 pub(super) const LATER: &[&str] = &[
@@ -92,13 +110,8 @@ pub(super) const LATER: &[&str] = &[
     "server.*.sessions",
     "server.*.identity",
     "scope_policy.roles",
-    "clients.metadata_documents",
-    "clients.redirect_hosts",
-    "clients.known",
     "tokens.signing_key",
     "tokens.upstream_check",
-    "consent",
-    "outbound.private_hosts",
     "tls",
     "log.audit",
     "log.metrics",
@@ -106,8 +119,8 @@ pub(super) const LATER: &[&str] = &[
 
 /// What stands at `path`.
 pub(super) fn place(path: &str) -> Place {
-    if path == "server" {
-        return Place::Servers;
+    if NUMBERED.contains(&path) {
+        return Place::Tables;
     }
     if let Some(known) = KNOWN
         .iter()
@@ -140,6 +153,7 @@ pub(super) fn nearest(path: &str) -> Option<String> {
                 .key
                 .replace("provider.*", "provider.NAME")
                 .replace("server.*", "server")
+                .replace("clients.known.*", "clients.known")
         })
 }
 
@@ -279,7 +293,10 @@ mod tests {
             ("provider.github.allow.domains", "later"),
             ("provider.github.allow.orgs.x", "unknown"),
             ("provider.github.secret", "unknown"),
-            ("server", "servers"),
+            ("server", "tables"),
+            ("clients.known", "tables"),
+            ("clients.known.0", "table"),
+            ("clients.known.0.id", "value"),
             ("server.0", "table"),
             ("server.0.path", "value"),
             ("server.0.command", "later"),
@@ -289,8 +306,8 @@ mod tests {
             ("scope_policy", "table"),
             ("scope_policy.roles", "later"),
             ("scope_policy.roles.files:admin", "later"),
-            ("consent", "later"),
-            ("consent.remember", "later"),
+            ("consent", "table"),
+            ("consent.remember", "value"),
             ("tls", "later"),
             ("tlsx", "unknown"),
             ("", "unknown"),
@@ -299,7 +316,7 @@ mod tests {
             let found = match place(path) {
                 Place::Value(_) => "value",
                 Place::Table => "table",
-                Place::Servers => "servers",
+                Place::Tables => "tables",
                 Place::Later => "later",
                 Place::Unknown => "unknown",
             };

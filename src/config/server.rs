@@ -13,7 +13,7 @@ use super::{Backend, Server};
 use crate::protocol::issuer::is_plain_path;
 
 /// The first segments of our own paths.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "authorize",
     "consent",
     "token",
@@ -26,12 +26,12 @@ const OURS: [&str; 12] = [
     "account",
     "par",
     "introspect",
+    "logo",
 ];
 
 /// The servers, in the order of the file; at least one.
 pub(super) fn all(reader: &mut Reader<'_>) -> Option<Vec<Server>> {
-    let tables = reader.settings.tables_in("server");
-    if tables.is_empty() {
+    if reader.settings.tables_in("server").is_empty() {
         return Some(vec![shorthand(reader)?]);
     }
     if reader.is_set("backend") {
@@ -41,21 +41,10 @@ pub(super) fn all(reader: &mut Reader<'_>) -> Option<Vec<Server>> {
             Wrong::new("contradicts the [[server]] beside it", remedy),
         );
     }
-    for (number, (name, origin)) in tables.iter().enumerate() {
-        if *name != number.to_string() {
-            let wrong = Wrong::new(
-                "comes out of turn",
-                format!("count from 0: the next one is server {number}"),
-            );
-            reader
-                .settings
-                .refuse(&format!("server.{name}"), origin, wrong);
-            return None;
-        }
-    }
-    let servers: Vec<Option<Server>> = tables
+    let numbers = reader.settings.numbered_tables("server")?;
+    let servers: Vec<Option<Server>> = numbers
         .iter()
-        .map(|(number, _)| server(reader, number))
+        .map(|number| server(reader, number))
         .collect();
     let servers: Vec<Server> = servers.into_iter().collect::<Option<_>>()?;
     for (number, server) in servers.iter().enumerate() {

@@ -79,6 +79,20 @@ impl Settings {
             .collect()
     }
 
+    /// The numbers of the tables in a row in `table`, from 0 without a gap. None: one comes out of turn.
+    pub(super) fn numbered_tables(&mut self, table: &str) -> Option<Vec<String>> {
+        let tables = self.tables_in(table);
+        for (number, (name, origin)) in tables.iter().enumerate() {
+            if *name != number.to_string() {
+                let remedy = format!("count from 0: the next one is {table} {number}");
+                let wrong = Wrong::new("comes out of turn", remedy);
+                self.refuse(&format!("{table}.{name}"), origin, wrong);
+                return None;
+            }
+        }
+        Some(tables.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// The value of a key.
     pub(super) fn find(&self, key: &str) -> Option<&Setting> {
         self.entries.iter().find(|entry| entry.key == key)

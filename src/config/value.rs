@@ -85,21 +85,19 @@ impl Written for LogFormat {
 
 /// `clients.registration`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Registration {
+pub(super) enum RegistrationMode {
     Open,
+    Token,
     Off,
 }
 
-impl Written for Registration {
+impl Written for RegistrationMode {
     fn read(text: &str) -> Result<Self, Wrong> {
-        let remedy = r#"write "open" or "off""#;
+        let remedy = r#"write "open", "token" (with registration_token) or "off""#;
         match text {
             "open" => Ok(Self::Open),
             "off" => Ok(Self::Off),
-            "token" => Err(Wrong::new(
-                r#"is "token", which is not in this version"#,
-                remedy,
-            )),
+            "token" => Ok(Self::Token),
             _ => Err(Wrong::new("is not a way to register", remedy)),
         }
     }
@@ -107,6 +105,7 @@ impl Written for Registration {
     fn print(&self) -> String {
         match self {
             Self::Open => "open",
+            Self::Token => "token",
             Self::Off => "off",
         }
         .to_owned()

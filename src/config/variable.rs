@@ -2,7 +2,7 @@
 //!
 //! The variable of a key is the key in capitals, with `_` for each dot: `tokens.access` is `ANTEROOM_TOKENS_ACCESS`,
 //! `provider.github.client_id` is `ANTEROOM_PROVIDER_GITHUB_CLIENT_ID`. A provider whose name holds `-` is written with
-//! `_`. A `[[server]]` is counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. `[scopes]` is one
+//! `_`. Tables in a row are counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. `[scopes]` is one
 //! variable, which takes the place of the whole table: `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`.
 
 use super::problem::Wrong;
@@ -80,7 +80,7 @@ fn key_of(pattern: &str, name: &str, deeper: bool) -> Option<String> {
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     match before {
-        "server" if !is_number => None,
+        numbered if schema::NUMBERED.contains(&numbered) && !is_number => None,
         _ if !is_name => None,
         _ => Some(format!(
             "{before}.{}.{behind}",
@@ -119,7 +119,8 @@ mod tests {
             let key = known
                 .key
                 .replace("provider.*", "provider.my-git")
-                .replace("server.*", "server.12");
+                .replace("server.*", "server.12")
+                .replace("known.*", "known.12");
             let variable = capitals(&key).replace('-', "_");
             match find(&variable) {
                 Found::Value(found, found_key) => {
@@ -135,7 +136,9 @@ mod tests {
         for (name, expected) in [
             ("TOKENS_ACCESS", "value"),
             ("SCOPES", "scopes"),
-            ("CONSENT_REMEMBER", "later"),
+            ("CONSENT_REMEMBER", "value"),
+            ("CLIENTS_KNOWN_0_ID", "value"),
+            ("CLIENTS_KNOWN_A_ID", "unknown"),
             ("TLS_CERT", "later"),
             ("PROVIDER_CORP_ISSUER", "later"),
             ("PROVIDER_CORP_ALLOW_CLAIMS_GROUPS", "later"),

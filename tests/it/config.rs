@@ -112,15 +112,9 @@ fn a_setting_of_another_version_is_refused_by_name() {
         allow.emails = []                           | 8:7 provider.github.allow.emails is not in this version     | take it out
         allow.claims = {}                           | 8:7 provider.github.allow.claims is not in this version     | take it out
         scopes = []                                 | 8:1 provider.github.scopes is not in this version           | take it out
-        [consent] / remember = "1d"                 | 8:2 consent is not in this version                          | take it out
         [tokens] / upstream_check = "5m"            | 9:1 tokens.upstream_check is not in this version            | take it out
         [tokens] / signing_key = "file:x"           | 9:1 tokens.signing_key is not in this version               | take it out
-        [clients] / metadata_documents = true       | 9:1 clients.metadata_documents is not in this version       | take it out
-        [clients] / redirect_hosts = []             | 9:1 clients.redirect_hosts is not in this version           | take it out
-        [[clients.known]] / id = "ci"               | 8:11 clients.known is not in this version                   | take it out
-        [clients] / registration = "token"          | 9:16 clients.registration is "token", which is not in this version | "open"
         [scope_policy] / roles = {}                 | 9:1 scope_policy.roles is not in this version               | take it out
-        [outbound] / private_hosts = []             | 9:1 outbound.private_hosts is not in this version           | take it out
         [log] / audit = "file:x"                    | 9:1 log.audit is not in this version                        | take it out
         [log] / metrics = "127.0.0.1:9464"          | 9:1 log.metrics is not in this version                      | take it out
         [[server]] / command = ["npx"]              | 9:1 server.0.command is not in this version                 | take it out
@@ -355,6 +349,73 @@ fn a_secret_that_cannot_be_had_is_refused_by_name() {
     assert_eq!(loaded.warnings, Vec::<String>::new());
 }
 
+/// CLI-60, CLI-61, CLI-62
+#[test]
+fn clients_that_are_known_in_advance_are_named_in_the_file() {
+    let digest = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08";
+    let known = r#"
+[[clients.known]]
+id = "ci"
+name = "Continuous integration"
+secret_sha256 = "env:CI_SECRET_SHA256"
+redirect_uris = ["https://ci.acme.com/callback", "http://127.0.0.1/cb"]
+scopes = ["mcp:tools:read", "offline_access"]
+
+[[clients.known]]
+id = "https://app.acme.com/client.json"
+redirect_uris = ["cursor://acme.app/cb"]"#;
+    let loaded = read_with(&smallest("", known), &[("CI_SECRET_SHA256", digest)]).unwrap();
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    assert!(!loaded.explain().contains(digest), "{}", loaded.explain());
+    let [ci, app] = &loaded.config.clients.known[..] else {
+        panic!("{:?}", loaded.config.clients.known);
+    };
+    let secret = ci.secret.unwrap();
+    assert!(secret.matches(&anteroom::secret::Secret::new("test")));
+    assert_eq!(ci.redirect_uris.len(), 2);
+    assert_eq!(
+        ci.scopes.as_ref().unwrap().to_string(),
+        "mcp:tools:read offline_access"
+    );
+    assert_eq!(app.id.as_str(), "https://app.acme.com/client.json");
+    assert!(app.secret.is_none() && app.scopes.is_none() && app.name.is_none());
+
+    let variables = [
+        ("ANTEROOM_CLIENTS_KNOWN_0_ID", "ci"),
+        (
+            "ANTEROOM_CLIENTS_KNOWN_0_REDIRECT_URIS",
+            "https://a.example/cb, https://b.example/cb",
+        ),
+    ];
+    let loaded = read_with(&smallest("", ""), &variables).unwrap();
+    assert_eq!(loaded.config.clients.known[0].redirect_uris.len(), 2);
+}
+
+/// CLI-23, CLI-62
+#[test]
+fn a_client_that_does_not_fit_is_told_what_does() {
+    check_refusals(
+        r#"
+        [[clients.known]] / redirect_uris = ["https://a.example/cb"] | 8:1 clients.known.0.id is missing | write id
+        [[clients.known]] / id = "ci"                    | 8:1 clients.known.0.redirect_uris is missing                  | https://
+        [[clients.known]] / id = "a b" / redirect_uris = ["https://a.example/cb"] | 9:6 clients.known.0.id is not a client id | without spaces
+        [[clients.known]] / id = "ci" / redirect_uris = ["http://a.example/cb"] | 10:18 clients.known.0.redirect_uris is refused: a redirect URI with http must be on localhost, 127.0.0.1 or [::1], written so | as the client sends it
+        [[clients.known]] / id = "ci" / secret_sha256 = "short" / redirect_uris = ["https://a.example/cb"] | 10:17 clients.known.0.secret_sha256 is not SHA-256 in hexadecimal | sha256sum
+        [[clients.known]] / id = "ci" / secret = "x"     | 10:1 clients.known.0.secret is unknown                         | known here
+        [[clients.known]] / id = "ci" / scopes = ["no"] / redirect_uris = ["https://a.example/cb"] | 10:11 clients.known.0.scopes holds a scope that there is not | [scopes]
+        [[clients.known]] / id = "ci" / redirect_uris = ["https://a.example/cb"] / [[clients.known]] / id = "ci" / redirect_uris = ["https://a.example/cb"] | 12:6 clients.known.1.id is the id of another client | its own
+        [clients] / known = "ci"                         | 9:1 clients.known is a list of tables                         | [[clients.known]]
+        [clients] / registration = "token"               | 8:2 clients.registration_token is missing                     | env:
+        [clients] / redirect_hosts = ["https://a.example"] | 9:19 clients.redirect_hosts holds something that is not a host name | claude.ai
+        [clients] / document_hosts = ["*"]               | 9:19 clients.document_hosts holds something that is not a host name | claude.ai
+        [clients] / metadata_documents = "yes"           | 9:22 clients.metadata_documents is true or false, without quotes | true
+        [outbound] / private_hosts = ["localhost"]       | 9:18 outbound.private_hosts holds something that is not a host and a port | localhost:8443
+        [consent] / remember = "2 weeks"                 | 9:12 consent.remember is not a duration                       | its unit
+        [limits] / register_all = "many"                 | 9:16 limits.register_all is not a rate                        | 60/m
+        "#,
+    );
+}
+
 #[test]
 fn what_is_not_wrong_but_worth_knowing_is_a_warning() {
     for (top, end, expected) in [
@@ -365,8 +426,18 @@ fn what_is_not_wrong_but_worth_knowing_is_a_warning() {
         ),
         (
             "",
-            "[clients]\nregistration = \"off\"",
+            "[clients]\nregistration = \"off\"\nmetadata_documents = false",
             "providers.toml:9: clients.registration is \"off\"",
+        ),
+        (
+            "",
+            "[clients]\nregistration_token = \"env:GITHUB_CLIENT_SECRET\"",
+            "providers.toml:9: clients.registration_token does nothing",
+        ),
+        (
+            "",
+            "[outbound]\nprivate_hosts = [\"localhost:8443\"]",
+            "providers.toml:9: outbound.private_hosts lets clients have anteroom ask hosts",
         ),
         (
             "",
