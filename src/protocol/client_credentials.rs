@@ -70,6 +70,13 @@ impl Credentials {
             (Some(id), Some(secret)) => reading(id, secret),
             _ => raw.clone(),
         };
+        // RFC 6749 Appendix A.1; what is logged must not break lines
+        if [&raw, &decoded]
+            .iter()
+            .any(|(id, _)| id.as_str().contains(char::is_control))
+        {
+            return Err(UNREADABLE);
+        }
         // a client_id beside the header is not a second method, but must say the same (TOK-22)
         if id_in_body.is_some_and(|id| id != decoded.0 && id != raw.0) {
             return Err(
@@ -284,6 +291,8 @@ mod tests {
             basic_header("no colon"),
             basic_header(":s"),
             basic_header(""),
+            basic_header("c\nlevel=error:s"),
+            basic_header("c%0Alevel=error:s"),
             b"Basic !!!".to_vec(),
             b"Basic /w==".to_vec(),
             b"Basic ".to_vec(),

@@ -33,9 +33,9 @@ impl DocumentUrl {
     /// The URL that a client id is; none where it is no URL at all.
     ///
     /// It is https with a path that names a document, written as it is printed (§3), and at most 2048 bytes long. A query,
-    /// which §3 only advises against, is refused: most servers ignore one, so that one document would be as many
-    /// clients as somebody cares to make up, each to be fetched, kept and agreed to. Which hosts and ports are asked
-    /// is for whoever fetches to say.
+    /// which §3 only advises against, is refused: a page that answers with what it is asked would be a document in the
+    /// name of its host, written by anybody, and no client is known that has one. Which hosts and ports are asked is for
+    /// whoever fetches to say.
     ///
     /// # Errors
     /// `invalid_client`, with the rule that the URL breaks (CLI-02).

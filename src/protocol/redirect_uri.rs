@@ -216,7 +216,7 @@ fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
             "a redirect URI has dot segments, or escapes in the host",
         ));
     }
-    let (host, port) = split_port(authority).ok_or(refused("a redirect URI has a bad port"))?;
+    let (host, _) = split_port(authority).ok_or(refused("a redirect URI has a bad port"))?;
     if scheme == "http" && !LOOPBACK_HOSTS.contains(&host) {
         return Err(refused(
             "a redirect URI with http must be on localhost, 127.0.0.1 or [::1], written so",
@@ -232,10 +232,8 @@ fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
         Some(Host::Ipv6(address)) => format!("[{address}]") == host,
         None => false,
     };
-    if !as_written || port == Some(0) {
-        return Err(refused(
-            "the host or the port of a redirect URI is not written plainly",
-        ));
+    if !as_written {
+        return Err(refused("the host of a redirect URI is not written plainly"));
     }
     Ok(())
 }
