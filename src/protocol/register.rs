@@ -45,7 +45,8 @@ pub struct Registration {
 #[derive(Debug, Serialize)]
 pub struct RegistrationAnswer {
     client_id: ClientId,
-    client_id_issued_at: UnixTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id_issued_at: Option<UnixTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<Exposed>,
     /// 0: never.
@@ -63,6 +64,8 @@ pub struct RegistrationAnswer {
     scope: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_type: Option<ApplicationType>,
+    registration_client_uri: String,
+    registration_access_token: Exposed,
 }
 
 #[derive(Debug)]
@@ -89,6 +92,13 @@ struct Metadata {
     jwks: Option<IgnoredAny>,
     jwks_uri: Option<Value>,
     software_statement: Option<IgnoredAny>,
+}
+
+/// What only a change says (RFC 7592 §2.2).
+#[derive(Deserialize)]
+struct Claimed {
+    client_id: Option<Value>,
+    client_secret: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -156,7 +166,7 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
     };
     let answer = RegistrationAnswer {
         client_id: client.id.clone(),
-        client_id_issued_at: fresh.now,
+        client_id_issued_at: Some(fresh.now),
         client_secret_expires_at: secret.is_some().then_some(0),
         client_secret: secret.map(Exposed),
         client_name: client.name.clone(),
@@ -169,8 +179,82 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
         response_types: ["code"],
         scope,
         application_type,
+        registration_client_uri: fresh.uri,
+        registration_access_token: Exposed(fresh.access),
     };
     Ok(Registration { client, answer })
+}
+
+/// Puts new metadata in the place of those of `current` (RFC 7592 §2.2). `fresh` has the identifier and the registration
+/// access token that it has already, and a secret for the case that it had none.
+///
+/// # Errors
+/// As [`register`]; and where the request is about another client.
+pub fn change(
+    body: &[u8],
+    scopes: &ScopeSet,
+    current: &Client,
+    fresh: Fresh,
+) -> Result<Registration, OAuthError> {
+    let mut changed = register(body, scopes, fresh)?;
+    let claimed: Claimed = serde_json::from_slice(body)
+        .map_err(|_| invalid("the body is not well-formed JSON, or has a member twice"))?;
+    let id = text(claimed.client_id.as_ref(), "client_id is not a string")?;
+    if id != Some(current.id.as_str()) {
+        return Err(invalid("client_id is not that of this registration"));
+    }
+    let secret = text(
+        claimed.client_secret.as_ref(),
+        "client_secret is not a string",
+    )?;
+    let kept = match &current.authentication {
+        ClientAuthentication::Secret(digest) => Some(digest),
+        _ => None,
+    };
+    if secret.is_some_and(|secret| !kept.is_some_and(|kept| kept.matches(&Secret::new(secret)))) {
+        return Err(invalid("client_secret is not that of this registration"));
+    }
+    if let (Some(kept), Some(_)) = (kept, &changed.answer.client_secret) {
+        changed.client.authentication = ClientAuthentication::Secret(*kept);
+        changed.answer.client_secret = None;
+        changed.answer.client_secret_expires_at = None;
+    }
+    changed.client.source = current.source.clone();
+    changed.answer.client_id_issued_at = issued_at(current);
+    Ok(changed)
+}
+
+/// What is registered (RFC 7592 §3). The secret is not told again: only its digest is kept.
+#[must_use]
+pub fn describe(client: &Client, access: Secret, uri: String) -> RegistrationAnswer {
+    RegistrationAnswer {
+        client_id: client.id.clone(),
+        client_id_issued_at: issued_at(client),
+        client_secret: None,
+        client_secret_expires_at: None,
+        client_name: client.name.clone(),
+        client_uri: client.uri.clone(),
+        redirect_uris: client.redirect_uris.clone(),
+        token_endpoint_auth_method: match client.authentication {
+            ClientAuthentication::Secret(_) => Method::ClientSecretBasic,
+            _ => Method::None,
+        },
+        grant_types: iter::once("authorization_code")
+            .chain(client.refreshes.then_some("refresh_token"))
+            .collect(),
+        response_types: ["code"],
+        scope: client.scopes.as_ref().map(ScopeSet::to_string),
+        application_type: None,
+        registration_client_uri: uri,
+        registration_access_token: Exposed(access),
+    }
+}
+
+fn issued_at(client: &Client) -> Option<UnixTime> {
+    match client.source {
+        ClientSource::Registered { at, .. } => Some(at),
+        _ => None,
+    }
 }
 
 /// The client that the document at `url` describes.
