@@ -57,8 +57,17 @@ impl Flows {
     ) -> Result<Registration, Failure> {
         let now = self.now();
         let id = ClientId::new(Id::new(now).to_string());
-        let fresh = self.fresh(id, Handle::new(now).clear);
-        let registration = register::register(body, &self.scopes, fresh).inspect_err(tell)?;
+        let fresh = Fresh {
+            uri: self.registration_uri(&id),
+            id,
+            secret: Handle::new(now).clear,
+            access: Handle::new(now).clear,
+            issuer: self.issuer.as_str().to_owned(),
+            now,
+        };
+        let registration = register::register(body, &self.scopes, fresh)
+            .and_then(|asked| asked.keep_to_hosts(&self.admission.redirect_hosts))
+            .inspect_err(tell)?;
         let unused = match rush {
             Rush::Calm => self.lifetimes.unused_client,
             Rush::Crowded => self.lifetimes.unused_client.min(CROWDED),
@@ -71,19 +80,6 @@ impl Flows {
         }
         .tell();
         Ok(registration)
-    }
-
-    /// What a registration can be given, whether it is new or changes.
-    pub(super) fn fresh(&self, id: ClientId, access: Secret) -> Fresh {
-        let now = self.now();
-        Fresh {
-            uri: self.registration_uri(&id),
-            id,
-            secret: Handle::new(now).clear,
-            access,
-            issuer: self.issuer.as_str().to_owned(),
-            now,
-        }
     }
 
     /// Where a client manages its registration (RFC 7592 §3).

@@ -2,9 +2,10 @@
 
 use crate::event::Event;
 use crate::protocol::client::{Client, ClientSource};
+use crate::protocol::client_management;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::ClientId;
-use crate::protocol::register::{self, RegistrationAnswer};
+use crate::protocol::ids::{ClientId, Handle};
+use crate::protocol::registration_answer::{Management, RegistrationAnswer};
 use crate::secret::Secret;
 
 use super::register::tell;
@@ -21,12 +22,8 @@ impl Flows {
         id: &ClientId,
         access: Option<Secret>,
     ) -> Result<RegistrationAnswer, Failure> {
-        let (client, access) = self.managed(id, access).await?;
-        Ok(register::describe(
-            &client,
-            access,
-            self.registration_uri(id),
-        ))
+        let (client, management) = self.managed(id, access).await?;
+        Ok(client_management::describe(&client, management))
     }
 
     /// Puts other metadata in the place of those that are registered. A name or a redirect URI that changes makes another
@@ -40,10 +37,13 @@ impl Flows {
         access: Option<Secret>,
         body: &[u8],
     ) -> Result<RegistrationAnswer, Failure> {
-        let (client, access) = self.managed(id, access).await?;
-        let fresh = self.fresh(client.id.clone(), access);
-        let changed = register::change(body, &self.scopes, &client, fresh).inspect_err(tell)?;
-        if !self.store.change_client(changed.client, self.now()).await? {
+        let (client, management) = self.managed(id, access).await?;
+        let now = self.now();
+        let secret = Handle::new(now).clear;
+        let changed = client_management::change(body, &self.scopes, &client, secret, management)
+            .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+            .inspect_err(tell)?;
+        if !self.store.change_client(changed.client, now).await? {
             return Err(NOT_THIS_CLIENT.into());
         }
         Event::RegistrationChanged { client: id }.tell();
@@ -69,16 +69,18 @@ impl Flows {
         Ok(())
     }
 
-    /// The registration that `access` opens, and the token back.
+    /// The registration that `access` opens.
     async fn managed(
         &self,
         id: &ClientId,
         access: Option<Secret>,
-    ) -> Result<(Client, Secret), Failure> {
+    ) -> Result<(Client, Management), Failure> {
         let access = access.ok_or(NOT_THIS_CLIENT)?;
-        let found = self.find_registered(id).await?;
-        match found {
-            Some((client, _)) if opens(&access, &client) => Ok((client, access)),
+        match self.find_registered(id).await? {
+            Some((client, _)) if opens(&access, &client) => {
+                let uri = self.registration_uri(id);
+                Ok((client, Management { uri, access }))
+            }
             _ => {
                 Event::ClientAuthenticationFailed { client: id }.tell();
                 Err(NOT_THIS_CLIENT.into())

@@ -5,12 +5,14 @@ use std::iter;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use url::Url;
 
 use super::client::{Client, ClientAuthentication, ClientSource};
 use super::client_metadata::DocumentUrl;
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
 use super::redirect_uri::RedirectUri;
+use super::registration_answer::{Exposed, Management, RegistrationAnswer};
 use super::scope::{Scope, ScopeSet};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
@@ -41,42 +43,6 @@ pub struct Registration {
     pub answer: RegistrationAnswer,
 }
 
-/// RFC 7591 §3.2.1: everything as it was registered in the end. What there is not, is left out.
-#[derive(Debug, Serialize)]
-pub struct RegistrationAnswer {
-    client_id: ClientId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id_issued_at: Option<UnixTime>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<Exposed>,
-    /// 0: never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_uri: Option<String>,
-    redirect_uris: Vec<RedirectUri>,
-    token_endpoint_auth_method: Method,
-    grant_types: Vec<&'static str>,
-    response_types: [&'static str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    application_type: Option<ApplicationType>,
-    registration_client_uri: String,
-    registration_access_token: Exposed,
-}
-
-#[derive(Debug)]
-struct Exposed(Secret);
-
-impl Serialize for Exposed {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose())
-    }
-}
-
 /// RFC 7591 §2, as far as we read it; every other member is ignored, and null is none. The types are checked one by
 /// one, so that the answer can name the member that is wrong.
 #[derive(Deserialize)]
@@ -94,16 +60,9 @@ struct Metadata {
     software_statement: Option<IgnoredAny>,
 }
 
-/// What only a change says (RFC 7592 §2.2).
-#[derive(Deserialize)]
-struct Claimed {
-    client_id: Option<Value>,
-    client_secret: Option<Value>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Method {
+pub(super) enum Method {
     None,
     ClientSecretBasic,
     ClientSecretPost,
@@ -111,7 +70,7 @@ enum Method {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum ApplicationType {
+pub(super) enum ApplicationType {
     Web,
     Native,
 }
@@ -179,82 +138,36 @@ pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registra
         response_types: ["code"],
         scope,
         application_type,
-        registration_client_uri: fresh.uri,
-        registration_access_token: Exposed(fresh.access),
+        management: Management {
+            uri: fresh.uri,
+            access: fresh.access,
+        },
     };
     Ok(Registration { client, answer })
 }
 
-/// Puts new metadata in the place of those of `current` (RFC 7592 §2.2). `fresh` has the identifier and the registration
-/// access token that it has already, and a secret for the case that it had none.
-///
-/// # Errors
-/// As [`register`]; and where the request is about another client.
-pub fn change(
-    body: &[u8],
-    scopes: &ScopeSet,
-    current: &Client,
-    fresh: Fresh,
-) -> Result<Registration, OAuthError> {
-    let mut changed = register(body, scopes, fresh)?;
-    let claimed: Claimed = serde_json::from_slice(body)
-        .map_err(|_| invalid("the body is not well-formed JSON, or has a member twice"))?;
-    let id = text(claimed.client_id.as_ref(), "client_id is not a string")?;
-    if id != Some(current.id.as_str()) {
-        return Err(invalid("client_id is not that of this registration"));
-    }
-    let secret = text(
-        claimed.client_secret.as_ref(),
-        "client_secret is not a string",
-    )?;
-    let kept = match &current.authentication {
-        ClientAuthentication::Secret(digest) => Some(digest),
-        _ => None,
-    };
-    if secret.is_some_and(|secret| !kept.is_some_and(|kept| kept.matches(&Secret::new(secret)))) {
-        return Err(invalid("client_secret is not that of this registration"));
-    }
-    if let (Some(kept), Some(_)) = (kept, &changed.answer.client_secret) {
-        changed.client.authentication = ClientAuthentication::Secret(*kept);
-        changed.answer.client_secret = None;
-        changed.answer.client_secret_expires_at = None;
-    }
-    changed.client.source = current.source.clone();
-    changed.answer.client_id_issued_at = issued_at(current);
-    Ok(changed)
-}
-
-/// What is registered (RFC 7592 §3). The secret is not told again: only its digest is kept.
-#[must_use]
-pub fn describe(client: &Client, access: Secret, uri: String) -> RegistrationAnswer {
-    RegistrationAnswer {
-        client_id: client.id.clone(),
-        client_id_issued_at: issued_at(client),
-        client_secret: None,
-        client_secret_expires_at: None,
-        client_name: client.name.clone(),
-        client_uri: client.uri.clone(),
-        redirect_uris: client.redirect_uris.clone(),
-        token_endpoint_auth_method: match client.authentication {
-            ClientAuthentication::Secret(_) => Method::ClientSecretBasic,
-            _ => Method::None,
-        },
-        grant_types: iter::once("authorization_code")
-            .chain(client.refreshes.then_some("refresh_token"))
-            .collect(),
-        response_types: ["code"],
-        scope: client.scopes.as_ref().map(ScopeSet::to_string),
-        application_type: None,
-        registration_client_uri: uri,
-        registration_access_token: Exposed(access),
+impl Registration {
+    /// Leaves out the https redirect URIs that are on none of `hosts`; where `hosts` is empty, none.
+    ///
+    /// # Errors
+    /// `invalid_redirect_uri` where nothing is left.
+    pub fn keep_to_hosts(mut self, hosts: &[String]) -> Result<Self, OAuthError> {
+        let uris = &mut self.client.redirect_uris;
+        uris.retain(|uri| is_on(uri, hosts));
+        if uris.is_empty() {
+            return Err(ErrorCode::InvalidRedirectUri
+                .with("redirect_uris are all on hosts that this server does not send answers to"));
+        }
+        self.answer.redirect_uris.clone_from(uris);
+        Ok(self)
     }
 }
 
-fn issued_at(client: &Client) -> Option<UnixTime> {
-    match client.source {
-        ClientSource::Registered { at, .. } => Some(at),
-        _ => None,
-    }
+fn is_on(uri: &RedirectUri, hosts: &[String]) -> bool {
+    let url = Url::parse(uri.as_str()).ok();
+    let host = url.as_ref().and_then(Url::host_str);
+    let listed = |host: &str| hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host));
+    hosts.is_empty() || !uri.as_str().starts_with("https:") || host.is_some_and(listed)
 }
 
 /// The client that the document at `url` describes.
@@ -287,7 +200,10 @@ fn read(body: &[u8]) -> Result<Metadata, OAuthError> {
 }
 
 /// A member that is a string. An empty one is no value (clients send it).
-fn text<'a>(member: Option<&'a Value>, wrong: &'static str) -> Result<Option<&'a str>, OAuthError> {
+pub(super) fn text<'a>(
+    member: Option<&'a Value>,
+    wrong: &'static str,
+) -> Result<Option<&'a str>, OAuthError> {
     let text = member.map(|value| value.as_str().ok_or(invalid(wrong)));
     Ok(text.transpose()?.filter(|text| !text.is_empty()))
 }
@@ -423,7 +339,7 @@ fn web_page(uri: &str) -> Option<String> {
     fit.then(|| uri.to_owned())
 }
 
-fn invalid(rule: &'static str) -> OAuthError {
+pub(super) fn invalid(rule: &'static str) -> OAuthError {
     ErrorCode::InvalidClientMetadata.with(rule)
 }
 
@@ -465,6 +381,8 @@ mod tests {
           "redirect_uris": [
             "http://127.0.0.1:33418/"
           ],
+          "registration_access_token": "4ccess",
+          "registration_client_uri": "https://mcp.example.com/register/c_1",
           "response_types": [
             "code"
           ],
@@ -490,6 +408,8 @@ mod tests {
           "redirect_uris": [
             "https://a.example/cb"
           ],
+          "registration_access_token": "4ccess",
+          "registration_client_uri": "https://mcp.example.com/register/c_1",
           "response_types": [
             "code"
           ],

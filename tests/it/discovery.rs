@@ -87,7 +87,7 @@ async fn where_there_is_no_document_there_is_a_404_that_a_client_can_read() {
         "/.well-known/anything",
         "/.well-known/mcp.json",
         "/token/x",
-        "/register/x",
+        "/register/x/y",
         "/",
         "/?x",
         "/favicon.ico",

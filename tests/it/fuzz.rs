@@ -26,6 +26,7 @@ struct Known {
     client: Client,
     with_secret: Client,
     tokens: Tokens,
+    code: String,
 }
 
 /// A request, before it is put together.
@@ -179,14 +180,29 @@ fn parameters(known: &Known) -> impl Strategy<Value = String> + use<> {
     ]);
     let value =
         prop_oneof![6 => right, 2 => "\\PC{0,40}", 1 => "[ -~]{0,300}", 1 => Just(String::new())];
-    let good = known.client.query();
-    let fields = proptest::collection::vec((select(&NAMES[..]), value), 0..8);
-    (fields, any::<bool>()).prop_map(move |(fields, on_good)| {
-        let mut all: Vec<(String, String)> = Vec::new();
-        if on_good {
-            all.clone_from(&good);
-            all.retain(|(name, _)| fields.iter().all(|(other, _)| other != name));
-        }
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &known.tokens.refresh),
+        ("client_id", &known.client.id),
+    ];
+    let redeem = [
+        ("grant_type", "authorization_code"),
+        ("code", &known.code),
+        ("redirect_uri", LOOPBACK),
+        ("code_verifier", VERIFIER),
+        ("client_id", &known.client.id),
+    ];
+    let good = select(vec![
+        Vec::new(),
+        known.client.query(),
+        known.client.query(),
+        refresh.map(pair).to_vec(),
+        redeem.map(pair).to_vec(),
+    ]);
+    let fields = proptest::collection::vec((select(&NAMES[..]), value), 0..5);
+    (fields, good).prop_map(move |(fields, mut all)| {
+        all.retain(|(name, _)| fields.iter().all(|(other, _)| other != name));
         all.extend(
             fields
                 .into_iter()
@@ -258,21 +274,40 @@ fn other() -> impl Strategy<Value = Option<(&'static str, Vec<u8>)>> {
     proptest::option::of((name, value))
 }
 
-fn asked(known: &Known) -> impl Strategy<Value = Asked> + use<> {
-    let methods = prop_oneof![
-        6 => select(vec!["GET", "POST", "PUT", "DELETE"]).prop_map(str::to_owned),
-        1 => select(vec!["HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get"]).prop_map(str::to_owned),
+/// Method and path: mostly such as are there.
+fn target(known: &Known) -> impl Strategy<Value = (String, String)> + use<> {
+    let client = format!("/register/{}", known.client.id);
+    let other = format!("/register/{}", known.with_secret.id);
+    let there = select(vec![
+        ("POST", "/register".to_owned()),
+        ("POST", "/register".to_owned()),
+        ("GET", client.clone()),
+        ("PUT", client.clone()),
+        // the token for it is not among those that are tried, so it stays
+        ("DELETE", other.clone()),
+        ("GET", "/authorize".to_owned()),
+        ("GET", "/authorize".to_owned()),
+        ("POST", "/token".to_owned()),
+        ("POST", "/token".to_owned()),
+        ("POST", "/revoke".to_owned()),
+    ]);
+    let method = prop_oneof![
+        2 => select(vec!["GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get"])
+            .prop_map(str::to_owned),
         1 => "[A-Z!#$%&'*+.^_`|~-]{1,12}",
     ];
-    let (id, own) = (known.client.id.clone(), known.with_secret.id.clone());
-    let paths = prop_oneof![
-        3 => Just("/register".to_owned()),
-        3 => select(vec![id, own]).prop_map(|id| format!("/register/{id}")),
+    let path = prop_oneof![
+        2 => select(vec!["/register", "/authorize", "/token", "/revoke"]).prop_map(str::to_owned),
+        1 => select(vec![client, other]),
         2 => "/register/[A-Za-z0-9%_.~/-]{0,40}",
-        4 => Just("/authorize".to_owned()),
-        4 => Just("/token".to_owned()),
-        1 => Just("/revoke".to_owned()),
     ];
+    prop_oneof![
+        7 => there.prop_map(|(method, path)| (method.to_owned(), path)),
+        2 => (method, path),
+    ]
+}
+
+fn asked(known: &Known) -> impl Strategy<Value = Asked> + use<> {
     let bodies = prop_oneof![
         4 => metadata(known),
         4 => parameters(known).prop_map(String::into_bytes),
@@ -284,15 +319,14 @@ fn asked(known: &Known) -> impl Strategy<Value = Asked> + use<> {
         1 => "[!-~]{0,60}",
     ]);
     (
-        methods,
-        paths,
+        target(known),
         query,
         kind(),
         authorization(known),
         (other(), bodies),
     )
         .prop_map(
-            |(method, path, query, kind, authorization, (other, body))| Asked {
+            |((method, path), query, kind, authorization, (other, body))| Asked {
                 method,
                 path: match query {
                     Some(query) => format!("{path}?{query}"),
@@ -337,12 +371,14 @@ async fn start() -> (Server, Known) {
     let client = server.client().await;
     let with_secret = Client::register(&server, &json!({"redirect_uris": [LOOPBACK]})).await;
     let tokens = client.sign_in("mona").await;
+    let code = client.code("mona").await;
     (
         server,
         Known {
             client,
             with_secret,
             tokens,
+            code,
         },
     )
 }

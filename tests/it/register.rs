@@ -403,6 +403,9 @@ async fn where_registration_is_off_there_is_no_endpoint_for_it() {
         .json();
     assert_eq!(metadata.get("registration_endpoint"), None);
     assert_eq!(metadata["token_endpoint"], "https://mcp.example.com/token");
+    // not for programs that hold the server in themselves, either
+    let asked = server.app.flows().admit_registration(None);
+    assert!(asked.is_err(), "{asked:?}");
 }
 
 /// CLI-44, SEC-07

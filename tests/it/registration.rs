@@ -212,6 +212,30 @@ async fn a_change_follows_the_rules_of_a_registration() {
     assert_eq!(read.json(), client.registration);
 }
 
+/// CLI-36, CLI-37, CLI-46
+#[tokio::test]
+async fn where_hosts_are_listed_answers_go_nowhere_else() {
+    let server = server()
+        .configure(|config| config.clients.redirect_hosts = vec!["app.example".to_owned()])
+        .start()
+        .await;
+    let (listed, other) = ("https://app.example/cb", "https://other.example/cb");
+    let mut metadata = Client::public();
+    metadata["redirect_uris"] = json!([other, listed, LOOPBACK]);
+    let client = Client::register(&server, &metadata).await;
+    let kept = json!([listed, LOOPBACK]);
+    assert_eq!(client.registration["redirect_uris"], kept);
+    let (uri, token) = managed(&client);
+    let metadata = changed(&client, "redirect_uris", json!([LOOPBACK, other]));
+    let answer = ask(&server, "PUT", &uri, &token, &metadata).await;
+    assert_eq!(answer.json()["redirect_uris"], json!([LOOPBACK]));
+    let metadata = changed(&client, "redirect_uris", json!([other]));
+    let refused = ask(&server, "PUT", &uri, &token, &metadata).await;
+    assert_eq!(refused.error(), "invalid_redirect_uri");
+    let refused = server.post_json("/register", &metadata).await;
+    assert_eq!(refused.error(), "invalid_redirect_uri");
+}
+
 /// CLI-46, R1
 #[tokio::test]
 async fn a_redirect_uri_that_was_taken_out_is_no_longer_followed() {
@@ -245,11 +269,16 @@ async fn a_secret_outlives_a_change_and_is_never_told_twice() {
         "client_secret": secret,
         "redirect_uris": [LOOPBACK],
     });
-    let changed = ask(&server, "PUT", &uri, &token, &with_secret).await;
-    let read = ask(&server, "GET", &uri, &token, &Value::Null).await;
-    for answer in [&changed, &read] {
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(!answer.text().contains(&secret), "{}", answer.text());
+    let mut without = with_secret.clone();
+    without["client_secret"] = Value::Null;
+    for metadata in [&with_secret, &without] {
+        let changed = ask(&server, "PUT", &uri, &token, metadata).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        // who has shown it may see it
+        let is_told = changed.text().contains(&secret);
+        assert!(!is_told || metadata["client_secret"] == secret);
+        let read = ask(&server, "GET", &uri, &token, &Value::Null).await;
+        assert!(!read.text().contains(&secret), "{}", read.text());
     }
     client.sign_in("mona").await;
     let mut guessing = client.clone();
