@@ -65,8 +65,8 @@ impl Caller {
     }
 }
 
-/// A request that is counted against the address it comes from. Stands before the body among the arguments of a handler,
-/// so that nothing more is read of one too many: it is answered for whoever comes to this kind of endpoint.
+/// A request that is counted against the address it comes from. It stands before the body among the arguments of a handler,
+/// so that nothing more is read of one too many. That one is answered with a page where people come, and else in JSON.
 pub struct Counted<K>(Caller, PhantomData<K>);
 
 /// What a request counts as.

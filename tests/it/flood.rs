@@ -176,8 +176,8 @@ async fn who_registers_in_a_crowd_has_half_an_hour_to_sign_in() {
         server.client().await;
     }
     let mut late = server.client().await;
-    // one more has become free while this went on
-    for _ in 0..10 {
+    // some more are no crowd yet where this took its time
+    for _ in 0..50 {
         late = server.client().await;
     }
     let used = server.client().await;
@@ -192,7 +192,8 @@ async fn who_registers_in_a_crowd_has_half_an_hour_to_sign_in() {
         (401, "invalid_client")
     );
     let swept = server.app.flows().sweep().await.unwrap();
-    assert!((1..=30).contains(&swept), "{swept}");
+    // and what is left of the sign-in
+    assert!((1..=60).contains(&swept), "{swept}");
     server
         .get(&first.authorization_url())
         .await
