@@ -22,6 +22,9 @@ const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 
+/// A client changes its registration by PUT (RFC 7592 §2.2).
+const OPEN_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
+
 /// CORS-03: without the first, a script cannot read where to sign in.
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After");
@@ -114,7 +117,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if request.method() == Method::OPTIONS {
-            let answer = preflight(Some(&ANY_ORIGIN), request.headers());
+            let mut answer = preflight(Some(&ANY_ORIGIN), request.headers());
+            answer
+                .headers_mut()
+                .insert(ACCESS_CONTROL_ALLOW_METHODS, OPEN_METHODS);
             return Box::pin(std::future::ready(Ok(answer)));
         }
         let inner = self.0.call(request);

@@ -114,6 +114,7 @@ pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
         flows: Arc::clone(flows),
         limits: RateLimits::new(
             rate(config.limits.register),
+            rate(config.limits.register_all),
             rate(config.limits.authorize),
             rate(config.limits.token),
         ),

@@ -9,10 +9,9 @@ use tower_sessions::Session;
 
 use super::Endpoints;
 use super::browser::{FormCookie, bind, see_other};
-use super::error::{for_person, refusal_page, too_many_page};
+use super::error::{for_person, refusal_page};
 use super::page::ReturnPage;
-use super::rate_limit::What;
-use super::request::{Caller, FormBody, is_from_another_site};
+use super::request::{Counted, FormBody, SignIns, Unreadable, is_from_another_site};
 use crate::flow::Failure;
 use crate::flow::authorize::OTHER_BROWSER;
 use crate::flow::consent::UNKNOWN_PROVIDER;
@@ -24,18 +23,23 @@ use crate::protocol::ids::ProviderId;
 /// Takes the decision: on to the provider, or back to the client.
 pub async fn post(
     State(endpoints): State<Arc<Endpoints>>,
-    caller: Caller,
+    _: Counted<SignIns>,
     session: Session,
     headers: HeaderMap,
-    body: FormBody,
+    body: Result<FormBody, Unreadable>,
 ) -> Response {
-    if let Err(seconds) = caller.count(&endpoints, What::Authorize) {
-        return too_many_page(&endpoints, seconds);
-    }
     // CONS-06: besides the cookie that the form is bound to
     if is_from_another_site(&headers) {
         return refusal_page(&endpoints, &OTHER_BROWSER, None);
     }
+    let body = match body {
+        Ok(body) => body,
+        Err(unreadable) => {
+            let mut page = refusal_page(&endpoints, &unreadable.error, None);
+            *page.status_mut() = unreadable.status;
+            return page;
+        }
+    };
     decide(&endpoints, &session, &headers, &body)
         .await
         .unwrap_or_else(|failure| for_person(&endpoints, &failure))

@@ -74,10 +74,41 @@ pub fn for_client(failure: &Failure, with_header: bool) -> Response {
     }
 }
 
+/// A failure for whoever needs a bearer token (RFC 6750 §3). `is_presented`: whether there was one; who sent none is not
+/// told of an error (§3.1).
+pub fn for_bearer(failure: &Failure, is_presented: bool) -> Response {
+    let mut response = for_client(failure, false);
+    if matches!(failure, Failure::Refused(error) if error.code == ErrorCode::InvalidToken) {
+        let challenge = if is_presented {
+            r#"Bearer realm="anteroom", error="invalid_token""#
+        } else {
+            r#"Bearer realm="anteroom""#
+        };
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
+}
+
 /// Too many requests of one address (RFC 6585 §4): told apart from every error that ends a session (SEC-16).
 pub fn too_many(seconds: u64) -> Response {
-    let error = ErrorCode::TemporarilyUnavailable
-        .with("too many requests from this address; wait as long as Retry-After says");
+    wait(
+        "too many requests from this address; wait as long as Retry-After says",
+        seconds,
+    )
+}
+
+/// Too many requests of all addresses together.
+pub fn too_many_of_all(seconds: u64) -> Response {
+    wait(
+        "too many requests at this time; wait as long as Retry-After says",
+        seconds,
+    )
+}
+
+fn wait(description: &'static str, seconds: u64) -> Response {
+    let error = ErrorCode::TemporarilyUnavailable.with(description);
     let mut response = json_error(StatusCode::TOO_MANY_REQUESTS, &error);
     response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response

@@ -9,6 +9,7 @@ pub mod error;
 pub mod page;
 pub mod rate_limit;
 pub mod register;
+pub mod registration;
 pub mod request;
 pub mod revoke;
 pub mod token;
@@ -62,9 +63,14 @@ where
 {
     let base = endpoints.flows.issuer.path().to_owned();
     let at = |path: &str| format!("{base}{path}");
+    let managed = get(registration::get)
+        .put(registration::put)
+        .delete(registration::delete);
     let mut for_clients = Router::new()
         .route(&at("/token"), post(token::post))
-        .route(&at("/revoke"), post(revoke::post));
+        .route(&at("/revoke"), post(revoke::post))
+        // where registration is off as well: who registered before can take it back
+        .route(&at("/register/{client_id}"), managed);
     if endpoints.registration {
         for_clients = for_clients.route(&at("/register"), post(register::post));
     }

@@ -1,4 +1,4 @@
-//! How often one address may come, and which address that is.
+//! How often one address may come, and which address that is; and how many may register in all.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -52,26 +53,43 @@ pub struct Limited {
     pub retry_after: Duration,
 }
 
+impl Limited {
+    fn by(wait: Duration) -> Self {
+        let started = u64::from(wait.subsec_nanos() > 0);
+        Self {
+            retry_after: Duration::from_secs((wait.as_secs() + started).max(1)),
+        }
+    }
+}
+
 /// The limits of all addresses. Time is governor's own, since it is never compared with a clock outside.
 #[derive(Debug)]
 pub struct RateLimits<C: Clock = MonotonicClock> {
     register: Limit<C>,
+    register_all: Bucket<C>,
+    crowd: Bucket<C>,
     authorize: Limit<C>,
     token: Limit<C>,
 }
 
+/// A limit of all addresses together.
+type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
 impl RateLimits {
     /// Nobody has come yet.
     #[must_use]
-    pub fn new(register: Rate, authorize: Rate, token: Rate) -> Self {
-        Self::with_clock(register, authorize, token, &MonotonicClock)
+    pub fn new(register: Rate, register_all: Rate, authorize: Rate, token: Rate) -> Self {
+        Self::with_clock([register, register_all, authorize, token], &MonotonicClock)
     }
 }
 
 impl<C: Clock + Clone> RateLimits<C> {
-    fn with_clock(register: Rate, authorize: Rate, token: Rate, clock: &C) -> Self {
+    fn with_clock([register, register_all, authorize, token]: [Rate; 4], clock: &C) -> Self {
+        let bucket = |rate| RateLimiter::direct_with_clock(quota(rate), clock.clone());
         Self {
             register: Limit::new(register, clock),
+            register_all: bucket(register_all),
+            crowd: bucket(CROWD),
             authorize: Limit::new(authorize, clock),
             token: Limit::new(token, clock),
         }
@@ -89,6 +107,27 @@ impl<C: Clock> RateLimits<C> {
             What::Authorize => self.authorize.check(address),
             What::Token => self.token.check(address),
         }
+    }
+
+    /// Counts one more registration, whoever it comes from. An address that has come too often itself has no part in it.
+    ///
+    /// # Errors
+    /// [`Limited`] where it is one too many; it is not counted then.
+    pub fn check_all(&self) -> Result<(), Limited> {
+        let bucket = &self.register_all;
+        bucket
+            .check()
+            .map_err(|limited| Limited::by(limited.wait_time_from(bucket.clock().now())))
+    }
+
+    /// Counts one more registration, and says whether there are so many of late that those that nobody uses cannot be
+    /// kept as long as usual.
+    ///
+    /// This bounds the rows of a flood. With the settings that hold where nothing is written, in round numbers: 300 a minute
+    /// are let in, and those of the crowd are kept for 30 minutes, 300 * 30; 1,000 an hour and 1,000 more at first are no
+    /// crowd and are kept for a day, 1,000 * 25. That is 34,000 rows, and a row has at most 12 KiB, most half a KiB.
+    pub fn is_crowded(&self) -> bool {
+        self.crowd.check().is_err()
     }
 
     /// Forgets the addresses that have not come for so long that they are like new ones.
@@ -135,6 +174,13 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
         .ok()
 }
 
+fn quota(rate: Rate) -> Quota {
+    // Where the period is zero there is nothing to limit by; the configuration knows no such rate.
+    Quota::with_period(rate.per / rate.count.get())
+        .unwrap_or(Quota::per_second(NonZeroU32::MAX))
+        .allow_burst(rate.count)
+}
+
 #[derive(Debug)]
 struct Limit<C: Clock> {
     limiter: RateLimiter<Key, DashMapStateStore<Key>, C, NoOpMiddleware<C::Instant>>,
@@ -148,12 +194,8 @@ impl<C: Clock> Limit<C> {
     where
         C: Clone,
     {
-        // Where the period is zero there is nothing to limit by; the configuration knows no such rate.
-        let quota = Quota::with_period(rate.per / rate.count.get())
-            .unwrap_or(Quota::per_second(NonZeroU32::MAX))
-            .allow_burst(rate.count);
         Self {
-            limiter: RateLimiter::dashmap_with_clock(quota, clock.clone()),
+            limiter: RateLimiter::dashmap_with_clock(quota(rate), clock.clone()),
             hasher: RandomState::new(),
             visits: AtomicU32::new(0),
             is_full: AtomicBool::new(false),
@@ -167,13 +209,7 @@ impl<C: Clock> Limit<C> {
         }
         self.limiter
             .check_key(&self.key(address))
-            .map_err(|limited| {
-                let wait = limited.wait_time_from(self.limiter.clock().now());
-                let started = u64::from(wait.subsec_nanos() > 0);
-                Limited {
-                    retry_after: Duration::from_secs((wait.as_secs() + started).max(1)),
-                }
-            })
+            .map_err(|limited| Limited::by(limited.wait_time_from(self.limiter.clock().now())))
     }
 
     fn prune(&self) {
@@ -210,6 +246,11 @@ const MAX_KEYS: usize = 100_000;
 /// Keys in use while there is no room for more.
 const SHARED_KEYS: u64 = 4096;
 const VISITS_BETWEEN_LOOKS: u32 = 1024;
+/// As many registrations as are no crowd.
+const CROWD: Rate = Rate {
+    count: NonZeroU32::MIN.saturating_add(999),
+    per: Duration::from_secs(3600),
+};
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +264,7 @@ mod tests {
             count: NonZeroU32::new(count).unwrap(),
             per: Duration::from_secs(60),
         };
-        RateLimits::with_clock(rate(6), rate(2), rate(600), clock)
+        RateLimits::with_clock([rate(6), rate(8), rate(2), rate(600)], clock)
     }
 
     fn address(text: &str) -> IpAddr {
@@ -320,6 +361,33 @@ mod tests {
         limits.prune();
         assert!(!limits.authorize.is_full.load(Ordering::Relaxed));
         assert!(limits.check(What::Authorize, stranger).is_ok());
+    }
+
+    /// CLI-43
+    #[test]
+    fn all_addresses_together_may_register_as_often_as_the_rate_says() {
+        let clock = FakeRelativeClock::default();
+        let limits = limits(&clock);
+        let free = (0..20).filter(|_| limits.check_all().is_ok()).count();
+        assert_eq!(free, 8);
+        let wait = limits.check_all().unwrap_err().retry_after;
+        assert_eq!(wait, Duration::from_secs(8), "60 / 8, rounded up");
+        clock.advance(wait);
+        assert_eq!(limits.check_all(), Ok(()));
+        assert!(limits.check_all().is_err());
+    }
+
+    /// CLI-44, SEC-07
+    #[test]
+    fn a_thousand_registrations_in_an_hour_are_no_crowd_and_more_are_one() {
+        let clock = FakeRelativeClock::default();
+        let limits = limits(&clock);
+        let calm = |times| (0..times).filter(|_| !limits.is_crowded()).count();
+        assert_eq!(calm(1500), 1000);
+        clock.advance(Duration::from_secs(360));
+        assert_eq!(calm(1500), 100);
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(calm(1500), 1000);
     }
 
     #[test]

@@ -7,22 +7,18 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::Endpoints;
-use super::error::{for_client, no_store, too_many};
-use super::rate_limit::What;
-use super::request::{Caller, FormBody};
+use super::error::{for_client, no_store};
+use super::request::{Counted, FormBody, Tokens};
 
 /// Ends the session of a token. An unknown token is answered like a known one.
 pub async fn post(
     State(endpoints): State<Arc<Endpoints>>,
-    caller: Caller,
+    visit: Counted<Tokens>,
     body: FormBody,
 ) -> Response {
-    if let Err(seconds) = caller.count(&endpoints, What::Token) {
-        return too_many(seconds);
-    }
     match endpoints
         .flows
-        .revoke(body.authorization(), &body.bytes, caller.address())
+        .revoke(body.authorization(), &body.bytes, visit.address())
         .await
     {
         Ok(()) => {

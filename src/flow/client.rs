@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::clock::UnixTime;
 use crate::event::Event;
-use crate::protocol::client::Client;
+use crate::protocol::client::{Client, ClientSource};
 use crate::protocol::client_credentials::Credentials;
 use crate::protocol::error::ErrorCode;
 use crate::protocol::form::Form;
@@ -33,8 +33,19 @@ impl Flows {
                 until: FOREVER,
             }));
         }
-        let found = self.store.find_client(id, self.now()).await?;
+        let found = self.find_registered(id).await?;
         Ok(found.map(|(client, until)| KnownClient { client, until }))
+    }
+
+    /// The registration of this identifier, and when it is forgotten. What was registered with another issuer, before
+    /// ours was changed, is unknown here (CLI-63).
+    pub(super) async fn find_registered(
+        &self,
+        id: &ClientId,
+    ) -> Result<Option<(Client, UnixTime)>, Failure> {
+        let ours = |client: &Client| matches!(&client.source, ClientSource::Registered { issuer, .. } if issuer == self.issuer.as_str());
+        let found = self.store.find_client(id, self.now()).await?;
+        Ok(found.filter(|(client, _)| ours(client)))
     }
 
     /// The client that makes a request of the token or revocation endpoint (RFC 6749 §3.2.1).

@@ -8,6 +8,7 @@ pub mod consent;
 pub mod live;
 pub mod refresh;
 pub mod register;
+pub mod registration;
 pub mod revoke;
 pub mod sweep;
 pub mod token;

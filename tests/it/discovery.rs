@@ -87,7 +87,7 @@ async fn where_there_is_no_document_there_is_a_404_that_a_client_can_read() {
         "/.well-known/anything",
         "/.well-known/mcp.json",
         "/token/x",
-        "/register/x",
+        "/register/x/y",
         "/",
         "/?x",
         "/favicon.ico",
@@ -339,6 +339,7 @@ async fn any_web_page_may_use_what_goes_without_cookies() {
     for path in [
         "/token",
         "/register",
+        "/register/x",
         "/revoke",
         SERVER,
         RESOURCE,
@@ -348,7 +349,7 @@ async fn any_web_page_may_use_what_goes_without_cookies() {
         assert!(matches!(asked.status.as_u16(), 200 | 204), "{path}");
         assert_eq!(
             asked.header("access-control-allow-methods"),
-            "GET, POST, DELETE, OPTIONS"
+            "GET, POST, PUT, DELETE, OPTIONS"
         );
         let allowed = asked.header("access-control-allow-headers").to_lowercase();
         for name in [

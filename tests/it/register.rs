@@ -35,17 +35,19 @@ async fn a_client_is_answered_with_everything_that_was_registered() {
     assert_eq!(answer.header("pragma"), "no-cache");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let mut told = answer.json();
-    // RFC 7592 §3: where it is managed, and with what
-    let managed_at = format!("/register/{}", told["client_id"].as_str().unwrap());
-    let uri = told["registration_client_uri"].take();
-    assert!(uri.as_str().unwrap().ends_with(&managed_at), "{uri}");
-    let access = told["registration_access_token"].take();
-    assert!(access.as_str().unwrap().len() >= 43);
-    told["client_id"] = json!("ID");
+    let id = told["client_id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        told["registration_client_uri"],
+        server.url(&format!("/register/{id}"))
+    );
+    for (name, shortest) in [("client_id", 22), ("registration_access_token", 43)] {
+        let value = told[name].as_str().unwrap();
+        assert!(value.len() >= shortest, "{value}");
+        told[name] = json!("RANDOM");
+    }
+    told["registration_client_uri"] = json!("URI");
     let expected = json!({
-        "client_id": "ID",
-        "registration_client_uri": null,
-        "registration_access_token": null,
+        "client_id": "RANDOM",
         "client_id_issued_at": NOW.0,
         "client_name": "T",
         "client_uri": "https://about.example/",
@@ -55,6 +57,8 @@ async fn a_client_is_answered_with_everything_that_was_registered() {
         "response_types": ["code"],
         "application_type": "native",
         "scope": "mcp:tools:read",
+        "registration_client_uri": "URI",
+        "registration_access_token": "RANDOM",
     });
     assert_eq!(told, expected);
 }
@@ -399,6 +403,9 @@ async fn where_registration_is_off_there_is_no_endpoint_for_it() {
         .json();
     assert_eq!(metadata.get("registration_endpoint"), None);
     assert_eq!(metadata["token_endpoint"], "https://mcp.example.com/token");
+    // not for programs that hold the server in themselves, either
+    let asked = server.app.flows().admit_registration(None);
+    assert!(asked.is_err(), "{asked:?}");
 }
 
 /// CLI-44, SEC-07
@@ -436,6 +443,32 @@ async fn a_client_that_nobody_signed_in_with_is_forgotten_after_a_day() {
             server.app.flows().sweep().await.unwrap();
             last = Tokens::read(&used.refresh(&last.refresh).await);
         }
+    }
+}
+
+/// CLI-44
+#[tokio::test]
+async fn a_client_with_a_refresh_token_in_force_is_never_forgotten() {
+    for idle in [DAY, 30 * DAY, 800 * DAY] {
+        let server = server()
+            .configure(move |config| {
+                config.tokens.refresh = idle;
+                config.tokens.session = 9000 * DAY;
+            })
+            .start()
+            .await;
+        let (client, unused) = (server.client().await, server.client().await);
+        let mut last = client.sign_in("mona").await;
+        // however late it comes each time, and however long that goes on: until the session itself is over
+        for _ in 0..10 {
+            server.advance(idle.checked_sub(Duration::from_secs(1)).unwrap());
+            server.app.flows().sweep().await.unwrap();
+            last = Tokens::read(&client.refresh(&last.refresh).await);
+        }
+        assert_eq!(unused.refresh("x").await.error(), "invalid_client");
+        server.advance(idle);
+        let late = client.refresh(&last.refresh).await;
+        assert_eq!(late.error(), "invalid_grant", "the client is still known");
     }
 }
 

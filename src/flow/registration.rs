@@ -1,0 +1,102 @@
+//! The management of a registration by the client that it is of (RFC 7592).
+
+use crate::event::Event;
+use crate::protocol::client::{Client, ClientSource};
+use crate::protocol::client_management;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::ids::{ClientId, Handle};
+use crate::protocol::registration_answer::{Management, RegistrationAnswer};
+use crate::secret::Secret;
+
+use super::register::tell;
+use super::{Failure, Flows};
+
+impl Flows {
+    /// What is registered.
+    ///
+    /// # Errors
+    /// `invalid_token` where the registration access token is missing or wrong, or there is no such registration: one
+    /// answer for all, so that nobody learns which clients there are; or an incident.
+    pub async fn read_registration(
+        &self,
+        id: &ClientId,
+        access: Option<Secret>,
+    ) -> Result<RegistrationAnswer, Failure> {
+        let (client, management) = self.managed(id, access).await?;
+        Ok(client_management::describe(&client, management))
+    }
+
+    /// Puts other metadata in the place of those that are registered. A name or a redirect URI that changes makes another
+    /// fingerprint, so that people are asked about the client again (CLI-20). How long it is kept does not change.
+    ///
+    /// # Errors
+    /// As [`Flows::read_registration`]; or what is wrong with the request, by field and rule.
+    pub async fn change_registration(
+        &self,
+        id: &ClientId,
+        access: Option<Secret>,
+        body: &[u8],
+    ) -> Result<RegistrationAnswer, Failure> {
+        let (client, management) = self.managed(id, access).await?;
+        let now = self.now();
+        let secret = Handle::new(now).clear;
+        let changed = client_management::change(body, &self.scopes, &client, secret, management)
+            .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+            .inspect_err(tell)?;
+        if !self.store.change_client(changed.client, now).await? {
+            return Err(NOT_THIS_CLIENT.into());
+        }
+        Event::RegistrationChanged { client: id }.tell();
+        Ok(changed.answer)
+    }
+
+    /// Forgets a client: from now on it is unknown at every endpoint, its refresh tokens are worth nothing, and it can
+    /// register anew. Access tokens that it has already are not looked for: each is good until it expires, as long as
+    /// its session is not revoked.
+    ///
+    /// # Errors
+    /// As [`Flows::read_registration`].
+    pub async fn remove_registration(
+        &self,
+        id: &ClientId,
+        access: Option<Secret>,
+    ) -> Result<(), Failure> {
+        self.managed(id, access).await?;
+        if !self.store.forget_client(id).await? {
+            return Err(NOT_THIS_CLIENT.into());
+        }
+        Event::RegistrationRemoved { client: id }.tell();
+        Ok(())
+    }
+
+    /// The registration that `access` opens.
+    async fn managed(
+        &self,
+        id: &ClientId,
+        access: Option<Secret>,
+    ) -> Result<(Client, Management), Failure> {
+        let access = access.ok_or(NOT_THIS_CLIENT)?;
+        match self.find_registered(id).await? {
+            Some((client, _)) if opens(&access, &client) => {
+                let uri = self.registration_uri(id);
+                Ok((client, Management { uri, access }))
+            }
+            _ => {
+                Event::ClientAuthenticationFailed { client: id }.tell();
+                Err(NOT_THIS_CLIENT.into())
+            }
+        }
+    }
+}
+
+fn opens(presented: &Secret, client: &Client) -> bool {
+    match &client.source {
+        ClientSource::Registered { access, .. } => access.matches(presented),
+        _ => false,
+    }
+}
+
+const NOT_THIS_CLIENT: OAuthError = OAuthError {
+    code: ErrorCode::InvalidToken,
+    description: "the registration access token is missing or wrong, or there is no such registration",
+};
