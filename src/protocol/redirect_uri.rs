@@ -81,7 +81,7 @@ impl RedirectUri {
             .ok_or(refused("a redirect URI is not absolute"))?;
         match scheme {
             "https" | "http" => check_web(text, scheme, rest)?,
-            _ => check_app(scheme, rest)?,
+            _ => check_app(text, scheme, rest)?,
         }
         Ok(Self(text.to_owned()))
     }
@@ -238,7 +238,7 @@ fn check_web(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
     Ok(())
 }
 
-fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
+fn check_app(text: &str, scheme: &str, rest: &str) -> Result<(), OAuthError> {
     // RFC 3986 §3.1
     let well_formed = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme
@@ -269,6 +269,8 @@ fn check_app(scheme: &str, rest: &str) -> Result<(), OAuthError> {
             "a redirect URI of an app has no slash after its scheme, a user name, or dot segments",
         ));
     }
+    // browsers would not follow it
+    Url::parse(text).map_err(|_| refused("a redirect URI cannot be read as a URL"))?;
     Ok(())
 }
 
