@@ -103,6 +103,7 @@ delegate! {
     find_document(id: &ClientId, now: UnixTime) -> Option<(ClientDocument, UnixTime)>;
     spend_assertion(key: SecretDigest, expires: UnixTime, now: UnixTime) -> bool;
     put_pushed(id: Id, pushed: PushedRequest) -> ();
+    find_pushed(id: Id, now: UnixTime) -> Option<PushedRequest>;
     claim_pushed(id: Id, browser: SecretDigest, now: UnixTime) -> Option<PushedRequest>;
     find_consent(key: ConsentKey, now: UnixTime) -> Option<Consent>;
     forget_consent(key: ConsentKey) -> ();
