@@ -34,8 +34,8 @@ enum Verb {
     ForgetConsent(u8),
     PutPending(u8, i64),
     TakePending(u8),
-    /// With the life of a consent, where one is kept.
-    PutCode(u8, i64, i64, Option<i64>),
+    /// With a consent and its life, where one is kept.
+    PutCode(u8, i64, i64, Option<(u8, i64)>),
     SpendCode(u8, u8, i64),
     Rotate(u8, u8, u8, i64),
     EndSession(u8),
@@ -64,7 +64,7 @@ fn verb() -> impl Strategy<Value = Verb> {
         row().prop_map(Verb::ForgetConsent),
         (row(), life()).prop_map(|(r, l)| Verb::PutPending(r, l)),
         row().prop_map(Verb::TakePending),
-        (row(), life(), life(), prop::option::of(life()))
+        (row(), life(), life(), prop::option::of((row(), life())))
             .prop_map(|(r, l, m, c)| Verb::PutCode(r, l, m, c)),
         (row(), token(), life()).prop_map(|(r, t, l)| Verb::SpendCode(r, t, l)),
         (row(), token(), token(), life()).prop_map(|(r, f, t, l)| Verb::Rotate(r, f, t, l)),
@@ -226,9 +226,9 @@ impl Model {
                     previous: None,
                 };
                 self.create('s', row, fresh, session);
-                if let Some(life) = consent {
+                if let Some((person, life)) = consent {
                     let end = self.now + life;
-                    self.rows.insert(('n', row), (Kept::Consent, end));
+                    self.rows.insert(('n', person), (Kept::Consent, end));
                 }
                 said(self.create('o', row, Kept::Code { spent: false }, life))
             }
@@ -381,7 +381,7 @@ async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String
     match *verb {
         Verb::PutCode(r, life, lives, agreed) => {
             let (code, session) = (code(row(r), until(life)), session(row(r), until(lives)));
-            let agreed = agreed.map(|life| consent(&token(r), until(life)));
+            let agreed = agreed.map(|(person, life)| consent(&token(person), until(life)));
             said(store.put_code(row(r), code, session, agreed).await.is_ok())
         }
         Verb::SpendCode(r, first, life) => {
