@@ -78,7 +78,7 @@ fn allowed_headers(requested: &HeaderMap) -> HeaderValue {
     HeaderValue::try_from(allowed).unwrap_or(const { HeaderValue::from_static(ALLOWED_HEADERS) })
 }
 
-/// For metadata, keys, token, registration and revocation: any origin, never with cookies (CORS-05). Preflights are
+/// For metadata, keys, token, registration, revocation and pushed requests: any origin, never with cookies (CORS-05). Preflights are
 /// answered here.
 #[must_use]
 pub fn open_cors() -> OpenCorsLayer {

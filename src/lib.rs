@@ -25,7 +25,8 @@
 //! # One sign-in
 //!
 //! 1. `GET /authorize` ([`flow::authorize`]): the request is checked, client and redirect URI first, and turned into a
-//!    page. Nothing is stored: the request travels through the page as a sealed ticket.
+//!    page. Nothing is stored: the request travels through the page as a sealed ticket. Or the client has brought it to
+//!    `POST /par` before ([`flow::par`]), where it was checked and waits for a browser.
 //! 2. `POST /consent` ([`flow::consent`]): the person agreed. Now the request is kept, the browser gets a cookie, and goes
 //!    to the provider with a fresh `state` and our own PKCE.
 //! 3. `GET /callback/github` ([`flow::callback`]): the same browser comes back. The provider says who it is; session and

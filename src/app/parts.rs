@@ -229,12 +229,15 @@ pub(super) fn documents(
     const RESOURCE: &str = "/.well-known/oauth-protected-resource";
     let issuer = &config.public_url;
     let resources: Vec<String> = flows.resources.iter().map(str::to_owned).collect();
-    let server = ServerMetadata::new(
+    let mut server = ServerMetadata::new(
         issuer,
         &resources,
         &flows.scopes,
         !matches!(config.clients.registration, config::Registration::Off),
     );
+    if flows.introspects() {
+        server = server.with_introspection(issuer);
+    }
     let mut documents = vec![
         (
             format!("{SERVER}{}", issuer.path()),

@@ -6,7 +6,9 @@ pub mod callback;
 pub mod consent;
 pub mod discovery;
 pub mod error;
+pub mod introspect;
 pub mod page;
+pub mod par;
 pub mod rate_limit;
 pub mod register;
 pub mod registration;
@@ -69,6 +71,7 @@ where
     let mut for_clients = Router::new()
         .route(&at("/token"), post(token::post))
         .route(&at("/revoke"), post(revoke::post))
+        .route(&at("/par"), post(par::post))
         // where registration is off as well: who registered before can take it back
         .route(&at("/register/{client_id}"), managed);
     if endpoints.registration {
@@ -85,11 +88,17 @@ where
         .route(&at("/authorize"), get(authorize::get))
         .route(&at(page::style_path()), get(page::style))
         .route(&at(page::icon_path()), get(page::icon));
+    // CORS-01: what a token is worth is no matter of a web page either
+    let mut for_servers = Router::new();
+    if endpoints.flows.introspects() {
+        for_servers = for_servers.route(&at("/introspect"), post(introspect::post));
+    }
     for_clients
         // inside of the CORS layer, or a preflight would be a method that is not allowed
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(open_cors())
         .merge(for_people)
+        .merge(for_servers)
         .route("/health", get(discovery::health))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(

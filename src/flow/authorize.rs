@@ -92,7 +92,7 @@ impl Flows {
         let form = Form::parse(query)?;
         let id = authorize::client_id(&form)?;
         let client = self.find_client(&id).await?.ok_or(UNKNOWN_CLIENT)?.client;
-        let request = authorize::check(&form, &client, &self.offered()).map_err(Stop::Refused)?;
+        let request = self.requested(&form, &client, visitor).await?;
         let ticket = Ticket {
             request,
             browser: visitor.browser,

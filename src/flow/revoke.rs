@@ -43,14 +43,6 @@ impl Flows {
     /// Whatever `token_type_hint` says, both kinds are tried: their forms differ.
     fn session_of(&self, token: &Secret) -> Option<Id> {
         let refresh = RefreshToken::parse(token, &self.sealer).map(|token| token.session);
-        refresh.or_else(|| {
-            self.resources.iter().find_map(|resource| {
-                let claims = self
-                    .keys
-                    .verify(token.expose(), resource, self.now())
-                    .ok()?;
-                Id::parse(&claims.sid)
-            })
-        })
+        refresh.or_else(|| Id::parse(&self.access_claims(token)?.sid))
     }
 }

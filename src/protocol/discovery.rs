@@ -16,6 +16,9 @@ pub struct ServerMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_endpoint: Option<String>,
     revocation_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: String,
     jwks_uri: String,
     scopes_supported: Vec<String>,
     response_types_supported: [&'static str; 1],
@@ -23,6 +26,8 @@ pub struct ServerMetadata {
     grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint_auth_methods_supported: Option<[&'static str; 2]>,
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
     protected_resources: Vec<String>,
@@ -45,6 +50,8 @@ impl ServerMetadata {
             token_endpoint: issuer.url("/token"),
             registration_endpoint: registration.then(|| issuer.url("/register")),
             revocation_endpoint: issuer.url("/revoke"),
+            introspection_endpoint: None,
+            pushed_authorization_request_endpoint: issuer.url("/par"),
             jwks_uri: issuer.url("/.well-known/jwks.json"),
             scopes_supported: names(scopes),
             response_types_supported: ["code"],
@@ -52,10 +59,20 @@ impl ServerMetadata {
             grant_types_supported: ["authorization_code", "refresh_token"],
             token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
             revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+            introspection_endpoint_auth_methods_supported: None,
             code_challenge_methods_supported: ["S256"],
             authorization_response_iss_parameter_supported: true,
             protected_resources: resources.to_vec(),
         }
+    }
+
+    /// The same where somebody may introspect: only clients with a secret, so the methods are fewer.
+    #[must_use]
+    pub fn with_introspection(mut self, issuer: &Issuer) -> Self {
+        self.introspection_endpoint = Some(issuer.url("/introspect"));
+        self.introspection_endpoint_auth_methods_supported =
+            Some(["client_secret_post", "client_secret_basic"]);
+        self
     }
 }
 
@@ -111,6 +128,7 @@ mod tests {
           "token_endpoint": "https://mcp.example.com/token",
           "registration_endpoint": "https://mcp.example.com/register",
           "revocation_endpoint": "https://mcp.example.com/revoke",
+          "pushed_authorization_request_endpoint": "https://mcp.example.com/par",
           "jwks_uri": "https://mcp.example.com/.well-known/jwks.json",
           "scopes_supported": [
             "mcp:tools:read",
@@ -145,6 +163,15 @@ mod tests {
           ]
         }
         "#);
+        let more = serde_json::to_value(document.with_introspection(&issuer)).unwrap();
+        assert_eq!(
+            more["introspection_endpoint"],
+            "https://mcp.example.com/introspect"
+        );
+        assert_eq!(
+            more["introspection_endpoint_auth_methods_supported"],
+            serde_json::json!(["client_secret_post", "client_secret_basic"])
+        );
         let closed = serde_json::to_value(ServerMetadata::new(&issuer, &[], &scopes, false));
         assert_eq!(closed.unwrap().get("registration_endpoint"), None);
     }

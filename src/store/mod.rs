@@ -1,9 +1,9 @@
 //! What outlives a request.
 //!
 //! [`Store`] is the contract: each verb is one atomic step of a flow that says who won. What is acknowledged is
-//! durable: after `Ok`, neither `kill -9` nor a power cut takes it back. Only a sign-in under way (an approved request,
-//! a browser session) may be gone after a crash: the person begins again. Everything has an end; what has expired is
-//! never returned, and [`Store::sweep`] really deletes it.
+//! durable: after `Ok`, neither `kill -9` nor a power cut takes it back. Only a sign-in under way (a pushed or approved
+//! request, a browser session) may be gone after a crash: the person begins again. Everything has an end; what has
+//! expired is never returned, and [`Store::sweep`] really deletes it.
 
 pub mod browser_session;
 pub mod conformance;
@@ -11,6 +11,7 @@ pub mod engine;
 pub mod keyed;
 pub mod memory;
 pub mod record;
+mod rows;
 pub mod sample;
 pub mod sled;
 mod writer;
@@ -69,8 +70,11 @@ pub trait Store: Send + Sync {
     /// Keeps a pushed request.
     async fn put_pushed(&self, id: Id, pushed: PushedRequest) -> Result<()>;
 
-    /// Looks at a pushed request, for a browser that comes with it. The first browser has it to itself: for every other
-    /// one it is not there (RFC 9126 §4).
+    /// Looks at a pushed request, and gives it to nobody.
+    async fn find_pushed(&self, id: Id, now: UnixTime) -> Result<Option<PushedRequest>>;
+
+    /// Gives a pushed request to a browser. The first browser has it to itself: for every other one it is not there
+    /// (RFC 9126 §4).
     async fn claim_pushed(
         &self,
         id: Id,

@@ -82,7 +82,7 @@ impl Table {
 
 /// Whether the row under `key` must be on the disk before anybody is told of it. A sign-in under way need not be: whoever
 /// loses it in a crash begins again, and what a crash could bring back of it opens nothing, since the provider takes its
-/// own code only once and the row lives for minutes.
+/// own code only once and the row lives for minutes: a pushed request, that its browser had claimed, leads to a page.
 pub(super) fn must_outlive_a_crash(key: &[u8]) -> bool {
     let under_way =
         [Table::Pending, Table::BrowserSessions, Table::Pushed].map(|table| table as u8);

@@ -165,7 +165,7 @@ async fn the_answer_goes_to_the_port_that_was_asked_for_or_to_the_only_uri_there
 }
 
 /// One parameter, what it is instead, and what the client is told.
-const WRONG: &[(&str, Option<&str>, &str)] = &[
+pub(crate) const WRONG: &[(&str, Option<&str>, &str)] = &[
     ("response_type", None, "invalid_request"),
     ("response_type", Some(""), "invalid_request"),
     ("response_type", Some("token"), "unsupported_response_type"),

@@ -19,9 +19,10 @@ use crate::harness::server::{Server, server};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What clients ask for.
-const FOR_CLIENTS: [&str; 10] = [
+const FOR_CLIENTS: [&str; 11] = [
     "/token",
     "/revoke",
+    "/par",
     "/register",
     "/mcp",
     "/health",
@@ -84,6 +85,7 @@ async fn every_method_is_answered_and_others_are_named() {
     for (path, allowed) in [
         ("/token", "POST"),
         ("/revoke", "POST"),
+        ("/par", "POST"),
         ("/register", "POST"),
         ("/consent", "POST"),
         ("/authorize", "GET,HEAD"),
@@ -160,7 +162,7 @@ async fn a_body_that_is_too_large_or_of_the_wrong_kind_is_refused_by_name() {
     let server = server().start().await;
     let big = format!("a={}", "x".repeat(64 << 10));
     let whole = "client_id=nobody&grant_type=refresh_token&refresh_token=x&token=x";
-    for path in ["/token", "/revoke"] {
+    for path in ["/token", "/revoke", "/par"] {
         let answer = server.send(request_with(path, FORM, big.clone())).await;
         assert_eq!(
             (answer.status.as_u16(), answer.error().as_str()),
@@ -453,7 +455,7 @@ fn no_form_and_no_query_makes_it_fail() {
                         "{location}"
                     );
                 }
-                for path in ["/token", "/revoke", "/consent"] {
+                for path in ["/token", "/revoke", "/par", "/consent"] {
                     let asked = request_with(path, FORM, encoded.clone());
                     check(&server.send(asked).await, path == "/consent", &encoded);
                 }
@@ -524,7 +526,7 @@ fn no_bytes_make_it_fail() {
         |_| bytes,
         &async |server: &Server, _: &Client, bytes: Vec<u8>| {
             let shown = format!("{bytes:?}");
-            for path in ["/token", "/revoke", "/consent"] {
+            for path in ["/token", "/revoke", "/par", "/consent"] {
                 let answer = server.send(request_with(path, FORM, bytes.clone())).await;
                 check(&answer, path == "/consent", &shown);
             }

@@ -30,7 +30,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 21] = [
+const REASONS: [(&str, &str); 20] = [
     ("DISC-27, DISC-33", "later: client id metadata documents"),
     (
         "DISC-30, TOK-25",
@@ -69,7 +69,6 @@ const REASONS: [(&str, &str); 21] = [
         "RS-19",
         "does not concern us: nothing is open without a token",
     ),
-    ("REV-05, REV-06", "later: introspection"),
     (
         "HTTP-04, HTTP-14, HTTP-25, HTTP-27, HTTP-28, HTTP-33, HTTP-34, HTTP-44, HTTP-45",
         "does not concern us: the server behind decides it; what the gate changes of an answer is in proxy.rs",

@@ -19,14 +19,16 @@ use std::time::{Duration, Instant};
 
 use anteroom::entropy;
 use anteroom::protocol::session::RefreshState;
+use anteroom::secret::SecretDigest;
 use anteroom::store::Store;
-use anteroom::store::sample::{NOW, code, digest, id, opening, session, turn};
+use anteroom::store::sample::{NOW, code, consent, digest, id, opening, session, turn};
 use anteroom::store::sled::SledStore;
 use tempfile::tempdir;
 
 const DIRECTORY: &str = "store";
 const LIFE: Duration = Duration::from_secs(3600);
-/// A connection's life: its code put, spent, the token rotated three times, the session ended.
+/// A connection's life: its code put, and what the person agreed to; an assertion used and the code spent; the token
+/// rotated three times; the session ended.
 const LAST_STEP: u8 = 6;
 
 /// Takes step `step` in the life of connection `number`.
@@ -35,10 +37,14 @@ async fn take_step(store: &SledStore, number: u64, step: u8) {
     let expires = NOW + LIFE;
     match step {
         1 => {
-            let put = store.put_code(at, code(of, expires), session(of, expires), None);
+            let (code, session) = (code(of, expires), session(of, expires));
+            let agreed = consent(&number.to_string(), expires);
+            let put = store.put_code(at, code, session, Some(agreed));
             put.await.unwrap();
         }
         2 => {
+            let spent = store.spend_assertion(assertion(number), expires, NOW);
+            assert!(spent.await.unwrap());
             let opening = opening("token 2", expires);
             store.spend_code(at, opening, NOW).await.unwrap().unwrap();
         }
@@ -49,6 +55,11 @@ async fn take_step(store: &SledStore, number: u64, step: u8) {
             assert!(rotation.unwrap().won);
         }
     }
+}
+
+/// The assertion by which the client of connection `number` redeemed its code.
+fn assertion(number: u64) -> SecretDigest {
+    digest(&format!("assertion {number}"))
 }
 
 fn token(step: u8) -> String {
@@ -64,10 +75,14 @@ fn step_of(refresh: &RefreshState) -> Option<u8> {
 async fn step_reached(store: &SledStore, number: u64) -> u8 {
     let code = store.find_code(id(number * 2), NOW).await.unwrap();
     let session = store.find_session(id(number * 2 + 1), NOW).await.unwrap();
+    let (agreed, _) = consent(&number.to_string(), NOW);
+    let agreed = store.find_consent(agreed, NOW).await.unwrap();
     let Some(code) = code else {
         assert_eq!(session, None, "connection {number} has a session alone");
+        assert_eq!(agreed, None, "connection {number} has a consent alone");
         return 0;
     };
+    assert!(agreed.is_some(), "connection {number} has no consent");
     let Some(session) = session else {
         assert!(code.spent, "connection {number} has a code alone");
         return LAST_STEP;
@@ -90,6 +105,8 @@ async fn assert_nothing_comes_back(store: &SledStore, number: u64, step: u8) {
     if step >= 2 {
         let again = store.spend_code(at, opening("again", NOW + LIFE), NOW);
         assert_eq!(again.await.unwrap(), None, "code of connection {number}");
+        let again = store.spend_assertion(assertion(number), NOW + LIFE, NOW);
+        assert!(!again.await.unwrap(), "assertion of connection {number}");
     }
     for used in 2..step {
         let again = store.rotate_refresh(of, turn(&token(used), "again", NOW + LIFE), NOW);

@@ -50,6 +50,7 @@ async fn the_authorization_server_describes_itself_at_the_root() {
         "token_endpoint": "https://mcp.example.com/token",
         "registration_endpoint": "https://mcp.example.com/register",
         "revocation_endpoint": "https://mcp.example.com/revoke",
+        "pushed_authorization_request_endpoint": "https://mcp.example.com/par",
         "jwks_uri": "https://mcp.example.com/.well-known/jwks.json",
         "scopes_supported": [
             "mcp:prompts:list", "mcp:prompts:read", "mcp:resources:list", "mcp:resources:read",
@@ -341,6 +342,7 @@ async fn any_web_page_may_use_what_goes_without_cookies() {
         "/register",
         "/register/x",
         "/revoke",
+        "/par",
         SERVER,
         RESOURCE,
         "/.well-known/jwks.json",

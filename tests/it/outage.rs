@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::harness::answer::Answer;
 use crate::harness::client::{Client, Tokens};
 use crate::harness::server::{Server, server};
+use crate::introspect::{ask, trust};
 
 /// What is wrong with a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,7 @@ delegate! {
     find_document(id: &ClientId, now: UnixTime) -> Option<(ClientDocument, UnixTime)>;
     spend_assertion(key: SecretDigest, expires: UnixTime, now: UnixTime) -> bool;
     put_pushed(id: Id, pushed: PushedRequest) -> ();
+    find_pushed(id: Id, now: UnixTime) -> Option<PushedRequest>;
     claim_pushed(id: Id, browser: SecretDigest, now: UnixTime) -> Option<PushedRequest>;
     find_consent(key: ConsentKey, now: UnixTime) -> Option<Consent>;
     forget_consent(key: ConsentKey) -> ();
@@ -128,7 +130,7 @@ delegate! {
 async fn unsteady() -> (Server, Arc<Unsteady>) {
     let kept = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&kept);
-    let server = server().store(move |store| {
+    let server = server().configure(trust).store(move |store| {
         let store = Arc::new(Unsteady {
             store,
             trouble: Mutex::default(),
@@ -163,11 +165,14 @@ async fn while_the_store_fails_clients_are_told_to_come_again_and_lose_nothing()
     let client = server.client().await;
     let tokens = client.sign_in("mona").await;
     let code = client.code("octavia").await;
+    let pushed = client.pushed().await;
     store.order("", Trouble::Fails);
     for (what, answer) in [
         ("refresh", client.refresh(&tokens.refresh).await),
         ("code", client.redeem(&code).await),
         ("revoke", client.revoke(&tokens.refresh).await),
+        ("par", client.push(&[]).await),
+        ("introspect", ask(&server, &tokens.access).await),
         (
             "register",
             server.post_json("/register", &Client::public()).await,
@@ -177,14 +182,22 @@ async fn while_the_store_fails_clients_are_told_to_come_again_and_lose_nothing()
         assert_eq!(answer.error(), "temporarily_unavailable", "{what}");
     }
     assert_come_again("mcp", &client.initialize(&tokens.access).await);
-    let page = server.browser().get(&client.authorization_url()).await;
-    page.assert_page(503);
-    assert!(!page.text().contains("fire"));
+    for url in [client.authorization_url(), client.url_of(&pushed)] {
+        let page = server.browser().get(&url).await;
+        page.assert_page(503);
+        assert!(!page.text().contains("fire"));
+    }
     assert_eq!(server.get("/.well-known/jwks.json").await.status, 200);
     store.heal();
     assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    assert_eq!(ask(&server, &tokens.access).await.json()["active"], true);
     Tokens::read(&client.refresh(&tokens.refresh).await);
     Tokens::read(&client.redeem(&code).await);
+    Tokens::read(
+        &client
+            .redeem(&client.code_by(&client.url_of(&pushed), "mona").await)
+            .await,
+    );
 }
 
 /// SEC-15, SEC-16

@@ -20,7 +20,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::process::{Answer, Client, Cookies, Http, Journey, Place, Process};
+use crate::harness::process::{Answer, Client, Cookies, Http, Journey, Place, Process, REDIRECT};
 
 /// Secrets by what they are.
 #[derive(Default)]
@@ -293,6 +293,38 @@ impl Run {
         }
     }
 
+    /// A request that the client brings itself, in the browser that comes with it and in another.
+    async fn a_request_is_pushed(&mut self, client: &Client) {
+        let form = [
+            ("response_type", "code"),
+            ("redirect_uri", REDIRECT),
+            (
+                "code_challenge",
+                "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            ),
+            ("code_challenge_method", "S256"),
+        ];
+        let answer = self.ask(client, "/par", &form).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        let uri = answer.text("request_uri");
+        let (_, handle) = uri.rsplit_once(':').unwrap();
+        self.note("request_uri", handle);
+        let base = self.url("/authorize");
+        let url = format!("{base}?client_id={}&request_uri={uri}", client.id);
+        let journey = Journey::open(&self.http, &self.place.base, &url)
+            .await
+            .unwrap();
+        self.note("ticket", &journey.ticket);
+        self.secrets
+            .lock()
+            .unwrap()
+            .add_all("cookie", journey.cookies.values());
+        for url in [&*url, &url[..url.len() - 1]] {
+            let answer = self.http.get(url, &Cookies::default()).await.unwrap();
+            self.refused(answer);
+        }
+    }
+
     /// What is left in the middle: somebody at the provider, and a code that nobody redeems.
     async fn some_stop_on_the_way(&self, client: &Client) {
         let mut journey = Journey::begin(&self.http, &self.place.base, client)
@@ -413,6 +445,7 @@ async fn no_secret_of_a_whole_run_is_in_a_file_or_in_the_log_or_on_an_error_page
     let process = serving(&run.place).await;
     let client = run.register().await;
     run.all_goes_well(&client).await;
+    run.a_request_is_pushed(&client).await;
     run.some_stop_on_the_way(&client).await;
     run.much_goes_wrong(&client).await;
     run.note("provider's client secret", CLIENT_SECRET);

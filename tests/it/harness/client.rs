@@ -135,11 +135,39 @@ impl Client {
 
     /// A good authorization URL but for these parameters; none takes one out.
     pub(crate) fn authorization_url_but(&self, changes: &[(&str, Option<&str>)]) -> String {
+        let query = self.query_but(changes);
+        format!("{}?{}", self.server.url("/authorize"), encode(&query))
+    }
+
+    fn query_but(&self, changes: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
         let mut query = self.query();
         for (name, value) in changes {
             query.retain(|(key, _)| key != name);
             query.extend(value.map(|value| ((*name).to_owned(), value.to_owned())));
         }
+        query
+    }
+
+    /// Pushes a good authorization request but for these parameters, with this client's credentials.
+    pub(crate) async fn push(&self, changes: &[(&str, Option<&str>)]) -> Answer {
+        let query = self.query_but(&[changes, &[("client_id", None)]].concat());
+        let form: Vec<_> = query
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        self.post("/par", &form).await
+    }
+
+    /// Pushes a good authorization request: its name.
+    pub(crate) async fn pushed(&self) -> String {
+        let answer = self.push(&[]).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["request_uri"].as_str().unwrap().to_owned()
+    }
+
+    /// The authorization URL of a pushed request.
+    pub(crate) fn url_of(&self, request_uri: &str) -> String {
+        let query = [("client_id", &*self.id), ("request_uri", request_uri)];
         format!("{}?{}", self.server.url("/authorize"), encode(&query))
     }
 

@@ -1,0 +1,103 @@
+//! Token introspection (RFC 7662): what a token is worth now, for clients that the operator has chosen.
+
+use std::net::IpAddr;
+
+use crate::event::Event;
+use crate::protocol::claims::AccessClaims;
+use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::form::Form;
+use crate::protocol::ids::Id;
+use crate::protocol::introspect::{Introspection, TokenFacts};
+use crate::secret::Secret;
+
+use super::refresh::RefreshToken;
+use super::{Failure, Flows};
+
+impl Flows {
+    /// Whether there is anybody who may introspect.
+    #[must_use]
+    pub fn introspects(&self) -> bool {
+        self.admission.known.iter().any(may_introspect)
+    }
+
+    /// Says what a token is worth. Only clients of the configuration that have a secret may ask: anybody can register a
+    /// client, a confidential one too, and could find out with it which of the strings in their hands are tokens.
+    ///
+    /// A session is looked up each time, so that a token is dead here from the moment that it is dead anywhere. Asking
+    /// changes nothing: a refresh token that was used before is merely not in force.
+    ///
+    /// # Errors
+    /// Where the client may not ask, or `token` is missing; or an incident.
+    pub async fn introspect(
+        &self,
+        authorization: Option<&[u8]>,
+        body: &[u8],
+        asker: IpAddr,
+    ) -> Result<Introspection, Failure> {
+        let form = Form::parse(body)?;
+        form.check_no_repeats(&[])?;
+        let client = self.authenticate(authorization, &form, asker).await?.client;
+        if !may_introspect(&client) {
+            Event::ClientAuthenticationFailed { client: &client.id }.tell();
+            return Err(NOT_TRUSTED.into());
+        }
+        let token = form
+            .one("token")?
+            .map(Secret::new)
+            .ok_or(ErrorCode::InvalidRequest.with("token is missing"))?;
+        let facts = self.facts(&token).await?;
+        Ok(Introspection::of(
+            facts.filter(|facts| self.may_see(&client, facts)),
+        ))
+    }
+
+    /// What there is to say of a token in force. `token_type_hint` is not needed: the forms of the two kinds differ.
+    async fn facts(&self, token: &Secret) -> Result<Option<TokenFacts>, Failure> {
+        let now = self.now();
+        if let Some(token) = RefreshToken::parse(token, &self.sealer) {
+            let found = self.store.find_session(token.session, now).await?;
+            let in_force = found.filter(|session| {
+                let state = session.refresh.as_ref();
+                state.is_some_and(|state| state.current.matches(&token.clear))
+            });
+            let facts =
+                in_force.map(|session| TokenFacts::of_refresh(session, self.issuer.as_str()));
+            return Ok(facts);
+        }
+        let Some(claims) = self.access_claims(token) else {
+            return Ok(None);
+        };
+        let Some(session) = Id::parse(&claims.sid) else {
+            return Ok(None);
+        };
+        let found = self.store.find_session(session, now).await?;
+        Ok(found.map(|_| TokenFacts::of_access(claims)))
+    }
+
+    /// A client that has the name of one of our resources is that resource's server: it sees what is for itself, so no
+    /// token of another resource and no refresh token (RFC 7662 §4, REV-06).
+    fn may_see(&self, client: &Client, facts: &TokenFacts) -> bool {
+        let name = client.id.as_str();
+        facts.audience() == name || self.resources.iter().all(|resource| resource != name)
+    }
+
+    /// The claims of an access token of ours, whichever resource it is for. Whether its session has ended, they do not
+    /// tell.
+    pub(super) fn access_claims(&self, token: &Secret) -> Option<AccessClaims> {
+        self.resources.iter().find_map(|resource| {
+            let verified = self.keys.verify(token.expose(), resource, self.now());
+            verified.ok()
+        })
+    }
+}
+
+fn may_introspect(client: &Client) -> bool {
+    matches!(client.source, ClientSource::Known)
+        && matches!(client.authentication, ClientAuthentication::Secret(_))
+}
+
+const NOT_TRUSTED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "only a client with a secret that is named in the configuration may introspect",
+};

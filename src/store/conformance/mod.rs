@@ -1,0 +1,163 @@
+//! What every store must do, as tests: a backend calls [`store_conformance!`](crate::store_conformance) and passes.
+//!
+//! Each rule is a function over an empty store. Races are run as races: many tasks on several threads, one winner.
+#![expect(
+    clippy::expect_used,
+    reason = "these are tests: a store that fails is a failed test"
+)]
+
+mod browsers;
+mod clients;
+mod codes;
+mod consents;
+mod documents;
+mod expiry;
+mod keys;
+mod requests;
+mod sessions;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Barrier;
+
+use super::sample::{NOW, code, id, opening, session};
+use super::{Result, Store};
+use crate::clock::UnixTime;
+use crate::protocol::session::Session;
+
+pub use self::browsers::*;
+pub use self::clients::*;
+pub use self::codes::*;
+pub use self::consents::*;
+pub use self::documents::*;
+pub use self::expiry::*;
+pub use self::keys::*;
+pub use self::requests::*;
+pub use self::sessions::*;
+
+/// Makes a test of each rule in [`conformance`](crate::store::conformance), where it is called.
+///
+/// `store_conformance!(MyStore::new())`; or, if the store needs something that must outlive it, such as a directory,
+/// `store_conformance!(in tempdir().unwrap() => |directory| MyStore::open(directory.path()).unwrap())`.
+#[macro_export]
+macro_rules! store_conformance {
+    ($store:expr) => {
+        $crate::store_conformance!(in () => |()| $store);
+    };
+    (in $place:expr => |$name:pat_param| $store:expr) => {
+        $crate::store_conformance! { @ ($place) ($name) ($store)
+            a_client_is_found_until_it_expires
+            a_client_is_not_replaced
+            keeping_a_client_never_shortens_its_time
+            keeping_a_client_never_brings_it_back
+            of_many_who_keep_a_client_the_latest_counts
+            a_changed_client_is_kept_as_long_as_before
+            changing_a_client_never_brings_it_back
+            a_client_that_is_kept_while_it_is_changed_is_both
+            a_client_is_forgotten_once
+            a_document_replaces_the_one_before
+            a_document_is_no_registration
+            an_assertion_is_spent_once
+            an_expired_assertion_is_spent_once_more
+            a_sweep_does_not_free_an_assertion
+            a_pushed_request_is_kept_as_it_is
+            a_pushed_request_is_for_the_first_browser
+            an_expired_pushed_request_is_for_nobody
+            of_many_browsers_one_gets_a_pushed_request
+            a_pending_sign_in_is_taken_once
+            a_code_and_its_session_are_kept_both_or_neither
+            a_code_is_spent_once
+            a_spent_code_is_found_until_it_expires
+            an_expired_code_opens_nothing
+            a_code_opens_no_session_that_has_ended
+            a_consent_is_kept_with_its_code
+            a_consent_is_not_kept_without_its_code
+            a_consent_replaces_the_one_before
+            of_many_consents_that_of_the_code_is_kept
+            a_forgotten_consent_is_gone
+            a_refresh_token_is_rotated_once
+            a_refresh_token_that_is_not_in_force_changes_nothing
+            a_rotation_remembers_the_token_before
+            an_expired_session_does_not_rotate
+            a_session_is_ended_once
+            an_ended_session_is_not_brought_back_by_its_code
+            an_ended_session_is_not_brought_back_by_a_rotation
+            the_first_key_of_a_name_is_kept
+            a_browser_session_does_not_replace_another
+            a_saved_browser_session_is_never_made_anew
+            a_forgotten_browser_session_is_not_saved_back
+            what_has_expired_is_never_returned
+            what_has_expired_is_deleted
+            a_sweep_deletes_no_more_than_it_is_told
+            a_sweep_leaves_what_was_made_to_live_longer
+            a_sweep_does_not_undo_a_rotation
+        }
+    };
+    (@ ($place:expr) ($name:pat_param) ($store:expr) $($rule:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $rule() {
+                let place = $place;
+                let $name = &place;
+                $crate::store::conformance::$rule(std::sync::Arc::new($store)).await;
+            }
+        )*
+    };
+}
+
+/// A store to try.
+pub type Tried = Arc<dyn Store>;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn later(hours: u32) -> UnixTime {
+    NOW + HOUR * hours
+}
+
+/// Whoever is told `expires` is there until a second before.
+fn just_before(expires: UnixTime) -> UnixTime {
+    UnixTime(expires.0 - 1)
+}
+
+fn ok<T>(answer: Result<T>) -> T {
+    answer.expect("the store works")
+}
+
+/// Lets `callers` call at the same moment, and collects what they get.
+async fn race<T, C>(callers: usize, call: impl Fn(usize) -> C) -> Vec<T>
+where
+    T: Send + 'static,
+    C: Future<Output = T> + Send + 'static,
+{
+    let start = Arc::new(Barrier::new(callers));
+    let mut tasks = Vec::new();
+    for caller in 0..callers {
+        let start = Arc::clone(&start);
+        let call = call(caller);
+        tasks.push(tokio::spawn(async move {
+            start.wait().await;
+            call.await
+        }));
+    }
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.expect("no caller panics"));
+    }
+    answers
+}
+
+/// Puts session `number` in force, with the refresh token `first`.
+async fn signed_in(store: &Tried, number: u64, expires: UnixTime) -> Session {
+    let (at, of) = (id(number + 1_000_000), id(number));
+    ok(store
+        .put_code(at, code(of, later(1)), session(of, later(1)), None)
+        .await);
+    let opened = ok(store.spend_code(at, opening("first", expires), NOW).await);
+    opened.expect("a fresh code opens its session")
+}
+
+async fn end(store: &Tried, number: u64) -> bool {
+    ok(store.end_session(id(number)).await)
+}

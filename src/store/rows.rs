@@ -1,0 +1,194 @@
+//! Rows of an engine as the verbs see them: found by table and name, and changed if nobody else changed them meanwhile.
+
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+
+use super::engine::{Change, Commit, Engine, Expect, Write};
+use super::record::{Table, decode, encode};
+use super::{Result, StoreError};
+use crate::clock::UnixTime;
+
+/// The rows of an engine.
+#[derive(Default)]
+pub(super) struct Rows<E> {
+    engine: E,
+    /// Whoever was overtaken once looks again in turn.
+    second_look: Mutex<()>,
+}
+
+/// What one look at the rows led to.
+pub(super) enum Look<T> {
+    /// The answer, and nothing to change.
+    Settled(T),
+    /// The answer, if these changes go through.
+    Change(T, Vec<Change>),
+}
+
+/// A record, and the row that it was read from.
+pub(super) struct Found<T> {
+    key: Vec<u8>,
+    version: u64,
+    /// When the row is gone.
+    pub(super) expires: UnixTime,
+    /// What it holds.
+    pub(super) record: T,
+}
+
+impl<T: Serialize> Found<T> {
+    /// The change to `record`, if nobody changes the row before.
+    pub(super) fn put(self, table: Table, expires: UnixTime) -> Result<Change> {
+        Ok(Change {
+            expect: Expect::Version(self.version),
+            write: put(table, expires, &self.record)?,
+            key: self.key,
+        })
+    }
+}
+
+impl<T> Found<T> {
+    /// The record, and the change that takes its row away, if nobody changes it before.
+    pub(super) fn take(self) -> (T, Change) {
+        let change = Change {
+            key: self.key,
+            expect: Expect::Version(self.version),
+            write: Write::Delete,
+        };
+        (self.record, change)
+    }
+}
+
+impl<E: Engine> Rows<E> {
+    /// How often a verb looks at the rows before it gives up. Every look but the last saw somebody else succeed, and
+    /// what these verbs change goes one way only (unspent, spent; there, gone), so two or three are the rule.
+    const LOOKS: usize = 256;
+
+    /// The rows of `engine`.
+    pub(super) fn of(engine: E) -> Self {
+        Self {
+            engine,
+            second_look: Mutex::new(()),
+        }
+    }
+
+    /// The row of this name, unless it has expired.
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        name: &[u8],
+        now: UnixTime,
+    ) -> Result<Option<Found<T>>> {
+        let key = table.key(name);
+        let Some(row) = self.engine.get(&key, now).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            record: decode(table, &row.payload)?,
+            key,
+            version: row.version,
+            expires: row.expires,
+        }))
+    }
+
+    /// What the row of this name holds.
+    pub(super) async fn record<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        name: &[u8],
+        now: UnixTime,
+    ) -> Result<Option<T>> {
+        let found = self.find(table, name, now).await?;
+        Ok(found.map(|found| found.record))
+    }
+
+    /// Makes these changes, all or none: whether it did.
+    pub(super) async fn commits(&self, changes: Vec<Change>) -> Result<bool> {
+        Ok(self.engine.commit(changes).await? == Commit::Committed)
+    }
+
+    /// Keeps rows that must be new. An identifier that comes twice is a mistake of ours, and replacing what it names
+    /// would bring back what has ended.
+    pub(super) async fn create(&self, changes: Vec<Change>, what: &str) -> Result<()> {
+        if self.commits(changes).await? {
+            Ok(())
+        } else {
+            Err(StoreError::new(format!(
+                "there is already {what} of this identifier"
+            )))
+        }
+    }
+
+    /// Looks and commits until the answer holds.
+    pub(super) async fn settle<T, L>(&self, look: impl Fn() -> L + Send + Sync) -> Result<T>
+    where
+        T: Send,
+        L: Future<Output = Result<Look<T>>> + Send,
+    {
+        let mut turn = None;
+        for _ in 0..Self::LOOKS {
+            let (answer, changes) = match look().await? {
+                Look::Settled(answer) => return Ok(answer),
+                Look::Change(answer, changes) => (answer, changes),
+            };
+            if self.commits(changes).await? {
+                return Ok(answer);
+            }
+            if turn.is_none() {
+                // First come, first served: only somebody at the first look can overtake the one whose turn it is.
+                turn = Some(self.second_look.lock().await);
+            }
+        }
+        Err(StoreError::new("too many callers change the same row"))
+    }
+
+    /// Deletes at most `max` rows that have expired; says how many.
+    pub(super) async fn sweep(&self, now: UnixTime, max: usize) -> Result<usize> {
+        self.engine.sweep(now, max).await
+    }
+}
+
+/// What a row becomes.
+pub(super) fn put<T: Serialize>(table: Table, expires: UnixTime, record: &T) -> Result<Write> {
+    Ok(Write::Put {
+        expires,
+        payload: encode(table, record)?,
+    })
+}
+
+/// A row that must be new.
+pub(super) fn new<T: Serialize>(
+    table: Table,
+    name: &[u8],
+    expires: UnixTime,
+    record: &T,
+) -> Result<Change> {
+    Ok(Change {
+        key: table.key(name),
+        expect: Expect::Absent,
+        write: put(table, expires, record)?,
+    })
+}
+
+/// A row in the place of whatever was there.
+pub(super) fn anew<T: Serialize>(
+    table: Table,
+    name: &[u8],
+    expires: UnixTime,
+    record: &T,
+) -> Result<Change> {
+    Ok(Change {
+        expect: Expect::Whatever,
+        ..new(table, name, expires, record)?
+    })
+}
+
+/// The end of a row.
+pub(super) fn delete(table: Table, name: &[u8], expect: Expect) -> Change {
+    Change {
+        key: table.key(name),
+        expect,
+        write: Write::Delete,
+    }
+}
