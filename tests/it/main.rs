@@ -28,4 +28,5 @@ mod secrets;
 mod standin;
 mod store;
 mod store_model;
+mod stranger;
 mod token;

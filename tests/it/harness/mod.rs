@@ -6,3 +6,4 @@ pub(crate) mod client;
 pub(crate) mod gate;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod website;

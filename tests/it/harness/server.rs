@@ -30,6 +30,7 @@ use tower::ServiceExt as _;
 use super::answer::{Answer, encode, request, request_with};
 use super::browser::Browser;
 use super::client::Client;
+use super::website::Website;
 
 pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
 
@@ -70,6 +71,15 @@ impl Builder {
 
     pub(crate) fn without_registration(self) -> Self {
         self.configure(|config| config.clients.registration = Registration::Off)
+    }
+
+    /// What clients publish about themselves may stand at `website`, although that is on loopback.
+    pub(crate) fn documents_from(self, website: &Website) -> Self {
+        let (ca, host) = (website.ca().to_owned(), website.host());
+        self.configure(move |config| {
+            config.outbound.ca.push(ca);
+            config.outbound.private_hosts.push(host);
+        })
     }
 
     /// Keeps everything on disk rather than in memory.
