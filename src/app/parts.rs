@@ -22,7 +22,7 @@ use crate::outbound::Outbound;
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
-use crate::protocol::discovery::{ResourceMetadata, ServerMetadata};
+use crate::protocol::discovery::{Offers, ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
@@ -232,7 +232,10 @@ pub(super) fn documents(
         issuer,
         &resources,
         &flows.scopes,
-        !matches!(config.clients.registration, config::Registration::Off),
+        Offers {
+            registration: !matches!(config.clients.registration, config::Registration::Off),
+            documents: flows.admission.documents.is_some(),
+        },
     );
     let mut documents = vec![
         (

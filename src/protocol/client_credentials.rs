@@ -1,7 +1,8 @@
 //! How a client shows who it is at the token endpoint (RFC 6749 §2.3, OAuth 2.1 §2.4).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
 
 use super::client::{Client, ClientAuthentication};
 use super::error::{ErrorCode, OAuthError};
@@ -16,6 +17,8 @@ pub struct Credentials {
     pub client_id: ClientId,
     /// The secret; none for a public client.
     secret: Option<Secret>,
+    /// `client_assertion`: a JWT that the client signed (RFC 7523 §2.2).
+    assertion: Option<Secret>,
     /// The same header read as by a client that does not encode what it sends, where that differs (TOK-21).
     undecoded: Option<(ClientId, Option<Secret>)>,
 }
@@ -29,8 +32,9 @@ impl Credentials {
     pub fn parse(authorization: Option<&[u8]>, form: &Form) -> Result<Self, OAuthError> {
         let in_body = form.one("client_secret")?.map(Secret::new);
         let id_in_body = form.one("client_id")?.map(ClientId::new);
-        let asserts =
-            form.one("client_assertion")?.is_some() || form.one("client_assertion_type")?.is_some();
+        let assertion = form.one("client_assertion")?;
+        let assertion_type = form.one("client_assertion_type")?;
+        let asserts = assertion.is_some() || assertion_type.is_some();
         // OAuth 2.1 §2.4: one method a request
         let methods = [authorization.is_some(), in_body.is_some(), asserts];
         if methods.iter().filter(|used| **used).count() > 1 {
@@ -38,7 +42,7 @@ impl Credentials {
                 .with("the client authenticates in more than one way: only one is allowed"));
         }
         if asserts {
-            return Err(ErrorCode::InvalidClient.with("client assertions are not supported"));
+            return Self::asserted(assertion, assertion_type, id_in_body);
         }
         let Some(header) = authorization else {
             let client_id =
@@ -46,6 +50,7 @@ impl Credentials {
             return Ok(Self {
                 client_id,
                 secret: in_body,
+                assertion: None,
                 undecoded: None,
             });
         };
@@ -66,8 +71,41 @@ impl Credentials {
         Ok(Self {
             client_id: decoded.0,
             secret: decoded.1,
+            assertion: None,
             undecoded: differs.then_some(raw),
         })
+    }
+
+    /// An assertion with its type. `client_id` may be left out then: the assertion names the client, and whether it is right
+    /// is seen when it is verified (RFC 7521 §4.2).
+    fn asserted(
+        assertion: Option<&str>,
+        assertion_type: Option<&str>,
+        id_in_body: Option<ClientId>,
+    ) -> Result<Self, OAuthError> {
+        let assertion =
+            assertion.ok_or(ErrorCode::InvalidClient.with("client_assertion is missing"))?;
+        if assertion_type != Some(JWT_BEARER) {
+            return Err(ErrorCode::InvalidClient.with(
+                "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ));
+        }
+        let client_id = id_in_body.or_else(|| subject(assertion)).ok_or(
+            ErrorCode::InvalidClient
+                .with("client_id is missing, and the client_assertion has no sub"),
+        )?;
+        Ok(Self {
+            client_id,
+            secret: None,
+            assertion: Some(Secret::new(assertion)),
+            undecoded: None,
+        })
+    }
+
+    /// The assertion, not verified.
+    #[must_use]
+    pub fn assertion(&self) -> Option<&Secret> {
+        self.assertion.as_ref()
     }
 
     /// Each way to read what was presented: decoded first.
@@ -80,18 +118,40 @@ impl Credentials {
         std::iter::once(decoded).chain(undecoded)
     }
 
-    /// Whether this proves to be `client`. A secret is good in the header and in the body, whichever was registered
-    /// (TOK-23); a client without a secret presents none (C6).
+    /// Whether this proves to be `client`, where that can be seen without its keys: an assertion proves nothing here. A
+    /// secret is good in the header and in the body, whichever was registered (TOK-23); a client without a secret presents
+    /// none (C6).
     #[must_use]
     pub fn prove(&self, client: &Client) -> bool {
+        if self.assertion.is_some() {
+            return false;
+        }
         self.readings()
             .filter(|(id, _)| *id == client.id)
             .any(|(_, secret)| match (&client.authentication, secret) {
-                (ClientAuthentication::None, None) => true,
+                (
+                    ClientAuthentication::None | ClientAuthentication::Keys { or_none: true, .. },
+                    None,
+                ) => true,
                 (ClientAuthentication::Secret(digest), Some(secret)) => digest.matches(secret),
                 _ => false,
             })
     }
+}
+
+/// `sub` of a JWT that nobody has verified yet.
+fn subject(assertion: &str) -> Option<ClientId> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    if assertion.len() > LONGEST_ASSERTION {
+        return None;
+    }
+    let payload = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    (!claims.sub.is_empty() && !claims.sub.contains(char::is_control))
+        .then(|| ClientId::new(claims.sub))
 }
 
 /// User and password of an `Authorization: Basic` header (RFC 7617 §2).
@@ -112,6 +172,9 @@ fn reading(id: String, secret: String) -> (ClientId, Option<Secret>) {
     (ClientId::new(id), secret)
 }
 
+/// RFC 7523 §2.2
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const LONGEST_ASSERTION: usize = 8 * 1024;
 const UNREADABLE: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,
     description: "the Authorization header is not Basic with base64 of client_id:client_secret",

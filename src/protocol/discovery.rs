@@ -21,29 +21,46 @@ pub struct ServerMetadata {
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 2],
-    token_endpoint_auth_methods_supported: [&'static str; 3],
-    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    revocation_endpoint_auth_methods_supported: [&'static str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id_metadata_document_supported: Option<bool>,
     protected_resources: Vec<String>,
 }
 
-const AUTHENTICATION_METHODS: [&str; 3] = ["none", "client_secret_post", "client_secret_basic"];
+/// What a server may have or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offers {
+    /// Whether clients can register.
+    pub registration: bool,
+    /// Whether a `client_id` may be the URL of a metadata document.
+    pub documents: bool,
+}
+
+/// Claude comes with its document only where `none` is among them (DISC-26).
+const AUTHENTICATION_METHODS: [&str; 4] = [
+    "none",
+    "client_secret_post",
+    "client_secret_basic",
+    "private_key_jwt",
+];
+
+/// Of assertions of clients; for access tokens there is the key set.
+const SIGNING_ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 
 impl ServerMetadata {
     /// The document of this issuer.
     #[must_use]
-    pub fn new(
-        issuer: &Issuer,
-        resources: &[String],
-        scopes: &ScopeSet,
-        registration: bool,
-    ) -> Self {
+    pub fn new(issuer: &Issuer, resources: &[String], scopes: &ScopeSet, offers: Offers) -> Self {
         Self {
             issuer: issuer.as_str().to_owned(),
             authorization_endpoint: issuer.url("/authorize"),
             token_endpoint: issuer.url("/token"),
-            registration_endpoint: registration.then(|| issuer.url("/register")),
+            registration_endpoint: offers.registration.then(|| issuer.url("/register")),
             revocation_endpoint: issuer.url("/revoke"),
             jwks_uri: issuer.url("/.well-known/jwks.json"),
             scopes_supported: names(scopes),
@@ -51,9 +68,12 @@ impl ServerMetadata {
             response_modes_supported: ["query"],
             grant_types_supported: ["authorization_code", "refresh_token"],
             token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+            token_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
             revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+            revocation_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
             code_challenge_methods_supported: ["S256"],
             authorization_response_iss_parameter_supported: true,
+            client_id_metadata_document_supported: offers.documents.then_some(true),
             protected_resources: resources.to_vec(),
         }
     }
@@ -97,13 +117,17 @@ fn names(scopes: &ScopeSet) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-28, DISC-29, DISC-31, DISC-32, DISC-34
+    /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-27, DISC-28, DISC-29, DISC-30, DISC-31, DISC-32, DISC-33, DISC-34
     #[test]
     fn the_server_says_what_it_does_and_nothing_else() {
         let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
         let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
         let resources = ["https://mcp.example.com/mcp".to_owned()];
-        let document = ServerMetadata::new(&issuer, &resources, &scopes, true);
+        let offers = Offers {
+            registration: true,
+            documents: true,
+        };
+        let document = ServerMetadata::new(&issuer, &resources, &scopes, offers);
         insta::assert_json_snapshot!(document, @r#"
         {
           "issuer": "https://mcp.example.com",
@@ -129,24 +153,41 @@ mod tests {
           "token_endpoint_auth_methods_supported": [
             "none",
             "client_secret_post",
-            "client_secret_basic"
+            "client_secret_basic",
+            "private_key_jwt"
+          ],
+          "token_endpoint_auth_signing_alg_values_supported": [
+            "RS256",
+            "PS256",
+            "ES256",
+            "EdDSA"
           ],
           "revocation_endpoint_auth_methods_supported": [
             "none",
             "client_secret_post",
-            "client_secret_basic"
+            "client_secret_basic",
+            "private_key_jwt"
+          ],
+          "revocation_endpoint_auth_signing_alg_values_supported": [
+            "RS256",
+            "PS256",
+            "ES256",
+            "EdDSA"
           ],
           "code_challenge_methods_supported": [
             "S256"
           ],
           "authorization_response_iss_parameter_supported": true,
+          "client_id_metadata_document_supported": true,
           "protected_resources": [
             "https://mcp.example.com/mcp"
           ]
         }
         "#);
-        let closed = serde_json::to_value(ServerMetadata::new(&issuer, &[], &scopes, false));
-        assert_eq!(closed.unwrap().get("registration_endpoint"), None);
+        let closed = ServerMetadata::new(&issuer, &[], &scopes, Offers::default());
+        let closed = serde_json::to_value(closed).unwrap();
+        assert_eq!(closed.get("registration_endpoint"), None);
+        assert_eq!(closed.get("client_id_metadata_document_supported"), None);
     }
 
     /// DISC-01, DISC-06, DISC-07, DISC-08
