@@ -2,6 +2,9 @@
 //!
 //! [`Outbound`] asks whom the operator configured; [`stranger`] is for URLs that somebody outside chose.
 
+mod freshness;
+mod public_address;
+pub mod resolver;
 pub mod stranger;
 
 use std::future::Future;
@@ -84,10 +87,7 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError::Authority`] where a file cannot be read or holds no certificate.
     pub fn new(ca: &[PathBuf], proxy: Option<Url>) -> Result<Self, OutboundError> {
-        let mut authorities = Vec::new();
-        for path in ca {
-            authorities.extend(read_authorities(path)?);
-        }
+        let authorities = all_authorities(ca)?;
         let limits = Limits {
             connect: Duration::from_secs(5),
             total: Duration::from_secs(10),
@@ -146,7 +146,7 @@ impl Outbound {
         let shared = &self.0;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
         let mut builder = Client::builder()
-            .user_agent(concat!("anteroom/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             // A redirect would carry secrets to where nobody configured, and could lead into a private network.
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -215,6 +215,15 @@ fn why(error: &reqwest::Error, host: &str) -> OutboundError {
     }
 }
 
+/// The certificates in all of these PEM files.
+fn all_authorities(ca: &[PathBuf]) -> Result<Vec<Certificate>, OutboundError> {
+    let mut found = Vec::new();
+    for path in ca {
+        found.extend(read_authorities(path)?);
+    }
+    Ok(found)
+}
+
 fn read_authorities(path: &PathBuf) -> Result<Vec<Certificate>, OutboundError> {
     let refuse = |reason: String| OutboundError::Authority {
         path: path.clone(),
@@ -227,6 +236,8 @@ fn read_authorities(path: &PathBuf) -> Result<Vec<Certificate>, OutboundError> {
     }
     Ok(found)
 }
+
+const USER_AGENT: &str = concat!("anteroom/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests {
