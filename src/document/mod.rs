@@ -1,34 +1,47 @@
 //! What clients publish about themselves: their metadata documents, key sets and logos, fetched, checked and kept.
+//!
+//! Whatever is asked for is taken from memory while it is fresh ([`Lifetimes`](page::Lifetimes) within our bounds), else
+//! fetched within the limits of `limit.rs`, once for all who ask at a time (`shelf.rs`). Everything here bounds itself:
+//! there is nothing to sweep.
+
+mod client;
+#[cfg(test)]
+mod fake;
+mod keys;
+mod limit;
+mod logo;
+mod page;
+mod picture;
+mod published;
+mod shelf;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use url::Url;
 
-use crate::clock::Clock;
-use crate::outbound::stranger::{Fetch, FetchError, Fetched, Wanted};
-use crate::protocol::client_metadata::{self, ClientDocument, DocumentUrl};
+use crate::clock::{Clock, UnixTime};
+use crate::outbound::stranger::{Fetch, FetchError};
+use crate::protocol::client_metadata::{ClientDocument, DocumentUrl};
 use crate::protocol::error::OAuthError;
+
+pub use keys::KeySet;
+pub use limit::{FetchRates, Rate};
+pub use logo::Logo;
+
+use keys::KeptKeys;
+use limit::Limits;
+use logo::KeptLogo;
+use published::Published;
+use shelf::{Shelf, Source};
 
 /// Everything that clients publish.
 pub struct Documents {
-    fetch: Arc<dyn Fetch>,
+    clients: Shelf<ClientDocument>,
+    keys: Shelf<KeptKeys>,
+    logos: Shelf<KeptLogo>,
     clock: Arc<dyn Clock>,
-}
-
-/// A key set of a client (RFC 7517 §5), as JSON.
-#[derive(Clone, Debug)]
-pub struct KeySet(pub Bytes);
-
-/// A picture that is one: its kind was read from its first bytes.
-#[derive(Clone, Debug)]
-pub struct Logo {
-    /// `image/png` and the like; never a kind that runs scripts.
-    pub content_type: &'static str,
-    /// The picture.
-    pub bytes: Bytes,
 }
 
 /// Why there is no document.
@@ -39,44 +52,72 @@ pub enum DocumentError {
     #[error("{0}")]
     Fetch(#[from] FetchError),
     /// It was fetched, and breaks a rule.
-    #[error("{0}")]
+    #[error("what was fetched is refused: {}", .0.description)]
     Refused(#[from] OAuthError),
     /// Too many were fetched from this host, or for this asker.
-    #[error("too many documents were asked for; try again later")]
+    #[error("too many documents were asked for; try again in {} s", .retry_after.as_secs())]
     TooMany {
         /// When to come again.
         retry_after: Duration,
     },
 }
 
+/// Some ten thousand documents of the usual size, or 256 of the largest.
+const CLIENTS: u64 = 16 << 20;
+/// Some thousands of key sets of the usual size, or 128 of the largest.
+const KEY_SETS: u64 = 8 << 20;
+/// Some hundreds of logos of the usual size, or 80 of the largest.
+const LOGOS: u64 = 8 << 20;
+
 impl Documents {
     /// Nothing has been fetched yet.
     #[must_use]
     pub fn new(fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
-        Self { fetch, clock }
+        Self::with_rates(fetch, clock, FetchRates::default())
+    }
+
+    /// Nothing has been fetched yet, and no more will be than `rates` allow.
+    #[must_use]
+    pub fn with_rates(fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>, rates: FetchRates) -> Self {
+        let source = Arc::new(Source {
+            fetch,
+            clock: Arc::clone(&clock),
+            limits: Limits::new(rates),
+        });
+        Self {
+            clients: Shelf::new(Arc::clone(&source), CLIENTS),
+            keys: Shelf::new(Arc::clone(&source), KEY_SETS),
+            logos: Shelf::new(source, LOGOS),
+            clock,
+        }
     }
 
     /// The document at `url`: from memory while it is fresh, else fetched, once for however many ask at a time. `asker` is
     /// whoever made us look; `kept` a copy of before a restart.
     ///
     /// # Errors
-    /// See [`DocumentError`]. What has expired is not returned: whether it will do is for the caller to say (CLI-18).
+    /// See [`DocumentError`]. What has expired is not returned: whether it will do is for the caller to say (CLI-18), who
+    /// finds it by [`last_good`](Self::last_good).
     pub async fn client(
         &self,
         url: &DocumentUrl,
         asker: IpAddr,
         kept: Option<ClientDocument>,
     ) -> Result<Arc<ClientDocument>, DocumentError> {
-        let _ = (asker, kept);
-        let page = self.fetch(url.url().clone()).await?;
-        Ok(Arc::new(ClientDocument {
-            client: client_metadata::read(url, &page)?,
-            fresh_until: self.clock.now(),
-            etag: None,
-        }))
+        let now = self.clock.now();
+        let kept = kept.and_then(|kept| usable(url, kept, now)).map(Arc::new);
+        let will_do = |held: &ClientDocument, now| Ok(held.is_fresh(now));
+        self.clients.ask(url, asker, kept, will_do).await
     }
 
-    /// The key set at `url`: from memory, unless it has expired or has no key called `missing`.
+    /// The last good document of `url` that we remember, however old (CLI-18).
+    #[must_use]
+    pub fn last_good(&self, url: &DocumentUrl) -> Option<Arc<ClientDocument>> {
+        self.clients.held(url.as_str())
+    }
+
+    /// The key set at `url`: from memory while it is fresh. Where it has no key called `missing`, it is fetched again,
+    /// at most once a minute; so the key may still be missing.
     ///
     /// # Errors
     /// See [`DocumentError`].
@@ -86,32 +127,178 @@ impl Documents {
         asker: IpAddr,
         missing: Option<&str>,
     ) -> Result<KeySet, DocumentError> {
-        let _ = (asker, missing);
-        Ok(KeySet(self.fetch(url.clone()).await?))
+        let will_do = |held: &KeptKeys, now| held.will_do(missing, now);
+        let held = self.keys.ask(url, asker, None, will_do).await?;
+        Ok(held.set())
     }
 
-    /// The logo at `url`.
+    /// The logo at `url`, or why there is none; that too is remembered for a while.
     ///
     /// # Errors
     /// See [`DocumentError`].
     pub async fn logo(&self, url: &Url, asker: IpAddr) -> Result<Logo, DocumentError> {
-        let _ = asker;
-        Ok(Logo {
-            content_type: "image/png",
-            bytes: self.fetch(url.clone()).await?,
-        })
+        let will_do = |held: &KeptLogo, now| Ok(held.is_fresh(now));
+        self.logos.ask(url, asker, None, will_do).await?.logo()
+    }
+}
+
+/// A copy that the store kept, as far as it is of use: one of another client is none, and one that claims to be good for
+/// longer than any is has expired, or it would stand in the way of every newer one.
+fn usable(url: &DocumentUrl, kept: ClientDocument, now: UnixTime) -> Option<ClientDocument> {
+    if kept.client.id.as_str() != url.as_str() {
+        return None;
+    }
+    let most = now + ClientDocument::LIFETIMES.most;
+    let fresh_until = if kept.fresh_until > most {
+        now
+    } else {
+        kept.fresh_until
+    };
+    Some(ClientDocument {
+        fresh_until,
+        ..kept
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::document::fake::{Web, document, json, with_rates};
+    use crate::outbound::stranger::FetchFault;
+    use crate::protocol::ids::ClientId;
+
+    fn url(text: &str) -> DocumentUrl {
+        DocumentUrl::parse(&ClientId::new(text)).unwrap().unwrap()
     }
 
-    async fn fetch(&self, url: Url) -> Result<Bytes, DocumentError> {
-        let wanted = Wanted {
-            url,
-            accept: "application/json",
-            limit: 64 << 10,
-            etag: None,
+    fn publish(web: &Web, url: &'static str) {
+        web.put(url, move |_| Ok(json(document(url, "One"), Some(60), None)));
+    }
+
+    fn from(asker: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, asker])
+    }
+
+    fn rates(asker: u32, host: u32) -> FetchRates {
+        let rate = |count| Rate {
+            per_minute: NonZeroU32::new(count).unwrap(),
+            burst: NonZeroU32::new(count).unwrap(),
         };
-        match self.fetch.get(wanted).await? {
-            Fetched::Page { body, .. } => Ok(body),
-            Fetched::Unchanged(_) => Ok(Bytes::new()),
+        FetchRates {
+            asker: rate(asker),
+            host: rate(host),
+            ..FetchRates::default()
+        }
+    }
+
+    /// How long to wait, where it is too often.
+    fn wait<T>(answer: &Result<T, DocumentError>) -> Option<u64> {
+        match answer {
+            Err(DocumentError::TooMany { retry_after }) => Some(retry_after.as_secs()),
+            _ => None,
+        }
+    }
+
+    const GOOD: &str = "https://app.example/client";
+
+    /// CLI-17
+    #[tokio::test]
+    async fn only_fetches_count_and_not_what_comes_from_memory() {
+        let (web, clock, documents) = with_rates(rates(2, 100));
+        publish(&web, GOOD);
+        for _ in 0..100 {
+            documents.client(&url(GOOD), from(1), None).await.unwrap();
+        }
+        clock.advance(Duration::from_secs(60));
+        documents.client(&url(GOOD), from(1), None).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        let third = documents.client(&url(GOOD), from(1), None).await;
+        assert!(wait(&third).is_some_and(|seconds| (1..=30).contains(&seconds)));
+        documents.client(&url(GOOD), from(2), None).await.unwrap();
+        documents.client(&url(GOOD), from(1), None).await.unwrap();
+        assert_eq!(web.asked().len(), 3);
+    }
+
+    /// CLI-17
+    #[tokio::test]
+    async fn one_limit_counts_documents_key_sets_and_logos() {
+        let (web, _clock, documents) = with_rates(rates(100, 3));
+        let there = Url::parse("https://app.example/x").unwrap();
+        let _ = documents.client(&url(GOOD), from(1), None).await;
+        let _ = documents.keys(&there, from(2), None).await;
+        let _ = documents.logo(&there, from(3)).await;
+        assert_eq!(web.asked().len(), 3);
+        let client = documents.client(&url(GOOD), from(4), None).await;
+        assert!(wait(&client).is_some());
+        assert!(wait(&documents.keys(&there, from(5), None).await).is_some());
+        let elsewhere = Url::parse("https://app.example/y").unwrap();
+        assert!(wait(&documents.logo(&elsewhere, from(6)).await).is_some());
+        assert_eq!(web.asked().len(), 0);
+        let again = documents.logo(&elsewhere, from(6)).await;
+        assert!(wait(&again).is_some(), "not remembered as a refused logo");
+    }
+
+    /// CLI-17
+    #[tokio::test]
+    async fn an_asker_over_their_limit_spoils_nothing_for_who_asks_for_the_same() {
+        let (web, _clock, documents) = with_rates(rates(1, 100));
+        publish(&web, GOOD);
+        let _ = documents
+            .client(&url("https://x.example/"), from(1), None)
+            .await;
+        web.close();
+        let over = documents.client(&url(GOOD), from(1), None).await;
+        assert!(wait(&over).is_some());
+        let there = url(GOOD);
+        let (one, two, ()) = tokio::join!(
+            documents.client(&there, from(2), None),
+            // nothing is fetched for this one: it is under way
+            documents.client(&there, from(1), None),
+            async { web.open() },
+        );
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(web.asked().len(), 2);
+    }
+
+    /// CLI-17
+    #[tokio::test]
+    async fn a_flood_of_nonsense_at_a_host_does_not_lock_out_its_clients() {
+        let (web, clock, documents) = with_rates(rates(100, 5));
+        publish(&web, GOOD);
+        documents.client(&url(GOOD), from(1), None).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        for n in 0..100 {
+            let nonsense = url(&format!("https://app.example/{n}"));
+            let _ = documents.client(&nonsense, from(n), None).await;
+        }
+        documents.client(&url(GOOD), from(200), None).await.unwrap();
+        assert_eq!(web.asked().len(), 1 + 4 + 1);
+    }
+
+    #[test]
+    fn a_cause_can_be_read_by_a_person() {
+        let fetch = FetchError {
+            host: "app.example".to_owned(),
+            cause: FetchFault::Status(StatusCode::FORBIDDEN),
+        };
+        let refused = picture::check(b"<svg/>").unwrap_err();
+        let retry_after = Duration::from_secs(7);
+        for (error, text) in [
+            (fetch.into(), "app.example answers with status 403"),
+            (
+                refused.into(),
+                "what was fetched is refused: the logo is not a picture of a kind that is shown: PNG, JPEG, GIF or WebP",
+            ),
+            (
+                DocumentError::TooMany { retry_after },
+                "too many documents were asked for; try again in 7 s",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
         }
     }
 }

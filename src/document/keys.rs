@@ -1,0 +1,312 @@
+//! The key sets that clients publish (RFC 7517 §5), as they are kept.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::DocumentError;
+use super::page::{Lifetimes, Page, Stamp};
+use super::published::Published;
+use crate::clock::UnixTime;
+use crate::protocol::error::{ErrorCode, OAuthError};
+
+/// A key set of a client (RFC 7517 §5), as JSON.
+#[derive(Clone, Debug)]
+pub struct KeySet(pub Bytes);
+
+/// A key set, as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct KeptKeys {
+    set: KeySet,
+    ids: Vec<String>,
+    stamp: Stamp,
+    failed_at: Option<UnixTime>,
+}
+
+/// How long a key that is not in the set is believed not to be: whoever makes up a `kid` for each request makes us
+/// fetch no more often.
+const AGAIN: Duration = Duration::from_secs(60);
+
+impl KeptKeys {
+    /// The key set.
+    pub(super) fn set(&self) -> KeySet {
+        self.set.clone()
+    }
+
+    /// Whether this copy will do for a caller that finds no key called `missing` in the copy that it had.
+    ///
+    /// # Errors
+    /// [`DocumentError::TooMany`] where we would ask again, but could not, less than a minute ago: that the key does not
+    /// exist was never heard, and must not be said.
+    pub(super) fn will_do(
+        &self,
+        missing: Option<&str>,
+        now: UnixTime,
+    ) -> Result<bool, DocumentError> {
+        if !self.is_fresh(now) {
+            return Ok(false);
+        }
+        let has = |missing: &str| self.ids.iter().any(|id| id == missing);
+        if missing.is_none_or(has) || now - self.stamp.fetched_at < AGAIN {
+            return Ok(true);
+        }
+        let waited = self.failed_at.map(|failed_at| now - failed_at);
+        match waited.and_then(|waited| AGAIN.checked_sub(waited)) {
+            Some(retry_after) if !retry_after.is_zero() => {
+                Err(DocumentError::TooMany { retry_after })
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+impl Published for KeptKeys {
+    type Place = Url;
+    const ACCEPT: &'static str = "application/jwk-set+json, application/json";
+    /// Some twenty keys of the largest kind, with their certificates.
+    const LIMIT: usize = 64 << 10;
+    /// A key that was withdrawn is believed for an hour at most.
+    const LIFETIMES: Lifetimes = Lifetimes {
+        least: Duration::from_secs(60),
+        most: Duration::from_secs(3600),
+        silent: Duration::from_secs(5 * 60),
+    };
+
+    fn read(_: &Url, page: Page, stamp: Stamp) -> Result<Self, OAuthError> {
+        let refuse = |why| ErrorCode::InvalidClientMetadata.with(why);
+        let media_type = page.media_type().unwrap_or_default();
+        if !MEDIA_TYPES.contains(&&*media_type) {
+            return Err(refuse(
+                "the Content-Type of the key set is neither application/jwk-set+json nor application/json",
+            ));
+        }
+        let ids = ids(&page.body).ok_or(refuse(
+            "the key set is not a JSON object with an array of objects called keys",
+        ))?;
+        Ok(Self {
+            set: KeySet(page.body),
+            ids,
+            stamp,
+            failed_at: None,
+        })
+    }
+
+    fn renewed(&self, stamp: Stamp) -> Self {
+        Self {
+            stamp,
+            failed_at: None,
+            ..self.clone()
+        }
+    }
+
+    fn fresh_until(&self) -> UnixTime {
+        self.stamp.fresh_until
+    }
+
+    fn etag(&self) -> Option<&str> {
+        self.stamp.etag.as_deref()
+    }
+
+    fn weight(&self) -> usize {
+        let ids = self.ids.iter();
+        self.set.0.len() + ids.map(|id| id.len() + size_of::<String>()).sum::<usize>()
+    }
+
+    fn failed(held: Option<&Self>, _: &DocumentError, now: UnixTime) -> Option<Self> {
+        held.map(|held| Self {
+            failed_at: Some(now),
+            ..held.clone()
+        })
+    }
+}
+
+const MEDIA_TYPES: [&str; 2] = ["application/jwk-set+json", "application/json"];
+
+/// What the keys of a set are called.
+fn ids(set: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Map<String, Value>>,
+    }
+    // an array would be read as the members in their order
+    if !set.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let set: Set = serde_json::from_slice(set).ok()?;
+    let ids = set.keys.into_iter().filter_map(|mut key| {
+        let Some(Value::String(id)) = key.remove("kid") else {
+            return None;
+        };
+        Some(id)
+    });
+    Some(ids.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::document::Documents;
+    use crate::document::fake::{ASKER, Web, documents, freshness, json, typed};
+    use crate::outbound::stranger::{FetchFault, Fetched};
+
+    const URL: &str = "https://app.example/keys";
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn publish(web: &Web, ids: &[&str], lifetime: Option<u64>) {
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|id| serde_json::json!({"kid": id}))
+            .collect();
+        let body = serde_json::json!({ "keys": keys }).to_string();
+        web.put(URL, move |_| {
+            Ok(json(body.clone(), lifetime, Some("\"v1\"")))
+        });
+    }
+
+    /// The names of the keys, joined.
+    async fn ask(documents: &Documents, missing: Option<&str>) -> Result<String, DocumentError> {
+        let url = Url::parse(URL).unwrap();
+        let KeySet(set) = documents.keys(&url, ASKER, missing).await?;
+        Ok(ids(&set).unwrap().join(","))
+    }
+
+    /// A set with the key "old" was fetched so many seconds ago; now there is "new".
+    async fn rotated(seconds: u64) -> (Arc<Web>, Arc<ManualClock>, Arc<Documents>) {
+        let (web, clock, documents) = documents();
+        publish(&web, &["old"], Some(3600));
+        assert_eq!(ask(&documents, None).await.unwrap(), "old");
+        clock.advance(Duration::from_secs(seconds));
+        publish(&web, &["new"], Some(3600));
+        web.asked();
+        (web, clock, documents)
+    }
+
+    /// CLI-14, CLI-16
+    #[tokio::test]
+    async fn a_key_set_is_kept_for_an_hour_at_most() {
+        for (said, kept) in [(None, 300), (Some(0), 60), (Some(86_400), 3600)] {
+            let (web, clock, documents) = documents();
+            publish(&web, &["a", "b"], said);
+            assert_eq!(ask(&documents, None).await.unwrap(), "a,b");
+            let asked = web.asked();
+            assert_eq!((asked.len(), asked[0].limit), (1, 64 << 10));
+            clock.advance(Duration::from_secs(kept - 1));
+            ask(&documents, None).await.unwrap();
+            assert_eq!(web.asked().len(), 0, "{said:?}");
+            clock.advance(SECOND);
+            web.put(URL, |_| Ok(Fetched::Unchanged(freshness(None, None))));
+            assert_eq!(ask(&documents, None).await.unwrap(), "a,b");
+            let etag = web.asked().pop().unwrap().etag;
+            assert_eq!(etag.as_deref(), Some("\"v1\""), "{said:?}");
+        }
+    }
+
+    /// CLI-14
+    #[tokio::test]
+    async fn a_new_key_is_found_within_a_minute() {
+        let (web, _clock, documents) = rotated(59).await;
+        assert_eq!(ask(&documents, Some("new")).await.unwrap(), "old");
+        assert_eq!(web.asked().len(), 0, "asked for a moment ago");
+        let (web, _clock, documents) = rotated(60).await;
+        assert_eq!(ask(&documents, Some("old")).await.unwrap(), "old");
+        assert_eq!(web.asked().len(), 0, "it is there");
+        assert_eq!(ask(&documents, Some("new")).await.unwrap(), "new");
+        assert_eq!(web.asked().len(), 1);
+    }
+
+    /// CLI-14, CLI-17
+    #[tokio::test]
+    async fn made_up_keys_make_us_fetch_once_a_minute() {
+        let (web, clock, documents) = rotated(0).await;
+        for second in 0..600 {
+            let made_up = format!("made up {second}");
+            ask(&documents, Some(&made_up)).await.unwrap();
+            clock.advance(SECOND);
+        }
+        assert_eq!(web.asked().len(), 9);
+    }
+
+    /// CLI-17
+    #[tokio::test]
+    async fn a_key_that_could_not_be_looked_for_is_never_said_to_be_missing() {
+        let (web, clock, documents) = rotated(60).await;
+        web.fail(URL, FetchFault::Connect);
+        let error = ask(&documents, Some("new")).await.unwrap_err();
+        assert!(matches!(error, DocumentError::Fetch(_)), "{error}");
+        clock.advance(Duration::from_secs(20));
+        let error = ask(&documents, Some("new")).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "too many documents were asked for; try again in 40 s"
+        );
+        assert_eq!(ask(&documents, Some("old")).await.unwrap(), "old");
+        assert_eq!(ask(&documents, None).await.unwrap(), "old");
+        assert_eq!(web.asked().len(), 1);
+        clock.advance(Duration::from_secs(40));
+        publish(&web, &["new"], Some(3600));
+        assert_eq!(ask(&documents, Some("new")).await.unwrap(), "new");
+    }
+
+    #[tokio::test]
+    async fn an_expired_key_set_is_not_used() {
+        let (web, clock, documents) = rotated(3600).await;
+        web.fail(URL, FetchFault::Connect);
+        assert!(ask(&documents, None).await.is_err());
+        clock.advance(SECOND);
+        assert!(ask(&documents, Some("old")).await.is_err());
+        assert_eq!(web.asked().len(), 2);
+    }
+
+    /// CLI-14, CLI-17
+    #[tokio::test]
+    async fn what_is_no_key_set_is_refused_and_not_kept() {
+        let (web, _clock, documents) = documents();
+        let cases = [
+            ("application/json", r#"{"keys":[]}"#, true),
+            (
+                "application/jwk-set+json; charset=utf-8",
+                " {\"keys\":[{}]}",
+                true,
+            ),
+            ("application/json", r#"{"keys":[{"kid":7}],"x":1}"#, true),
+            ("application/jwk+json", r#"{"keys":[]}"#, false),
+            ("text/plain", r#"{"keys":[]}"#, false),
+            ("application/json", "", false),
+            ("application/json", "null", false),
+            ("application/json", "{}", false),
+            ("application/json", "[[]]", false),
+            ("application/json", r#"{"keys":{}}"#, false),
+            ("application/json", r#"{"keys":null}"#, false),
+            ("application/json", r#"{"keys":["a"]}"#, false),
+            ("application/json", r#"{"keys":[[]]}"#, false),
+            ("application/json", r#"{"keys":[],"keys":[]}"#, false),
+            ("application/json", r#"{"keys":[]}{}"#, false),
+        ];
+        for (case, (content_type, body, accepted)) in cases.into_iter().enumerate() {
+            let url = format!("https://app.example/{case}");
+            let page = typed(content_type, body, freshness(Some(3600), None));
+            web.put(&url, move |_| Ok(page.clone()));
+            let url = Url::parse(&url).unwrap();
+            for _ in 0..2 {
+                let answer = documents.keys(&url, ASKER, None).await;
+                assert_eq!(answer.is_ok(), accepted, "{content_type} {body}");
+            }
+            let fetches = if accepted { 1 } else { 2 };
+            assert_eq!(web.asked().len(), fetches, "{content_type} {body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, text in r#"\{"keys":\[.*\]\}"#) {
+            let _ = ids(&bytes);
+            let _ = ids(text.as_bytes());
+        }
+    }
+}
