@@ -117,17 +117,18 @@ fn names(scopes: &ScopeSet) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const EVERYTHING: Offers = Offers {
+        registration: true,
+        documents: true,
+    };
+
     /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-27, DISC-28, DISC-29, DISC-30, DISC-31, DISC-32, DISC-33, DISC-34
     #[test]
     fn the_server_says_what_it_does_and_nothing_else() {
         let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
         let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
         let resources = ["https://mcp.example.com/mcp".to_owned()];
-        let offers = Offers {
-            registration: true,
-            documents: true,
-        };
-        let document = ServerMetadata::new(&issuer, &resources, &scopes, offers);
+        let document = ServerMetadata::new(&issuer, &resources, &scopes, EVERYTHING);
         insta::assert_json_snapshot!(document, @r#"
         {
           "issuer": "https://mcp.example.com",
@@ -184,10 +185,20 @@ mod tests {
           ]
         }
         "#);
-        let closed = ServerMetadata::new(&issuer, &[], &scopes, Offers::default());
+    }
+
+    /// DISC-27
+    #[test]
+    fn what_there_is_not_is_left_out() {
+        let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
+        let closed = ServerMetadata::new(&issuer, &[], &ScopeSet::default(), Offers::default());
         let closed = serde_json::to_value(closed).unwrap();
-        assert_eq!(closed.get("registration_endpoint"), None);
-        assert_eq!(closed.get("client_id_metadata_document_supported"), None);
+        for name in [
+            "registration_endpoint",
+            "client_id_metadata_document_supported",
+        ] {
+            assert_eq!(closed.get(name), None, "{name}");
+        }
     }
 
     /// DISC-01, DISC-06, DISC-07, DISC-08

@@ -1,6 +1,8 @@
 //! Clients that prove themselves with what they signed (`private_key_jwt`), through the whole application: good ones, forged
 //! ones, used ones, and keys that change or cannot be had.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -132,7 +134,7 @@ impl Signing {
         }
     }
 
-    /// As ChatGPT does.
+    /// As `ChatGPT` does.
     async fn like_chatgpt() -> Self {
         Self::start("RS256", &["none", "private_key_jwt"], false).await
     }
@@ -182,7 +184,7 @@ impl Signing {
     }
 }
 
-/// A document like ChatGPT's, with the plural member that no specification has.
+/// A document like that of `ChatGPT`, with the plural member that no specification has.
 fn publish(site: &Website, methods: &[&str], inline: bool, keys: &[&Key]) {
     let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
     let keys = json!({ "keys": keys });

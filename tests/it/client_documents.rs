@@ -1,5 +1,7 @@
 //! Clients that describe themselves at their `client_id`, with a real web site: sign-in, outages, changes, and who is let in.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use anteroom::config::KnownClient;
