@@ -53,9 +53,10 @@ pub enum ClientAuthentication {
 /// Where the public keys of a client are (RFC 7591 §2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeySource {
-    /// `jwks`: the key set itself, as JSON text.
+    /// `jwks`: the key set itself, as JSON text; of each key only what verifying needs.
     Inline(String),
-    /// `jwks_uri`: an https URL that has passed the rules of [`DocumentUrl`](super::client_metadata::DocumentUrl).
+    /// `jwks_uri`: an https URL that is written as plainly as a
+    /// [`DocumentUrl`](super::client_metadata::DocumentUrl), with any path and query.
     At(String),
 }
 
@@ -119,12 +120,13 @@ const AMBIGUOUS: OAuthError = OAuthError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::HashSet;
 
-    /// AUTHZ-05
-    #[test]
-    fn a_redirect_uri_may_be_left_out_where_there_is_only_one() {
-        let client = |uris: &[&str]| Client {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn client(uris: &[&str]) -> Client {
+        Client {
             id: ClientId::new("c"),
             name: None,
             uri: None,
@@ -137,7 +139,12 @@ mod tests {
             refreshes: false,
             scopes: None,
             source: ClientSource::Known,
-        };
+        }
+    }
+
+    /// AUTHZ-05
+    #[test]
+    fn a_redirect_uri_may_be_left_out_where_there_is_only_one() {
         let one = client(&["https://a.example/cb"])
             .redirect_uri(None)
             .unwrap();
@@ -146,5 +153,55 @@ mod tests {
         assert!(two.redirect_uri(None).is_err());
         assert!(two.redirect_uri(Some("https://b.example/cb")).is_ok());
         assert!(two.redirect_uri(Some("https://c.example/cb")).is_err());
+    }
+
+    /// CLI-20
+    #[test]
+    fn a_client_that_changes_who_it_is_or_where_answers_go_is_another() {
+        let keys = |at: &str, or_none| ClientAuthentication::Keys {
+            keys: KeySource::At(at.to_owned()),
+            or_none,
+        };
+        let [a, b] = ["https://a.example/cb", "https://b.example/cb"];
+        let (was, text) = (client(&[a, b]), |text: &str| Some(text.to_owned()));
+        let secret = ClientAuthentication::Secret(Secret::new("s").digest());
+        let others = [
+            was.clone(),
+            Client {
+                name: text("A"),
+                ..was.clone()
+            },
+            Client {
+                logo: text("A"),
+                ..was.clone()
+            },
+            client(&[a]),
+            client(&[a, b, "http://localhost/"]),
+            client(&[a, "https://b.example/cb2"]),
+            Client {
+                authentication: secret,
+                ..was.clone()
+            },
+            Client {
+                authentication: keys("https://a.example/k", false),
+                ..was.clone()
+            },
+            Client {
+                authentication: keys("https://a.example/k", true),
+                ..was.clone()
+            },
+            Client {
+                authentication: keys("https://b.example/k", true),
+                ..was.clone()
+            },
+        ];
+        let all: HashSet<_> = others.iter().map(Client::fingerprint).collect();
+        assert_eq!(all.len(), others.len());
+        let same = Client {
+            uri: text("https://a.example/"),
+            refreshes: true,
+            ..client(&[b, a])
+        };
+        assert_eq!(same.fingerprint(), was.fingerprint());
     }
 }

@@ -45,6 +45,12 @@ impl Form {
         }
     }
 
+    /// Whether a parameter stands there, be it without a value.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(present, _)| present == name)
+    }
+
     /// The values of a parameter that may stand several times.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0
@@ -121,6 +127,7 @@ mod tests {
         let form = Form::parse(b"a=1&b=&c=2&c=3&resource=x&resource=y").unwrap();
         assert_eq!(form.one("a").unwrap(), Some("1"));
         assert_eq!(form.one("b").unwrap(), None);
+        assert!(form.has("b") && !form.has("absent"));
         assert_eq!(form.one("absent").unwrap(), None);
         assert_eq!(form.one("c").unwrap_err().code, ErrorCode::InvalidRequest);
         assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);

@@ -1,16 +1,10 @@
 //! Dynamic client registration (RFC 7591): what a client says of itself -> [`Client`], and what it is told.
 
-use std::iter;
-
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::client::{Client, ClientAuthentication, ClientSource};
-use super::client_metadata::DocumentUrl;
+use super::client::{Client, ClientAuthentication, ClientSource, KeySource};
+use super::client_members::{Members, Metadata, Method, invalid, text};
 use super::error::{ErrorCode, OAuthError};
 use super::ids::ClientId;
-use super::redirect_uri::RedirectUri;
+use super::registration_answer::{Management, RegistrationAnswer};
 use super::scope::{Scope, ScopeSet};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
@@ -41,263 +35,131 @@ pub struct Registration {
     pub answer: RegistrationAnswer,
 }
 
-/// RFC 7591 §3.2.1: everything as it was registered in the end. What there is not, is left out.
-#[derive(Debug, Serialize)]
-pub struct RegistrationAnswer {
-    client_id: ClientId,
-    client_id_issued_at: UnixTime,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<Exposed>,
-    /// 0: never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_uri: Option<String>,
-    redirect_uris: Vec<RedirectUri>,
-    token_endpoint_auth_method: Method,
-    grant_types: Vec<&'static str>,
-    response_types: [&'static str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// What a registration asks for.
+pub(super) struct Asked {
+    members: Members,
+    pub(super) method: Method,
+    keys: Option<KeySource>,
     scope: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    application_type: Option<ApplicationType>,
 }
-
-#[derive(Debug)]
-struct Exposed(Secret);
-
-impl Serialize for Exposed {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose())
-    }
-}
-
-/// RFC 7591 §2, as far as we read it; every other member is ignored, and null is none. The types are checked one by
-/// one, so that the answer can name the member that is wrong.
-#[derive(Deserialize)]
-struct Metadata {
-    redirect_uris: Option<Value>,
-    token_endpoint_auth_method: Option<Value>,
-    grant_types: Option<Value>,
-    response_types: Option<Value>,
-    client_name: Option<Value>,
-    client_uri: Option<Value>,
-    scope: Option<Value>,
-    application_type: Option<Value>,
-    jwks: Option<IgnoredAny>,
-    jwks_uri: Option<Value>,
-    software_statement: Option<IgnoredAny>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Method {
-    None,
-    ClientSecretBasic,
-    ClientSecretPost,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum ApplicationType {
-    Web,
-    Native,
-}
-
-const MOST_REDIRECT_URIS: usize = 20;
-/// All of them together, so that nobody fills the disk with few registrations.
-const LONGEST_REDIRECT_URIS: usize = 8 << 10;
-const LONGEST_NAME: usize = 200;
-const LONGEST_PAGE: usize = 2048;
 
 /// Registers a client. `scopes` are those that exist here.
 ///
 /// # Errors
 /// By RFC 7591 §3.2.2: `invalid_redirect_uri` or `invalid_client_metadata`, with the member and the rule.
 pub fn register(body: &[u8], scopes: &ScopeSet, fresh: Fresh) -> Result<Registration, OAuthError> {
-    let metadata = read(body)?;
-    if metadata.software_statement.is_some() {
-        return Err(ErrorCode::InvalidSoftwareStatement
-            .with("software_statement is not accepted: leave it out"));
-    }
-    let keys = text(metadata.jwks_uri.as_ref(), "jwks_uri is not a string")?;
-    if metadata.jwks.is_some() && keys.is_some() {
-        return Err(invalid("jwks and jwks_uri exclude each other"));
-    }
-    let method = method(metadata.token_endpoint_auth_method.as_ref())?;
-    let refreshes = check_grants(&metadata)?;
-    let application_type = application_type(metadata.application_type.as_ref())?;
-    let redirect_uris = redirect_uris(metadata.redirect_uris.as_ref(), application_type)?;
-    let scope = text(metadata.scope.as_ref(), "scope is not a string")?;
-    let scope = scope.and_then(|scope| known(scope, scopes));
-    let name = text(metadata.client_name.as_ref(), "client_name is not a string")?;
-    let page = text(metadata.client_uri.as_ref(), "client_uri is not a string")?;
-    let secret = (method != Method::None).then_some(fresh.secret);
-    let client = Client {
-        id: fresh.id,
-        name: name.and_then(plain_name),
-        uri: page.and_then(web_page),
-        logo: None,
-        redirect_uris,
-        authentication: secret
-            .as_ref()
-            .map_or(ClientAuthentication::None, |secret| {
-                ClientAuthentication::Secret(secret.digest())
-            }),
-        refreshes,
-        scopes: None,
-        source: ClientSource::Registered {
-            at: fresh.now,
-            access: fresh.access.digest(),
-            issuer: fresh.issuer,
-        },
+    let asked = Asked::read(&Metadata::read(body)?, scopes)?;
+    let secret = asked.method.has_secret().then_some(fresh.secret);
+    let authentication = match &secret {
+        Some(secret) => ClientAuthentication::Secret(secret.digest()),
+        None => asked.authentication(),
     };
-    let answer = RegistrationAnswer {
-        client_id: client.id.clone(),
-        client_id_issued_at: fresh.now,
-        client_secret_expires_at: secret.is_some().then_some(0),
-        client_secret: secret.map(Exposed),
-        client_name: client.name.clone(),
-        client_uri: client.uri.clone(),
-        redirect_uris: client.redirect_uris.clone(),
-        token_endpoint_auth_method: method,
-        grant_types: iter::once("authorization_code")
-            .chain(refreshes.then_some("refresh_token"))
-            .collect(),
-        response_types: ["code"],
-        scope,
-        application_type,
+    let source = ClientSource::Registered {
+        at: fresh.now,
+        access: fresh.access.digest(),
+        issuer: fresh.issuer,
     };
-    Ok(Registration { client, answer })
-}
-
-/// The client that the document at `url` describes.
-pub(super) fn document(url: &DocumentUrl, body: &[u8]) -> Result<Client, OAuthError> {
-    let metadata = read(body)?;
-    let name = text(metadata.client_name.as_ref(), "client_name is not a string")?;
-    let name = name
-        .and_then(plain_name)
-        .ok_or(invalid("client_name is missing"))?;
-    Ok(Client {
-        id: ClientId::new(url.as_str()),
-        name: Some(name),
-        uri: None,
-        logo: None,
-        redirect_uris: redirect_uris(metadata.redirect_uris.as_ref(), None)?,
-        authentication: ClientAuthentication::None,
-        refreshes: check_grants(&metadata)?,
-        scopes: None,
-        source: ClientSource::Document,
-    })
-}
-
-fn read(body: &[u8]) -> Result<Metadata, OAuthError> {
-    // an array would be read as the members in their order
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(invalid("the body is not a JSON object"));
-    }
-    serde_json::from_slice(body)
-        .map_err(|_| invalid("the body is not well-formed JSON, or has a member twice"))
-}
-
-/// A member that is a string. An empty one is no value (clients send it).
-fn text<'a>(member: Option<&'a Value>, wrong: &'static str) -> Result<Option<&'a str>, OAuthError> {
-    let text = member.map(|value| value.as_str().ok_or(invalid(wrong)));
-    Ok(text.transpose()?.filter(|text| !text.is_empty()))
-}
-
-/// A member that is a list of strings; absent, it is empty.
-fn list<'a>(member: Option<&'a Value>, wrong: &'static str) -> Result<Vec<&'a str>, OAuthError> {
-    let Some(member) = member else {
-        return Ok(Vec::new());
+    let management = Management {
+        uri: fresh.uri,
+        access: fresh.access,
     };
-    let entries = member.as_array().ok_or(invalid(wrong))?;
-    let texts: Option<Vec<_>> = entries.iter().map(Value::as_str).collect();
-    texts.ok_or(invalid(wrong))
+    let client = asked.client(fresh.id, authentication, source);
+    Ok(asked.registration(client, secret, management))
 }
 
-fn method(asked: Option<&Value>) -> Result<Method, OAuthError> {
-    match text(asked, "token_endpoint_auth_method is not a string")? {
-        Some("none") => Ok(Method::None),
-        Some("client_secret_post") => Ok(Method::ClientSecretPost),
+impl Asked {
+    pub(super) fn read(metadata: &Metadata, scopes: &ScopeSet) -> Result<Self, OAuthError> {
+        if metadata.get("software_statement").is_some() {
+            return Err(ErrorCode::InvalidSoftwareStatement
+                .with("software_statement is not accepted: leave it out"));
+        }
+        let method = text(
+            metadata.get("token_endpoint_auth_method"),
+            "token_endpoint_auth_method is not a string",
+        )?;
         // RFC 7591 §2: the default
-        None | Some("client_secret_basic") => Ok(Method::ClientSecretBasic),
-        Some(_) => Err(invalid(
-            "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
-        )),
+        let method = Method::parse(method.unwrap_or("client_secret_basic")).ok_or(invalid(
+            "token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt",
+        ))?;
+        let scope = text(metadata.get("scope"), "scope is not a string")?;
+        Ok(Self {
+            members: metadata.members()?,
+            method,
+            // keys that prove nothing here are ignored
+            keys: match method {
+                Method::PrivateKeyJwt => Some(metadata.keys()?),
+                _ => None,
+            },
+            scope: scope.and_then(|scope| known(scope, scopes)),
+        })
     }
-}
 
-/// Whether the client refreshes. Grants that we do not have are left out of the answer (RFC 7591 §3.2.1); code must
-/// remain.
-fn check_grants(metadata: &Metadata) -> Result<bool, OAuthError> {
-    let grants = list(
-        metadata.grant_types.as_ref(),
-        "grant_types is not a list of strings",
-    )?;
-    if !grants.is_empty() && !grants.contains(&"authorization_code") {
-        return Err(invalid("grant_types must have authorization_code"));
-    }
-    let responses = list(
-        metadata.response_types.as_ref(),
-        "response_types is not a list of strings",
-    )?;
-    if !responses.is_empty() && !responses.contains(&"code") {
-        return Err(invalid("response_types must have code"));
-    }
-    Ok(grants.contains(&"refresh_token"))
-}
-
-fn application_type(asked: Option<&Value>) -> Result<Option<ApplicationType>, OAuthError> {
-    match text(asked, "application_type is not a string")? {
-        None => Ok(None),
-        Some("web") => Ok(Some(ApplicationType::Web)),
-        Some("native") => Ok(Some(ApplicationType::Native)),
-        Some(_) => Err(invalid("application_type must be web or native")),
-    }
-}
-
-/// The acceptable ones of a list: one bad entry does not refuse the rest (CLI-37). `OpenID` Connect Registration §2: a
-/// `web` application has no loopback and no scheme of its own; where nothing is said, nothing is held against it.
-fn redirect_uris(
-    asked: Option<&Value>,
-    application_type: Option<ApplicationType>,
-) -> Result<Vec<RedirectUri>, OAuthError> {
-    let asked = list(asked, "redirect_uris is not a list of strings")?;
-    if asked.is_empty() {
-        return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris is missing or empty"));
-    }
-    if asked.len() > MOST_REDIRECT_URIS {
-        return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris has more than 20 entries"));
-    }
-    if asked.iter().map(|uri| uri.len()).sum::<usize>() > LONGEST_REDIRECT_URIS {
-        return Err(ErrorCode::InvalidRedirectUri.with("redirect_uris has more than 8 KiB of text"));
-    }
-    let mut accepted: Vec<RedirectUri> = Vec::new();
-    let mut refused = None;
-    for text in asked {
-        match RedirectUri::parse(text) {
-            Ok(uri) if application_type == Some(ApplicationType::Web) && !is_web(&uri) => {
-                refused = refused.or(Some(ErrorCode::InvalidRedirectUri.with(
-                    "a redirect URI of application_type web must be https and not on localhost",
-                )));
-            }
-            Ok(uri) if accepted.contains(&uri) => {}
-            Ok(uri) => accepted.push(uri),
-            Err(error) => refused = refused.or(Some(error)),
+    /// How it proves itself without a secret.
+    pub(super) fn authentication(&self) -> ClientAuthentication {
+        match &self.keys {
+            Some(keys) => ClientAuthentication::Keys {
+                keys: keys.clone(),
+                or_none: false,
+            },
+            None => ClientAuthentication::None,
         }
     }
-    match (accepted.is_empty(), refused) {
-        (true, Some(error)) => Err(error),
-        _ => Ok(accepted),
+
+    pub(super) fn client(
+        &self,
+        id: ClientId,
+        authentication: ClientAuthentication,
+        source: ClientSource,
+    ) -> Client {
+        Client {
+            id,
+            name: self.members.name.clone(),
+            uri: self.members.page.clone(),
+            logo: self.members.logo.clone(),
+            redirect_uris: self.members.redirect_uris.clone(),
+            authentication,
+            refreshes: self.members.refreshes,
+            scopes: None,
+            source,
+        }
+    }
+
+    /// `secret` is what is told of it in clear.
+    pub(super) fn registration(
+        self,
+        client: Client,
+        secret: Option<Secret>,
+        management: Management,
+    ) -> Registration {
+        let kind = self.members.application_type;
+        let answer = RegistrationAnswer::new(&client, self.method, management)
+            .with(secret, self.scope, kind);
+        Registration { client, answer }
     }
 }
 
-fn is_web(uri: &RedirectUri) -> bool {
-    uri.admits(uri.as_str())
-        .is_some_and(|place| !place.is_private_use_scheme() && !place.is_loopback())
+impl Method {
+    pub(super) fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+impl Registration {
+    /// Leaves out the https redirect URIs that are on none of `hosts`, as it is with other entries that are not
+    /// acceptable (CLI-37); where `hosts` is empty, none.
+    ///
+    /// # Errors
+    /// `invalid_redirect_uri` where nothing is left.
+    pub fn keep_to_hosts(mut self, hosts: &[String]) -> Result<Self, OAuthError> {
+        let uris = &mut self.client.redirect_uris;
+        uris.retain(|uri| uri.host_allowed(hosts));
+        if uris.is_empty() {
+            return Err(ErrorCode::InvalidRedirectUri
+                .with("redirect_uris are all on hosts that this server does not send answers to"));
+        }
+        self.answer.leave_out_all_but(uris);
+        Ok(self)
+    }
 }
 
 /// What is known here of the scopes asked for: never a reason to refuse (CLI-40).
@@ -310,44 +172,13 @@ fn known(asked: &str, scopes: &ScopeSet) -> Option<String> {
     (!known.is_empty()).then(|| known.to_string())
 }
 
-/// A name without characters that move, hide or break text; cut where it is long.
-fn plain_name(name: &str) -> Option<String> {
-    let plain: String = name
-        .chars()
-        .filter(|letter| !letter.is_control() && !moves_text(*letter))
-        .take(LONGEST_NAME)
-        .collect();
-    let plain = plain.trim();
-    (!plain.is_empty()).then(|| plain.to_owned())
-}
-
-/// Unicode bidirectional controls, separators, invisible and tag characters.
-fn moves_text(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// A page that may become a link: web only, nobody's name in front of the host, nothing that turns the text around it.
-fn web_page(uri: &str) -> Option<String> {
-    let url = url::Url::parse(uri).ok()?;
-    let fit = matches!(url.scheme(), "http" | "https")
-        && url.username().is_empty()
-        && url.password().is_none()
-        && uri.bytes().all(|byte| byte.is_ascii_graphic())
-        && uri.len() <= LONGEST_PAGE;
-    fit.then(|| uri.to_owned())
-}
-
-fn invalid(rule: &'static str) -> OAuthError {
-    ErrorCode::InvalidClientMetadata.with(rule)
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn registered(body: &str) -> Result<serde_json::Value, OAuthError> {
+    fn registration(body: &str) -> Result<Registration, OAuthError> {
         let fresh = Fresh {
             id: ClientId::new("c_1"),
             secret: Secret::new("s3cret"),
@@ -358,14 +189,18 @@ mod tests {
         };
         let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
         register(body.as_bytes(), &scopes, fresh)
-            .map(|registration| serde_json::to_value(registration.answer).unwrap())
     }
 
-    /// CLI-30, CLI-31, CLI-32, CLI-34, CLI-35, CLI-40
+    fn registered(body: &str) -> Result<Value, OAuthError> {
+        registration(body).map(|registration| serde_json::to_value(registration.answer).unwrap())
+    }
+
+    /// CLI-30, CLI-31, CLI-32, CLI-34, CLI-35, CLI-40, CLI-46
     #[test]
     fn a_public_client_is_answered_with_all_that_was_registered_and_no_nulls() {
         let body = r#"{"client_name":"T","redirect_uris":["http://127.0.0.1:33418/"],
             "token_endpoint_auth_method":"none","application_type":"native","scope":"claudeai mcp:tools:read",
+            "logo_uri":"https://a.example/l.png",
             "grant_types":["authorization_code","refresh_token","urn:ietf:params:oauth:grant-type:device_code"],
             "response_types":["code"],"contacts":null,"anything":{"a":[1]}}"#;
         insta::assert_json_snapshot!(registered(body).unwrap(), @r#"
@@ -378,9 +213,12 @@ mod tests {
             "authorization_code",
             "refresh_token"
           ],
+          "logo_uri": "https://a.example/l.png",
           "redirect_uris": [
             "http://127.0.0.1:33418/"
           ],
+          "registration_access_token": "4ccess",
+          "registration_client_uri": "https://mcp.example.com/register/c_1",
           "response_types": [
             "code"
           ],
@@ -390,7 +228,7 @@ mod tests {
         "#);
     }
 
-    /// CLI-32, CLI-33
+    /// CLI-32, CLI-33, CLI-46
     #[test]
     fn a_client_that_says_nothing_gets_a_secret_for_basic() {
         let answer = registered(r#"{"redirect_uris":["https://a.example/cb"]}"#).unwrap();
@@ -406,6 +244,8 @@ mod tests {
           "redirect_uris": [
             "https://a.example/cb"
           ],
+          "registration_access_token": "4ccess",
+          "registration_client_uri": "https://mcp.example.com/register/c_1",
           "response_types": [
             "code"
           ],
@@ -414,204 +254,146 @@ mod tests {
         "#);
     }
 
-    /// CLI-37
+    /// CLI-47
     #[test]
-    fn one_bad_redirect_uri_does_not_refuse_the_others() {
-        let body = r#"{"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback","http://evil.example/",
-            "http://localhost:8787/callback","https://www.cursor.com/cb","http://localhost:8787/callback"]}"#;
-        assert_eq!(
-            registered(body).unwrap()["redirect_uris"],
-            serde_json::json!([
-                "cursor://anysphere.cursor-mcp/oauth/callback",
-                "http://localhost:8787/callback",
-                "https://www.cursor.com/cb"
-            ])
-        );
+    fn what_is_kept_of_the_secrets_is_their_digests() {
+        let kept = registration(r#"{"redirect_uris":["https://a.example/cb"]}"#).unwrap();
+        let ClientAuthentication::Secret(digest) = &kept.client.authentication else {
+            panic!("{:?}", kept.client)
+        };
+        assert!(digest.matches(&Secret::new("s3cret")));
+        let ClientSource::Registered { access, issuer, .. } = &kept.client.source else {
+            panic!("{:?}", kept.client)
+        };
+        assert!(access.matches(&Secret::new("4ccess")));
+        assert_eq!(issuer, "https://mcp.example.com");
+        let printed = format!("{kept:?}");
+        assert!(!printed.contains("s3cret") && !printed.contains("4ccess"));
     }
 
-    /// CLI-36, CLI-42
+    /// CLI-14, CLI-30
     #[test]
-    fn without_a_redirect_uri_that_may_be_used_there_is_no_client() {
-        let many = vec![r#""https://a.example/""#; 21].join(",");
-        for uris in [
-            "[]",
-            "null",
-            r#"["javascript:alert(1)"]"#,
-            r#"[""]"#,
-            &format!("[{many}]"),
+    fn a_client_may_prove_itself_with_keys() {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "wcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcE"});
+        for (member, value) in [
+            ("jwks", json!({"keys": [key]})),
+            ("jwks_uri", json!("https://a.example/keys")),
         ] {
-            let refused = registered(&format!(r#"{{"redirect_uris":{uris}}}"#)).unwrap_err();
-            assert_eq!(refused.code, ErrorCode::InvalidRedirectUri, "{uris}");
-        }
-        let refused = registered("{}").unwrap_err();
-        assert_eq!(refused.code, ErrorCode::InvalidRedirectUri);
-    }
-
-    /// CLI-39
-    #[test]
-    fn what_is_no_json_object_with_each_member_once_is_refused() {
-        let deep = format!(r#"{{"x":{}"#, "[".repeat(60_000));
-        for body in [
-            "",
-            "not json",
-            "[]",
-            "7",
-            r#"{"redirect_uris":["https://a.example/"]"#,
-            r#"{"redirect_uris":["https://a.example/"]} x"#,
-            r#"{"redirect_uris":["https://a.example/"],"redirect_uris":[]}"#,
-            // in the order in which we happen to read the members
-            r#"[["https://a.example/cb"],"none",null,null,null,null,null,null,null,null,null]"#,
-            &deep,
-        ] {
-            let refused = registered(body).unwrap_err();
-            assert_eq!(refused.code, ErrorCode::InvalidClientMetadata, "{body:.80}");
+            let body = json!({"redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": "private_key_jwt",
+                member: value.clone()});
+            let kept = registration(&body.to_string()).unwrap();
+            assert!(matches!(
+                kept.client.authentication,
+                ClientAuthentication::Keys { or_none: false, .. }
+            ));
+            let answer = serde_json::to_value(kept.answer).unwrap();
+            assert_eq!(answer[member], value);
+            assert_eq!(answer["token_endpoint_auth_method"], "private_key_jwt");
+            assert_eq!(answer.get("client_secret"), None);
+            assert_eq!(answer.get("client_secret_expires_at"), None);
         }
     }
 
     /// CLI-39, CLI-48
     #[test]
     fn what_we_cannot_keep_to_is_refused() {
-        for (rest, error) in [
-            (
-                r#""token_endpoint_auth_method":"private_key_jwt""#,
-                ErrorCode::InvalidClientMetadata,
-            ),
-            (
-                r#""grant_types":["client_credentials"]"#,
-                ErrorCode::InvalidClientMetadata,
-            ),
-            (
-                r#""grant_types":["refresh_token"]"#,
-                ErrorCode::InvalidClientMetadata,
-            ),
-            (
-                r#""response_types":["token"]"#,
-                ErrorCode::InvalidClientMetadata,
-            ),
-            (
-                r#""application_type":"tv""#,
-                ErrorCode::InvalidClientMetadata,
-            ),
-            (
-                r#""jwks":{"keys":[]},"jwks_uri":"https://a.example/k""#,
-                ErrorCode::InvalidClientMetadata,
-            ),
-            (
-                r#""software_statement":"x.y.z""#,
-                ErrorCode::InvalidSoftwareStatement,
-            ),
+        let refusal = |rest: Value| {
+            let mut body = json!({"redirect_uris": ["https://a.example/cb"]});
+            body.as_object_mut()
+                .unwrap()
+                .extend(rest.as_object().unwrap().clone());
+            registered(&body.to_string()).unwrap_err().code
+        };
+        let method = |name: &str| json!({"token_endpoint_auth_method": name});
+        let keys = |name: &str, value: Value| json!({"token_endpoint_auth_method": "private_key_jwt", name: value});
+        for rest in [
+            method("private_key_jwt"),
+            method("client_secret_jwt"),
+            method("tls_client_auth"),
+            json!({"token_endpoint_auth_method": ["none"]}),
+            keys("jwks", json!({})),
+            keys("jwks", json!({"keys": [{"kty": "oct", "k": "AQAB"}]})),
+            keys("jwks_uri", json!("http://a.example/k")),
+            json!({"jwks": {"keys": []}, "jwks_uri": "https://a.example/k"}),
+            json!({"scope": ["a"]}),
+            json!({"grant_types": ["client_credentials"]}),
         ] {
-            let body = format!(r#"{{"redirect_uris":["https://a.example/cb"],{rest}}}"#);
-            assert_eq!(registered(&body).unwrap_err().code, error, "{body}");
-        }
-    }
-
-    /// CLI-39
-    #[test]
-    fn a_wrong_type_is_refused_by_the_name_of_the_member() {
-        for (member, value) in [
-            ("redirect_uris", "\"https://a.example/cb\""),
-            ("redirect_uris", "[null]"),
-            ("token_endpoint_auth_method", "[\"none\"]"),
-            ("grant_types", "\"authorization_code\""),
-            ("response_types", "{}"),
-            ("client_name", "7"),
-            ("client_uri", "true"),
-            ("scope", "[\"a\"]"),
-            ("application_type", "1"),
-            ("jwks_uri", "[]"),
-        ] {
-            let uris = match member {
-                "redirect_uris" => "",
-                _ => r#""redirect_uris":["https://a.example/cb"],"#,
-            };
-            let refused = registered(&format!(r#"{{{uris}"{member}":{value}}}"#)).unwrap_err();
-            assert_eq!(refused.code, ErrorCode::InvalidClientMetadata, "{member}");
-            assert!(
-                refused.description.starts_with(member),
-                "{}",
-                refused.description
+            assert_eq!(
+                refusal(rest.clone()),
+                ErrorCode::InvalidClientMetadata,
+                "{rest}"
             );
         }
+        let statement = refusal(json!({"software_statement": "x.y.z"}));
+        assert_eq!(statement, ErrorCode::InvalidSoftwareStatement);
     }
 
     /// CLI-40
     #[test]
     fn empty_values_are_none() {
-        let body = r#"{"redirect_uris":["http://localhost/cb",""],"client_name":"","client_uri":"","scope":"",
-            "token_endpoint_auth_method":"","application_type":"","jwks_uri":"","grant_types":[],"response_types":[]}"#;
         let plain = registered(r#"{"redirect_uris":["http://localhost/cb"]}"#).unwrap();
-        assert_eq!(registered(body).unwrap(), plain);
-    }
-
-    /// CLI-41
-    #[test]
-    fn a_web_application_is_not_on_the_persons_own_machine() {
-        for (application_type, uri, accepted) in [
-            ("web", "https://a.example/cb", true),
-            ("web", "https://localhost.a.example/cb", true),
-            ("web", "https://localhost/cb", false),
-            ("web", "https://127.0.0.1:8443/cb", false),
-            ("web", "https://127.0.0.2/cb", false),
-            ("web", "http://localhost/cb", false),
-            ("web", "cursor://h/cb", false),
-            ("native", "http://localhost/cb", true),
-            ("native", "cursor://h/cb", true),
-            // RFC 8252 §7.2: claimed https; editors register it as native
-            ("native", "https://vscode.dev/redirect", true),
-            ("", "http://localhost/cb", true),
-        ] {
-            let body =
-                format!(r#"{{"application_type":"{application_type}","redirect_uris":["{uri}"]}}"#);
-            assert_eq!(registered(&body).is_ok(), accepted, "{body}");
-        }
-    }
-
-    /// SEC-09, C2
-    #[test]
-    fn a_page_of_the_client_is_a_web_page_or_none() {
-        for (uri, kept) in [
-            ("https://a.example/about?x", true),
-            ("http://a.example", true),
-            ("javascript:alert(1)", false),
-            ("data:text/html,x", false),
-            ("//a.example", false),
-            ("a.example", false),
-            ("https://a.example@evil.example", false),
-            ("https://:a.example@evil.example", false),
-            ("https://a.example/\u{202e}x", false),
-            ("https://a.example/ x", false),
-            ("java\tscript:alert(1)", false),
-        ] {
-            assert_eq!(web_page(uri).is_some(), kept, "{uri:?}");
-        }
-    }
-
-    /// CLI-42, C2
-    #[test]
-    fn a_name_cannot_move_or_hide_text() {
-        for (name, kept) in [
-            ("Claude", Some("Claude")),
-            ("  a\u{202e}b\u{200b}c\u{0007}\n ", Some("abc")),
-            ("\u{202e}", None),
-            ("", None),
-            ("<b>x</b>", Some("<b>x</b>")),
-        ] {
-            assert_eq!(plain_name(name).as_deref(), kept, "{name:?}");
-        }
-        assert_eq!(plain_name(&"x".repeat(500)).unwrap().len(), LONGEST_NAME);
-    }
-
-    proptest::proptest! {
-        /// CLI-39
-        #[test]
-        fn no_body_makes_it_panic(bytes: Vec<u8>, uri in "\\PC*", name in "\\PC*") {
-            let fresh = || Fresh { id: ClientId::new("c"), secret: Secret::new("s"), access: Secret::new("a"), issuer: String::new(), uri: String::new(), now: UnixTime(0) };
-            let _ = register(&bytes, &ScopeSet::default(), fresh());
-            let body = serde_json::json!({"redirect_uris": [uri], "client_name": name, "scope": name});
-            if let Err(refused) = register(body.to_string().as_bytes(), &ScopeSet::default(), fresh()) {
-                proptest::prop_assert_eq!(refused.code, ErrorCode::InvalidRedirectUri);
+        for empty in ["\"\"", "null"] {
+            let mut body = json!({"redirect_uris": ["http://localhost/cb", ""], "grant_types": [], "response_types": [""]});
+            for name in [
+                "client_name",
+                "client_uri",
+                "logo_uri",
+                "scope",
+                "token_endpoint_auth_method",
+                "application_type",
+                "jwks",
+                "jwks_uri",
+                "software_statement",
+                "contacts",
+            ] {
+                body[name] = serde_json::from_str(empty).unwrap();
             }
+            assert_eq!(registered(&body.to_string()).unwrap(), plain);
         }
+    }
+
+    /// CLI-36, CLI-37
+    #[test]
+    fn where_hosts_are_listed_the_others_are_left_out() {
+        let body = r#"{"redirect_uris":["https://a.example/cb","https://b.example/cb","http://localhost/cb"]}"#;
+        let kept = |hosts: &[&str], body: &str| {
+            let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+            let kept = registration(body).unwrap().keep_to_hosts(&hosts)?;
+            let answer = serde_json::to_value(&kept.answer).unwrap();
+            assert_eq!(answer["redirect_uris"], json!(kept.client.redirect_uris));
+            Ok::<_, OAuthError>(answer["redirect_uris"].clone())
+        };
+        let all = json!([
+            "https://a.example/cb",
+            "https://b.example/cb",
+            "http://localhost/cb"
+        ]);
+        assert_eq!(kept(&[], body).unwrap(), all);
+        let some = json!(["https://b.example/cb", "http://localhost/cb"]);
+        assert_eq!(kept(&["b.example"], body).unwrap(), some);
+        let refused = kept(
+            &["b.example"],
+            r#"{"redirect_uris":["https://a.example/cb"]}"#,
+        );
+        assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidRedirectUri);
+    }
+
+    /// CLI-42
+    #[test]
+    fn no_registration_makes_a_large_row() {
+        let uri = |at: usize| format!("https://a.example/{at:02}{}", "x".repeat(182));
+        let body = json!({
+            "client_name": "\u{1f600}".repeat(4000),
+            "client_uri": format!("https://a.example/{}", "x".repeat(1006)),
+            "logo_uri": format!("https://a.example/{}", "x".repeat(1006)),
+            "redirect_uris": (0..20).map(uri).collect::<Vec<_>>(),
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks_uri": format!("https://a.example/{}", "x".repeat(2030)),
+            "software_id": "x".repeat(10_000),
+        });
+        let client = registration(&body.to_string()).unwrap().client;
+        assert!(client.logo.is_some() && client.uri.is_some());
+        let row = postcard::to_allocvec(&client).unwrap();
+        assert!((8_000..10_000).contains(&row.len()), "{}", row.len());
     }
 }

@@ -52,14 +52,10 @@ const ABOVE_ALL: [&str; 4] = ["app", "command", "lib", "main"];
 const LONGEST: usize = 450;
 
 /// Longer files, each with its reason.
-const LONG: [(&str, &str); 3] = [
+const LONG: [(&str, &str); 2] = [
     (
         "src/protocol/redirect_uri.rs",
         "where an answer may go: every rule of it, and every attack on it, in sight",
-    ),
-    (
-        "src/protocol/register.rs",
-        "one document with a rule for each of its members, and their tests",
     ),
     (
         "src/store/conformance.rs",

@@ -35,9 +35,17 @@ async fn a_client_is_answered_with_everything_that_was_registered() {
     assert_eq!(answer.header("pragma"), "no-cache");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let mut told = answer.json();
+    // RFC 7592 §3: where it is managed, and with what
+    let managed_at = format!("/register/{}", told["client_id"].as_str().unwrap());
+    let uri = told["registration_client_uri"].take();
+    assert!(uri.as_str().unwrap().ends_with(&managed_at), "{uri}");
+    let access = told["registration_access_token"].take();
+    assert!(access.as_str().unwrap().len() >= 43);
     told["client_id"] = json!("ID");
     let expected = json!({
         "client_id": "ID",
+        "registration_client_uri": null,
+        "registration_access_token": null,
         "client_id_issued_at": NOW.0,
         "client_name": "T",
         "client_uri": "https://about.example/",
