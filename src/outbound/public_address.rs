@@ -1,7 +1,7 @@
 //! Which addresses belong to everybody: only these may be connected to for a stranger's sake.
 //!
-//! The registries of IANA that RFC 6890 founded, as of now. Whatever is special there is refused, even the few pieces that are
-//! globally reachable: nobody's web site stands on them.
+//! The registries of IANA that RFC 6890 founded. Whatever is special there is refused, even the few pieces that can be
+//! reached from everywhere: nobody's web site stands on them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,8 +15,8 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a host of this name can be a public one. It only spares questions to the resolver: what counts is where the name
-/// leads.
+/// Whether a host of this name can be a public one. It only spares questions to the resolver: what counts is where the
+/// name leads.
 pub(super) fn is_public_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let below = |parent: &str| {
@@ -86,9 +86,9 @@ const SPECIAL_V4: [Ipv4Net; 19] = [
 /// other address.
 const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
-/// All that has been given out for use by one machine in the whole internet. Outside of it lie `::`, `::1`, IPv4 in IPv6, the
-/// local prefix of translators (64:ff9b:1::/48), discard-only (100::/64), segment routing (5f00::/16), unique local, link-local, site-local
-/// and multicast.
+/// All that is for one machine in the whole internet. Outside of it lie `::`, `::1`, IPv4 in IPv6, the local prefix of
+/// translators (`64:ff9b:1::/48`), discard-only (`100::/64`), segment routing (`5f00::/16`), unique local, link-local,
+/// site-local and multicast.
 const GLOBAL_UNICAST: Ipv6Net = v6(0x2000, 0, 0, 3);
 
 const SPECIAL_V6: [Ipv6Net; 5] = [

@@ -72,8 +72,8 @@ pub trait Fetch: Send + Sync {
     async fn get(&self, wanted: Wanted) -> Result<Fetched, FetchError>;
 }
 
-/// Why it was not fetched, in words for the person at the browser. Of addresses that are not public it tells nothing
-/// that was not known before: no connection was made.
+/// Why it was not fetched, in words for the person at the browser. Of the network behind us it tells nothing: a name that
+/// leads there reads like one that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchError {
     /// The host, as in the URL.
@@ -117,10 +117,9 @@ impl fmt::Display for FetchError {
                 f,
                 "{host} is not asked: the URL must be https, with a public host name and the usual port"
             ),
-            FetchFault::Unknown => write!(f, "the name {host} does not resolve"),
-            FetchFault::NotPublic => write!(
+            FetchFault::Unknown | FetchFault::NotPublic => write!(
                 f,
-                "{host} is not asked: it has an address that is not public"
+                "{host} is not asked: it has no address, or one that is not public"
             ),
             FetchFault::Connect => write!(f, "there is no trusted connection to {host}"),
             FetchFault::TooSlow => write!(f, "{host} took too long to answer"),
