@@ -122,15 +122,15 @@ mod tests {
         let (web, _clock, documents) = documents();
         for text in [
             URL,
-            "https://app.example/client?v=2",
+            "https://app.example/client.json",
             "https://app.example/Client",
         ] {
             web.put(text, move |_| {
-                Ok(json(document(text, text), Some(600), None))
+                Ok(json(document(text, "One"), Some(600), None))
             });
             for _ in 0..2 {
                 let found = documents.client(&url(text), ASKER, None).await.unwrap();
-                assert_eq!(found.client.name.as_deref(), Some(text));
+                assert_eq!(found.client.id.as_str(), text);
             }
         }
         let asked = web.asked();
@@ -177,11 +177,11 @@ mod tests {
             ),
             (
                 &|web| web.put(URL, page("application/json", b"[]")),
-                "JSON object",
+                "refused",
             ),
             (
                 &|web| web.put(URL, page("application/json", b"{}")),
-                "client_name",
+                "refused",
             ),
         ];
         for (spoil, cause) in faulty {
@@ -305,6 +305,7 @@ mod tests {
     #[tokio::test]
     async fn a_copy_of_before_a_restart_is_as_good_as_it_was() {
         let sent = Some("\"kept\"");
+        let url = url(URL);
         for (id, seconds, fetched) in [
             (URL, 1, None),
             (URL, 86_400, None),
@@ -319,10 +320,8 @@ mod tests {
             let (web, clock, documents) = documents();
             publish(&web, "New", Some(600), None);
             let kept = kept(id, &clock, seconds);
-            let found = documents
-                .client(&url(URL), ASKER, Some(kept))
-                .await
-                .unwrap();
+            let ask = || documents.client(&url, ASKER, Some(kept.clone()));
+            let found = ask().await.unwrap();
             let asked = web.asked().pop();
             let asked = asked.as_ref().map(|wanted| wanted.etag.as_deref());
             assert_eq!(asked, fetched, "{id} {seconds}");
@@ -332,7 +331,10 @@ mod tests {
                 Some(expected),
                 "{id} {seconds}"
             );
+            let again = ask().await.unwrap();
+            assert!(Arc::ptr_eq(&found, &again), "{id} {seconds}: from memory");
             assert_eq!(name(&documents).await.unwrap(), expected, "taken in");
+            assert_eq!(web.asked().len(), 0, "{id} {seconds}");
         }
     }
 

@@ -248,7 +248,7 @@ mod tests {
         let (web, _clock, documents) = with_rates(rates(1, 100));
         publish(&web, GOOD);
         let _ = documents
-            .client(&url("https://x.example/"), from(1), None)
+            .client(&url("https://x.example/client"), from(1), None)
             .await;
         web.close();
         let over = documents.client(&url(GOOD), from(1), None).await;

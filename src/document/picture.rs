@@ -102,7 +102,7 @@ fn jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
             }
             // no segments before a frame: TEM, restarts, another beginning, the end, a scan
             0x00 | 0x01 | 0xd0..=0xda => return None,
-            _ if length < 2 => return None,
+            // a length that does not count itself leads to a zero or a one, which begin no marker
             _ => rest = segment.get(length..)?,
         }
     }
@@ -246,6 +246,7 @@ pub(super) mod tests {
             b"\0\0\x01\0\x01\0",
             b"BM\0\0\0\0",
             b"\xff\xd8\xff\xd9\0\0",
+            b"\xff\xd8\xff\xe0\0\0\xff\xc0\0\x11\x08\0\x01\0\x01",
             b"\xff\xd8\xff\xe0\0\x01\xff\xc0\0\x11\x08\0\x01\0\x01",
             b"\xff\xd8\xff\xda\0\x02\xff\xc0\0\x11\x08\0\x01\0\x01",
             b"\xff\xd8\xff\xe0\0\x04ab<script>",

@@ -396,7 +396,7 @@ mod tests {
         let shelf: Shelf<ClientDocument> = Shelf::new(Arc::new(source), CAPACITY);
         let now = SystemClock.now();
         let put = |text: &str| {
-            let body = document(text, &"x".repeat(1000));
+            let body = document(text, "One");
             let page = Page {
                 content_type: Some("application/json".to_owned()),
                 body: body.into(),
