@@ -22,7 +22,7 @@ use crate::outbound::Outbound;
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
-use crate::protocol::discovery::{ResourceMetadata, ServerMetadata};
+use crate::protocol::discovery::{Offers, ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
@@ -229,15 +229,16 @@ pub(super) fn documents(
     const RESOURCE: &str = "/.well-known/oauth-protected-resource";
     let issuer = &config.public_url;
     let resources: Vec<String> = flows.resources.iter().map(str::to_owned).collect();
-    let mut server = ServerMetadata::new(
+    let server = ServerMetadata::new(
         issuer,
         &resources,
         &flows.scopes,
-        !matches!(config.clients.registration, config::Registration::Off),
+        Offers {
+            registration: !matches!(config.clients.registration, config::Registration::Off),
+            documents: flows.admission.documents.is_some(),
+            introspection: flows.introspects(),
+        },
     );
-    if flows.introspects() {
-        server = server.with_introspection(issuer);
-    }
     let mut documents = vec![
         (
             format!("{SERVER}{}", issuer.path()),

@@ -1,5 +1,7 @@
 //! Refusals and incidents as HTTP: one table of status codes, and who reads what.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -8,7 +10,7 @@ use serde::Serialize;
 
 use super::Endpoints;
 use super::page::{ActionLine, ErrorPage};
-use crate::flow::Failure;
+use crate::flow::{DocumentError, Failure};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Id;
 
@@ -52,24 +54,26 @@ pub fn no_store(response: &mut Response) {
 /// (RFC 6749 §5.2). An incident of ours is 503, so that no client throws its tokens away (SEC-15).
 pub fn for_client(failure: &Failure, with_header: bool) -> Response {
     match failure {
-        Failure::Refused(error) => {
-            let mut response = json_error(status(error.code), error);
-            if error.code == ErrorCode::InvalidClient && with_header {
-                response.headers_mut().insert(
-                    WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Basic realm=\"anteroom\""),
-                );
+        Failure::Refused(error) => refused(error, with_header),
+        Failure::Document { cause, .. } => match cause {
+            // a rule is the client's to keep: it is told which
+            DocumentError::Refused(error) => {
+                let error = ErrorCode::InvalidClient.with(error.description);
+                refused(&error, with_header)
             }
-            response
-        }
+            // never invalid_client: the client would throw its tokens away (CLI-18)
+            DocumentError::Fetch(_) => unavailable(
+                "what the client publishes about itself cannot be fetched now; try again later",
+                RETRY_FETCH,
+            ),
+            DocumentError::TooMany { retry_after } => unavailable(
+                "too many clients are looked up now; wait as long as Retry-After says",
+                whole_seconds(*retry_after),
+            ),
+        },
         incident => {
             tracing::error!(error = %chain(incident), "a request failed for a reason of ours");
-            let unavailable = ErrorCode::TemporarilyUnavailable.with("try again later");
-            let mut response = json_error(StatusCode::SERVICE_UNAVAILABLE, &unavailable);
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            response
+            unavailable("try again later", 5)
         }
     }
 }
@@ -89,6 +93,28 @@ pub fn for_bearer(failure: &Failure, is_presented: bool) -> Response {
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     response
+}
+
+fn refused(error: &OAuthError, with_header: bool) -> Response {
+    let mut response = json_error(status(error.code), error);
+    if error.code == ErrorCode::InvalidClient && with_header {
+        response.headers_mut().insert(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"anteroom\""),
+        );
+    }
+    response
+}
+
+fn unavailable(why: &'static str, seconds: u64) -> Response {
+    let error = ErrorCode::TemporarilyUnavailable.with(why);
+    let mut response = json_error(StatusCode::SERVICE_UNAVAILABLE, &error);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// Too many requests of one address (RFC 6585 §4): told apart from every error that ends a session (SEC-16).
@@ -118,6 +144,7 @@ fn wait(description: &'static str, seconds: u64) -> Response {
 pub fn for_person(endpoints: &Endpoints, failure: &Failure) -> Response {
     match failure {
         Failure::Refused(error) => refusal_page(endpoints, error, None),
+        Failure::Document { host, cause } => document_page(endpoints, host, cause),
         incident => {
             let page = ErrorPage {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -131,6 +158,50 @@ pub fn for_person(endpoints: &Endpoints, failure: &Failure) -> Response {
             page.into_response()
         }
     }
+}
+
+/// An app whose description cannot be had, for a person: told apart from an app that is not known (CLI-19). There is no way
+/// back to it, since the description says where it listens.
+fn document_page(endpoints: &Endpoints, host: &str, cause: &DocumentError) -> Response {
+    let (what, remedies) = match cause {
+        DocumentError::Fetch(error) => (
+            format!("The app describes itself at {host}, but {error}."),
+            vec![
+                start_again("Try again in a few minutes"),
+                start_again(
+                    "If it stays like this, tell whoever makes the app what you read here: its description must be \
+                     there for every program that asks, without a redirect and without a check for browsers",
+                ),
+            ],
+        ),
+        DocumentError::Refused(error) => (
+            format!(
+                "The app describes itself at {host}, but the description breaks a rule: {}.",
+                error.description
+            ),
+            vec![start_again(
+                "Tell whoever makes the app what you read here: only they can change its description",
+            )],
+        ),
+        DocumentError::TooMany { retry_after } => {
+            return too_many_of(
+                endpoints,
+                format!(
+                    "The app describes itself at {host}. Too many apps had to be looked up in a short time."
+                ),
+                whole_seconds(*retry_after),
+            );
+        }
+    };
+    let page = ErrorPage {
+        status: StatusCode::BAD_REQUEST,
+        title: "This app cannot be looked up".to_owned(),
+        what,
+        remedies,
+        ..blank(endpoints)
+    };
+    tracing::info!(%cause, %host, request = %page.request_id, "a person was told that an app cannot be looked up");
+    page.into_response()
 }
 
 /// A refusal for a person, with a way back to the app where one is known.
@@ -160,10 +231,15 @@ pub fn refusal_page(endpoints: &Endpoints, error: &OAuthError, back: Option<Stri
 
 /// Too many requests, for a person.
 pub fn too_many_page(endpoints: &Endpoints, seconds: u64) -> Response {
+    let what = "There were too many sign-ins from this address in a short time.";
+    too_many_of(endpoints, what.to_owned(), seconds)
+}
+
+fn too_many_of(endpoints: &Endpoints, what: String, seconds: u64) -> Response {
     let page = ErrorPage {
         status: StatusCode::TOO_MANY_REQUESTS,
         title: "Too many attempts".to_owned(),
-        what: "There were too many sign-ins from this address in a short time.".to_owned(),
+        what,
         remedies: vec![start_again("Wait a minute, then try again")],
         ..blank(endpoints)
     };
@@ -215,6 +291,9 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Seconds after which a fetch that failed may be tried again.
+const RETRY_FETCH: u64 = 30;
 
 #[derive(Serialize)]
 struct Nothing {

@@ -8,24 +8,20 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::Endpoints;
-use super::error::{for_client, no_store, too_many};
-use super::rate_limit::What;
-use super::request::{Caller, FormBody};
+use super::error::{for_client, no_store};
+use super::request::{Counted, FormBody, Tokens};
 use crate::protocol::par::PushedAnswer;
 
 /// Answers with the name of the request that was pushed. What is kept lives for 90 seconds, so that the limit on token
 /// requests, which these share, bounds it.
 pub async fn post(
     State(endpoints): State<Arc<Endpoints>>,
-    caller: Caller,
+    visit: Counted<Tokens>,
     body: FormBody,
 ) -> Response {
-    if let Err(seconds) = caller.count(&endpoints, What::Token) {
-        return too_many(seconds);
-    }
     match endpoints
         .flows
-        .push(body.authorization(), &body.bytes, caller.address())
+        .push(body.authorization(), &body.bytes, visit.address())
         .await
     {
         Ok(pushed) => {

@@ -19,6 +19,7 @@ use crate::seal::{Purpose, Sealed};
 use crate::secret::SecretDigest;
 use crate::upstream::Upstream;
 
+use super::client::Need;
 use super::{Failure, Flows};
 
 /// How long a consent page can be answered.
@@ -91,7 +92,8 @@ impl Flows {
     ) -> Result<Question, Stop> {
         let form = Form::parse(query)?;
         let id = authorize::client_id(&form)?;
-        let client = self.find_client(&id).await?.ok_or(UNKNOWN_CLIENT)?.client;
+        let client = self.find_client(&id, Need::Fresh(visitor.address)).await?;
+        let client = client.ok_or(UNKNOWN_CLIENT)?.client;
         let request = self.requested(&form, &client, visitor).await?;
         let ticket = Ticket {
             request,

@@ -16,6 +16,7 @@ pub use crate::upstream::NotAllowed;
 use crate::upstream::{Kept, SignIn, UpstreamError};
 
 use super::authorize::OTHER_BROWSER;
+use super::client::Need;
 use super::{Failure, Flows};
 
 /// How long all that is asked of a provider may take together: less than a request may.
@@ -201,7 +202,7 @@ impl Flows {
             spent: false,
             expires,
         };
-        if let Some(client) = self.find_client(&session.client_id).await? {
+        if let Some(client) = self.find_client(&session.client_id, Need::Here).await? {
             self.keep_client(&client).await?;
         }
         let (client, subject) = (

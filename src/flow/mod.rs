@@ -1,5 +1,6 @@
 //! The use cases: each endpoint's work as a method of [`Flows`], with no HTTP in it.
 
+pub mod authenticate;
 pub mod authorize;
 pub mod callback;
 pub mod client;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixTime};
-use crate::document::{DocumentError, Documents};
+pub use crate::document::DocumentError;
+use crate::document::Documents;
 use crate::event::Event;
 use crate::jwt::keys::{KeyError, KeyRing};
 use crate::protocol::authorize::Offered;
@@ -127,6 +129,7 @@ impl Flows {
             resources: &self.resources,
             scopes: &self.scopes,
             default_scopes: &self.default_scopes,
+            redirect_hosts: &self.admission.redirect_hosts,
         }
     }
 
@@ -156,8 +159,14 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] OAuthError),
     /// The document of a client cannot be had: never the same as a client that is unknown.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
+    #[error("{cause}")]
+    Document {
+        /// The host at which it should be.
+        host: String,
+        /// Why it is not to be had.
+        #[source]
+        cause: DocumentError,
+    },
     /// An incident: the store failed. It is never answered in a way that makes a client throw its tokens away.
     #[error(transparent)]
     Store(#[from] StoreError),

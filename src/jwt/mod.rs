@@ -1,7 +1,14 @@
-//! Signed tokens: keys, and access tokens made and checked with them (RFC 9068).
+//! Signed tokens: keys, access tokens made and checked with them (RFC 9068), and what clients sign (RFC 7523).
 
+pub mod assertion;
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod client_key;
+#[cfg(test)]
+mod foreign_assertions;
+#[cfg(test)]
+mod forged_assertions;
 pub mod keys;
 pub mod mint;
 pub mod verify;

@@ -2,6 +2,7 @@
 
 use url::form_urlencoded;
 
+use super::allowance;
 use super::client::Client;
 use super::error::{ErrorCode, OAuthError};
 use super::form::Form;
@@ -42,6 +43,8 @@ pub struct Offered<'a> {
     pub scopes: &'a ScopeSet,
     /// What is granted when nothing is asked for.
     pub default_scopes: &'a ScopeSet,
+    /// Hosts where the answers of clients that are not of the configuration may go; empty: any.
+    pub redirect_hosts: &'a [String],
 }
 
 const LONGEST_STATE: usize = 4096;
@@ -118,6 +121,7 @@ pub fn check(
     let redirect = form
         .one("redirect_uri")
         .and_then(|requested| client.redirect_uri(requested))
+        .and_then(|redirect| allowance::check_host(redirect, client, offered))
         .map_err(Refusal::Page)?;
     let state = state(form);
     let address = ReturnAddress::new(
@@ -138,7 +142,7 @@ pub fn check(
             state: state?.map(str::to_owned),
             challenge,
             resource,
-            scopes: scopes(form, offered)?,
+            scopes: allowance::scopes(form.one("scope")?, client, offered)?,
             fingerprint: client.fingerprint(),
             ask_again: form
                 .one("prompt")?
@@ -188,28 +192,6 @@ fn check_form(form: &Form) -> Result<(), OAuthError> {
     Ok(())
 }
 
-/// What may be granted: what is asked for as far as it exists, the default where nothing is asked for (AUTHZ-12 to
-/// AUTHZ-14).
-fn scopes(form: &Form, offered: &Offered<'_>) -> Result<ScopeSet, OAuthError> {
-    let Some(asked) = form.one("scope")? else {
-        return Ok(offered.default_scopes.clone());
-    };
-    let asked = ScopeSet::parse(asked)
-        .ok_or(ErrorCode::InvalidScope.with("scope has characters that no scope has"))?;
-    if asked.is_empty() {
-        return Ok(offered.default_scopes.clone());
-    }
-    let granted = asked.intersection(offered.scopes);
-    if granted.iter().all(|scope| scope.as_str() == OFFLINE_ACCESS) {
-        // it opens nothing by itself: who asks for it alone wants the usual, and to stay
-        if granted.is_empty() {
-            return Err(ErrorCode::InvalidScope.with("none of the scopes exists here"));
-        }
-        return Ok(granted.union(offered.default_scopes));
-    }
-    Ok(granted)
-}
-
 /// The scope by which clients ask for a refresh token (`OpenID` Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
@@ -228,9 +210,13 @@ mod tests {
             name: None,
             uri: None,
             logo: None,
-            redirect_uris: ["https://a.example/cb?x=1", "http://localhost/cb"]
-                .map(|uri| RedirectUri::parse(uri).unwrap())
-                .to_vec(),
+            redirect_uris: [
+                "https://a.example/cb?x=1",
+                "http://localhost/cb",
+                "app.a:/cb",
+            ]
+            .map(|uri| RedirectUri::parse(uri).unwrap())
+            .to_vec(),
             authentication: ClientAuthentication::None,
             refreshes: true,
             scopes: None,
@@ -241,6 +227,7 @@ mod tests {
             resources: &Resources::new(vec!["https://mcp.example.com/mcp".into()]),
             scopes: &ScopeSet::parse("a b c offline_access").unwrap(),
             default_scopes: &ScopeSet::parse("a b").unwrap(),
+            redirect_hosts: &[],
         };
         check(&Form::parse(query.as_bytes()).unwrap(), &client, &offered)
     }

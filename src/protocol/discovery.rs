@@ -24,33 +24,52 @@ pub struct ServerMetadata {
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 2],
-    token_endpoint_auth_methods_supported: [&'static str; 3],
-    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    revocation_endpoint_auth_methods_supported: [&'static str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     #[serde(skip_serializing_if = "Option::is_none")]
     introspection_endpoint_auth_methods_supported: Option<[&'static str; 2]>,
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id_metadata_document_supported: Option<bool>,
     protected_resources: Vec<String>,
 }
 
-const AUTHENTICATION_METHODS: [&str; 3] = ["none", "client_secret_post", "client_secret_basic"];
+/// What a server may have or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offers {
+    /// Whether clients can register.
+    pub registration: bool,
+    /// Whether a `client_id` may be the URL of a metadata document.
+    pub documents: bool,
+    /// Whether somebody may introspect.
+    pub introspection: bool,
+}
+
+/// Claude comes with its document only where `none` is among them (DISC-26).
+const AUTHENTICATION_METHODS: [&str; 4] = [
+    "none",
+    "client_secret_post",
+    "client_secret_basic",
+    "private_key_jwt",
+];
+
+/// Of assertions of clients; for access tokens there is the key set.
+const SIGNING_ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 
 impl ServerMetadata {
     /// The document of this issuer.
     #[must_use]
-    pub fn new(
-        issuer: &Issuer,
-        resources: &[String],
-        scopes: &ScopeSet,
-        registration: bool,
-    ) -> Self {
+    pub fn new(issuer: &Issuer, resources: &[String], scopes: &ScopeSet, offers: Offers) -> Self {
         Self {
             issuer: issuer.as_str().to_owned(),
             authorization_endpoint: issuer.url("/authorize"),
             token_endpoint: issuer.url("/token"),
-            registration_endpoint: registration.then(|| issuer.url("/register")),
+            registration_endpoint: offers.registration.then(|| issuer.url("/register")),
             revocation_endpoint: issuer.url("/revoke"),
-            introspection_endpoint: None,
+            introspection_endpoint: offers.introspection.then(|| issuer.url("/introspect")),
             pushed_authorization_request_endpoint: issuer.url("/par"),
             jwks_uri: issuer.url("/.well-known/jwks.json"),
             scopes_supported: names(scopes),
@@ -58,23 +77,22 @@ impl ServerMetadata {
             response_modes_supported: ["query"],
             grant_types_supported: ["authorization_code", "refresh_token"],
             token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+            token_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
             revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
-            introspection_endpoint_auth_methods_supported: None,
+            revocation_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
+            introspection_endpoint_auth_methods_supported: offers
+                .introspection
+                .then_some(INTROSPECTION_METHODS),
             code_challenge_methods_supported: ["S256"],
             authorization_response_iss_parameter_supported: true,
+            client_id_metadata_document_supported: offers.documents.then_some(true),
             protected_resources: resources.to_vec(),
         }
     }
-
-    /// The same where somebody may introspect: only clients with a secret, so the methods are fewer.
-    #[must_use]
-    pub fn with_introspection(mut self, issuer: &Issuer) -> Self {
-        self.introspection_endpoint = Some(issuer.url("/introspect"));
-        self.introspection_endpoint_auth_methods_supported =
-            Some(["client_secret_post", "client_secret_basic"]);
-        self
-    }
 }
+
+/// Only clients with a secret may introspect.
+const INTROSPECTION_METHODS: [&str; 2] = ["client_secret_post", "client_secret_basic"];
 
 /// Protected resource metadata (RFC 9728 §2).
 #[derive(Debug, Serialize)]
@@ -114,13 +132,19 @@ fn names(scopes: &ScopeSet) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-28, DISC-29, DISC-31, DISC-32, DISC-34
+    const EVERYTHING: Offers = Offers {
+        registration: true,
+        documents: true,
+        introspection: true,
+    };
+
+    /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-27, DISC-28, DISC-29, DISC-30, DISC-31, DISC-32, DISC-33, DISC-34
     #[test]
     fn the_server_says_what_it_does_and_nothing_else() {
         let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
         let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
         let resources = ["https://mcp.example.com/mcp".to_owned()];
-        let document = ServerMetadata::new(&issuer, &resources, &scopes, true);
+        let document = ServerMetadata::new(&issuer, &resources, &scopes, EVERYTHING);
         insta::assert_json_snapshot!(document, @r#"
         {
           "issuer": "https://mcp.example.com",
@@ -147,33 +171,53 @@ mod tests {
           "token_endpoint_auth_methods_supported": [
             "none",
             "client_secret_post",
-            "client_secret_basic"
+            "client_secret_basic",
+            "private_key_jwt"
+          ],
+          "token_endpoint_auth_signing_alg_values_supported": [
+            "RS256",
+            "PS256",
+            "ES256",
+            "EdDSA"
           ],
           "revocation_endpoint_auth_methods_supported": [
             "none",
             "client_secret_post",
-            "client_secret_basic"
+            "client_secret_basic",
+            "private_key_jwt"
+          ],
+          "revocation_endpoint_auth_signing_alg_values_supported": [
+            "RS256",
+            "PS256",
+            "ES256",
+            "EdDSA"
           ],
           "code_challenge_methods_supported": [
             "S256"
           ],
           "authorization_response_iss_parameter_supported": true,
+          "client_id_metadata_document_supported": true,
           "protected_resources": [
             "https://mcp.example.com/mcp"
           ]
         }
         "#);
-        let more = serde_json::to_value(document.with_introspection(&issuer)).unwrap();
-        assert_eq!(
-            more["introspection_endpoint"],
-            "https://mcp.example.com/introspect"
-        );
-        assert_eq!(
-            more["introspection_endpoint_auth_methods_supported"],
-            serde_json::json!(["client_secret_post", "client_secret_basic"])
-        );
-        let closed = serde_json::to_value(ServerMetadata::new(&issuer, &[], &scopes, false));
-        assert_eq!(closed.unwrap().get("registration_endpoint"), None);
+    }
+
+    /// DISC-27
+    #[test]
+    fn what_there_is_not_is_left_out() {
+        let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
+        let closed = ServerMetadata::new(&issuer, &[], &ScopeSet::default(), Offers::default());
+        let closed = serde_json::to_value(closed).unwrap();
+        for name in [
+            "registration_endpoint",
+            "client_id_metadata_document_supported",
+            "introspection_endpoint",
+            "introspection_endpoint_auth_methods_supported",
+        ] {
+            assert_eq!(closed.get(name), None, "{name}");
+        }
     }
 
     /// DISC-01, DISC-06, DISC-07, DISC-08

@@ -38,12 +38,19 @@ async fn the_resource_says_who_lets_people_in() {
     assert!(challenge.header("www-authenticate").contains(&expected));
 }
 
-/// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-28, DISC-29, DISC-31, DISC-32, DISC-34, DISC-35
+/// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-27, DISC-28, DISC-29, DISC-30, DISC-31, DISC-32, DISC-33, DISC-34, DISC-35
 #[tokio::test]
 async fn the_authorization_server_describes_itself_at_the_root() {
     let server = server().start().await;
     let answer = server.get(SERVER).await;
     assert_eq!(answer.status, 200);
+    let methods = [
+        "none",
+        "client_secret_post",
+        "client_secret_basic",
+        "private_key_jwt",
+    ];
+    let algorithms = ["RS256", "PS256", "ES256", "EdDSA"];
     let expected = json!({
         "issuer": "https://mcp.example.com",
         "authorization_endpoint": "https://mcp.example.com/authorize",
@@ -59,10 +66,13 @@ async fn the_authorization_server_describes_itself_at_the_root() {
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
-        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
+        "client_id_metadata_document_supported": true,
         "protected_resources": ["https://mcp.example.com/mcp"],
     });
     assert_eq!(answer.json(), expected);

@@ -1,11 +1,13 @@
 //! The tests that go through the public parts: one binary, so that it links once.
 
 mod architecture;
+mod assertions;
 mod attacks;
 mod authorize;
 mod bad_input;
 mod callback;
 mod checklist;
+mod client_documents;
 mod clients;
 mod command;
 mod config;

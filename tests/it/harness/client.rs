@@ -106,6 +106,17 @@ impl Client {
         }
     }
 
+    /// A client that registers nowhere: its id is known, or the URL of the document that describes it.
+    pub(crate) fn named(server: &Server, id: &str, redirect_uri: &str) -> Self {
+        Self {
+            server: server.clone(),
+            id: id.to_owned(),
+            secret: None,
+            redirect_uri: redirect_uri.to_owned(),
+            registration: Value::Null,
+        }
+    }
+
     /// The same client, at another process.
     pub(crate) fn moved_to(&self, server: &Server) -> Self {
         Self {

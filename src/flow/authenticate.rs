@@ -1,0 +1,134 @@
+//! How a client proves itself: with a secret, with an assertion that it signed, or not at all where that will do.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use crate::document::KeySet;
+use crate::event::Event;
+use crate::jwt::assertion::{AssertionFault, Presented};
+use crate::protocol::client::{Client, ClientAuthentication, KeySource};
+use crate::protocol::client_credentials::Credentials;
+use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::form::Form;
+use crate::secret::Secret;
+
+use super::client::{KnownClient, Need, tell, unavailable};
+use super::{Failure, Flows};
+
+impl Flows {
+    /// The client that makes a request of an endpoint where clients prove themselves (RFC 6749 §3.2.1).
+    pub(super) async fn authenticate(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        asker: IpAddr,
+    ) -> Result<KnownClient, Failure> {
+        let credentials = Credentials::parse(authorization, form)?;
+        let proven = self.prove(&credentials, asker).await;
+        if let Err(Failure::Refused(_)) = &proven {
+            Event::ClientAuthenticationFailed {
+                client: &credentials.client_id,
+            }
+            .tell();
+        }
+        proven
+    }
+
+    async fn prove(
+        &self,
+        credentials: &Credentials,
+        asker: IpAddr,
+    ) -> Result<KnownClient, Failure> {
+        for (id, _) in credentials.readings() {
+            let Some(known) = self.find_client(&id, Need::LastGood(asker)).await? else {
+                continue;
+            };
+            let client = &known.client;
+            return match (&client.authentication, credentials.assertion()) {
+                (ClientAuthentication::Keys { keys, .. }, Some(assertion)) => self
+                    .check_assertion(client, keys, assertion, asker)
+                    .await
+                    .map(|()| known),
+                (ClientAuthentication::Keys { or_none: false, .. }, None) => {
+                    Err(NO_ASSERTION.into())
+                }
+                _ if credentials.prove(client) => Ok(known),
+                _ => Err(NOT_PROVEN.into()),
+            };
+        }
+        Err(UNKNOWN.into())
+    }
+
+    /// An assertion is for us alone: for the issuer or, of older clients, the URL of the token endpoint, at whichever endpoint
+    /// it is presented (RFC 7523bis); and it is good once, whatever the request then comes to.
+    async fn check_assertion(
+        &self,
+        client: &Client,
+        keys: &KeySource,
+        assertion: &Secret,
+        asker: IpAddr,
+    ) -> Result<(), Failure> {
+        let now = self.now();
+        let token_endpoint = self.issuer.url("/token");
+        let audiences = [self.issuer.as_str(), &token_endpoint];
+        let presented =
+            Presented::parse(assertion.expose(), &client.id, &audiences, now).map_err(not_valid)?;
+        let verified = match keys {
+            KeySource::Inline(keys) => presented.verify(keys.as_bytes()),
+            KeySource::At(place) => {
+                let keys = self.keys_at(client, place, presented.kid(), asker).await?;
+                presented.verify(&keys.0)
+            }
+        };
+        let assertion = verified.map_err(not_valid)?;
+        let (mark, until) = (assertion.mark, assertion.forgotten);
+        if self.store.spend_assertion(mark, until, now).await? {
+            return Ok(());
+        }
+        Event::AssertionReplayed { client: &client.id }.tell();
+        Err(REPLAYED.into())
+    }
+
+    /// The key set of a client; fetched again where it does not have the key `kid`, so that a client can change its keys.
+    async fn keys_at(
+        &self,
+        client: &Client,
+        place: &str,
+        kid: Option<&str>,
+        asker: IpAddr,
+    ) -> Result<KeySet, Failure> {
+        let documents = self.admission.documents.as_ref().ok_or(NO_KEYS)?;
+        let url = Url::parse(place).map_err(|_| NO_KEYS)?;
+        let keys = documents.keys(&url, asker, kid).await;
+        keys.map_err(|cause| {
+            tell(&client.id, &cause);
+            unavailable(url.host_str().unwrap_or_default(), cause)
+        })
+    }
+}
+
+fn not_valid(fault: AssertionFault) -> OAuthError {
+    ErrorCode::InvalidClient.with(fault.description())
+}
+
+const NOT_PROVEN: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "the client did not prove itself with the method it registered",
+};
+const NO_ASSERTION: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "the client has to prove itself with a client_assertion (private_key_jwt)",
+};
+const REPLAYED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "the client_assertion was used before: each needs a jti of its own",
+};
+const NO_KEYS: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "the keys at the jwks_uri of the client are not fetched here",
+};
+const UNKNOWN: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "no such client: it was never registered here or has expired, register again",
+};

@@ -1,0 +1,162 @@
+//! What a client may have of what there is: where answers to it may go, and which scopes it may be given.
+
+use super::authorize::{OFFLINE_ACCESS, Offered};
+use super::client::{Client, ClientSource};
+use super::error::{ErrorCode, OAuthError};
+use super::redirect_uri::RegisteredRedirect;
+use super::scope::{Scope, ScopeSet};
+
+/// That answers may go to a host. A client of the configuration was given its redirect URIs by whoever says which hosts
+/// may be; what stays on the person's machine, or goes to an app, is on no host (CLI-23).
+///
+/// # Errors
+/// `invalid_request`, for the person: whoever is at that host is not told.
+pub(super) fn check_host(
+    redirect: RegisteredRedirect,
+    client: &Client,
+    offered: &Offered<'_>,
+) -> Result<RegisteredRedirect, OAuthError> {
+    let host = redirect.shown_host();
+    let mut hosts = offered.redirect_hosts.iter();
+    if offered.redirect_hosts.is_empty()
+        || client.source == ClientSource::Known
+        || redirect.is_loopback()
+        || redirect.is_private_use_scheme()
+        || hosts.any(|allowed| allowed.eq_ignore_ascii_case(&host))
+    {
+        return Ok(redirect);
+    }
+    Err(ErrorCode::InvalidRequest.with(
+        "the redirect_uri leads to a host that is not among those that this server lets answers go to",
+    ))
+}
+
+/// What may be granted: what is asked for as far as it exists, the default where nothing is asked for (AUTHZ-12 to
+/// AUTHZ-14); and of either what the client may be given at most (CLI-62).
+///
+/// # Errors
+/// `invalid_scope` where nothing is left, or `asked` is no list of scopes.
+pub(super) fn scopes(
+    asked: Option<&str>,
+    client: &Client,
+    offered: &Offered<'_>,
+) -> Result<ScopeSet, OAuthError> {
+    let asked = ScopeSet::parse(asked.unwrap_or_default())
+        .ok_or(ErrorCode::InvalidScope.with("scope has characters that no scope has"))?;
+    let existing = asked.intersection(offered.scopes);
+    if existing.is_empty() && !asked.is_empty() {
+        return Err(ErrorCode::InvalidScope.with("none of the scopes exists here"));
+    }
+    // who asks for that alone wants the usual, and to stay
+    let wanted = if existing.iter().all(opens_nothing) {
+        existing.union(offered.default_scopes)
+    } else {
+        existing
+    };
+    let Some(most) = &client.scopes else {
+        return Ok(wanted);
+    };
+    let granted = wanted.iter();
+    let granted = granted.filter(|scope| opens_nothing(scope) || most.contains(scope));
+    let granted: ScopeSet = granted.cloned().collect();
+    if granted.iter().all(opens_nothing) {
+        return Err(ErrorCode::InvalidScope
+            .with("the client may be given none of the scopes that it asks for"));
+    }
+    Ok(granted)
+}
+
+fn opens_nothing(scope: &Scope) -> bool {
+    scope.as_str() == OFFLINE_ACCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::client::ClientAuthentication;
+    use crate::protocol::ids::ClientId;
+    use crate::protocol::redirect_uri::RedirectUri;
+    use crate::protocol::resource_indicator::Resources;
+
+    fn client(source: ClientSource, scopes: Option<&str>) -> Client {
+        Client {
+            id: ClientId::new("c"),
+            name: None,
+            uri: None,
+            logo: None,
+            redirect_uris: Vec::new(),
+            authentication: ClientAuthentication::None,
+            refreshes: true,
+            scopes: scopes.and_then(ScopeSet::parse),
+            source,
+        }
+    }
+
+    fn with_offer<T>(hosts: &[&str], then: impl FnOnce(&Offered<'_>) -> T) -> T {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        then(&Offered {
+            issuer: "https://mcp.example.com",
+            resources: &Resources::new(vec!["https://mcp.example.com/mcp".into()]),
+            scopes: &ScopeSet::parse("a b c offline_access").unwrap(),
+            default_scopes: &ScopeSet::parse("a b").unwrap(),
+            redirect_hosts: &hosts,
+        })
+    }
+
+    /// CLI-62
+    #[test]
+    fn a_client_gets_no_scope_beyond_those_that_it_may_have() {
+        for (most, asked, granted) in [
+            (Some("a"), None, Some("a")),
+            (Some("a c"), Some("a b"), Some("a")),
+            (
+                Some("c"),
+                Some("a b c offline_access"),
+                Some("c offline_access"),
+            ),
+            (Some("a"), Some("offline_access"), Some("a offline_access")),
+            (Some("a"), Some(" "), Some("a")),
+            (Some("c"), None, None),
+            (Some("c"), Some("a b"), None),
+            (Some("c"), Some("offline_access"), None),
+            (Some(""), None, None),
+            (Some("x"), Some("x"), None),
+            (None, Some("a x"), Some("a")),
+            (None, None, Some("a b")),
+        ] {
+            let client = client(ClientSource::Known, most);
+            let read = with_offer(&[], |offered| scopes(asked, &client, offered));
+            let read = read.map(|scopes| scopes.to_string());
+            let wanted = granted.map(str::to_owned).ok_or(ErrorCode::InvalidScope);
+            assert_eq!(
+                read.map_err(|error| error.code),
+                wanted,
+                "{most:?} {asked:?}"
+            );
+        }
+    }
+
+    /// CLI-23
+    #[test]
+    fn answers_go_to_hosts_that_are_allowed_and_to_the_person_themselves() {
+        use ClientSource::{Document, Known};
+        const WEB: &str = "https://a.example/cb";
+        for (uri, source, hosts, allowed) in [
+            (WEB, Document, &["a.example"][..], true),
+            (WEB, Document, &["b.example", "A.example"], true),
+            (WEB, Document, &["b.example"], false),
+            (WEB, Document, &["example", "x.a.example", ""], false),
+            (WEB, Document, &[], true),
+            (WEB, Known, &["b.example"], true),
+            ("https://a.example:8443/cb", Document, &["a.example"], true),
+            ("http://localhost:5/cb", Document, &["b.example"], true),
+            ("http://127.0.0.1:5/cb", Document, &["b.example"], true),
+            ("com.example.app:/cb", Document, &["b.example"], true),
+        ] {
+            let redirect = RedirectUri::parse(uri).unwrap().admits(uri).unwrap();
+            let client = client(source, None);
+            let checked = with_offer(hosts, |offered| check_host(redirect, &client, offered));
+            assert_eq!(checked.is_ok(), allowed, "{uri} {hosts:?}");
+        }
+    }
+}
