@@ -196,7 +196,7 @@ fn scopes(form: &Form, offered: &Offered<'_>) -> Result<ScopeSet, OAuthError> {
     };
     let asked = ScopeSet::parse(asked)
         .ok_or(ErrorCode::InvalidScope.with("scope has characters that no scope has"))?;
-    if asked.is_empty() {
+    if asked.iter().all(|scope| OPENID.contains(&scope.as_str())) {
         return Ok(offered.default_scopes.clone());
     }
     let granted = asked.intersection(offered.scopes);
@@ -209,6 +209,10 @@ fn scopes(form: &Form, offered: &Offered<'_>) -> Result<ScopeSet, OAuthError> {
     }
     Ok(granted)
 }
+
+/// Who asks for these alone wants the person to sign in, as everybody does here, and gets the usual with it: clients that
+/// could not read what there is fall back to them (`OpenID` Connect Core §5.4).
+const OPENID: [&str; 3] = ["openid", "email", "profile"];
 
 /// The scope by which clients ask for a refresh token (`OpenID` Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
