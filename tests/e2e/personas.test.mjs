@@ -5,16 +5,18 @@
 // publish under. Here the same documents lie on a site of the tests, and their URL there is the client_id.
 
 import assert from "node:assert/strict";
-import { generateKeyPairSync, randomBytes, randomUUID, sign } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 import { Browser } from "./browser.mjs";
+import { assertion, handshake, staying, steps } from "./persona.mjs";
 import { startAnteroom } from "./server.mjs";
 import { startSite } from "./site.mjs";
-import { basic, challenge, claims, Mcp, pkce, read, register, send } from "./wire.mjs";
+import { basic, challenge, Mcp, pkce, read, register, send } from "./wire.mjs";
 
-const code = ["authorization_code", "refresh_token"];
+const grants = ["authorization_code", "refresh_token"];
 let site;
 let server;
+const { discover, authorize, token, refresh, useTools, revoke } = steps(() => server);
 before(async () => {
   site = await startSite();
   server = await startAnteroom(site.arguments);
@@ -30,85 +32,6 @@ function publish(path, members) {
   return site.publish(path, document);
 }
 
-// From the MCP URL alone to the metadata, by the challenge, as every client since 2025-06-18 does it.
-async function discover({ revision = "2025-11-25", headers = {} } = {}) {
-  const opening = new Mcp(server.url, { revision, headers });
-  const refused = await opening.post(opening.isModern ? "server/discover" : "initialize", opening.isModern ? {} : handshake(revision));
-  assert.equal(refused.status, 401, "a challenge is one by its status, for the handshake as well");
-  const { resource_metadata, scope, error } = challenge(refused);
-  assert.equal(error, undefined);
-  const asked = { "mcp-protocol-version": revision, ...headers };
-  const resource = await read(resource_metadata, asked);
-  assert.equal(resource.resource, server.url, "the resource is the URL as it was typed");
-  const [issuer] = resource.authorization_servers;
-  const metadata = await read(`${issuer}/.well-known/oauth-authorization-server`, asked);
-  assert.equal(metadata.issuer, issuer);
-  assert.ok(metadata.code_challenge_methods_supported.includes("S256"));
-  for (const document of [resource, metadata]) assert.ok(!Object.values(document).includes(null), "a null makes the TypeScript SDK stop");
-  return { scope, resource, metadata };
-}
-
-const handshake = (protocolVersion) => ({ protocolVersion, capabilities: {}, clientInfo: { name: "persona", version: "1" } });
-
-// What the client asks for, with offline_access where the authorization server lists it.
-const staying = (scope, { scopes_supported }) => (scopes_supported.includes("offline_access") ? `${scope} offline_access` : scope);
-
-// The person's part. `parameters` are the client's, as pairs, so that one can stand twice; the answer is checked as clients do.
-async function authorize(endpoint, parameters, { as = "mona", browser = new Browser() } = {}) {
-  const pairs = Array.isArray(parameters) ? parameters : Object.entries(parameters);
-  const { redirect_uri, state } = Object.fromEntries(pairs);
-  const back = await browser.signIn(`${endpoint}?${new URLSearchParams(pairs)}`, { redirectUri: redirect_uri, as });
-  const answer = back.searchParams;
-  assert.equal(answer.get("error"), null, String(answer));
-  assert.equal(answer.get("state"), state ?? null);
-  assert.equal(answer.get("iss"), server.issuer);
-  assert.deepEqual([...answer.keys()].sort(), state === undefined ? ["code", "iss"] : ["code", "iss", "state"], "each once, and nothing else");
-  return answer.get("code");
-}
-
-async function token(endpoint, form, headers = {}) {
-  const answer = await send(endpoint, { form, headers });
-  assert.equal(answer.status, 200, answer.text);
-  assert.match(answer.headers.get("cache-control"), /no-store/);
-  const { json } = answer;
-  assert.equal(json.token_type, "Bearer");
-  assert.ok(Number.isInteger(json.expires_in) && json.expires_in > 0, "Claude Code needs it");
-  assert.ok(json.access_token && json.refresh_token && json.scope, answer.text);
-  assert.ok(!Object.values(json).includes(null), answer.text);
-  return json;
-}
-
-// Refreshes, and sees to it that the new tokens are new, for the same, and good.
-async function refresh(endpoint, old, form, headers = {}) {
-  const fresh = await token(endpoint, { grant_type: "refresh_token", refresh_token: old.refresh_token, ...form }, headers);
-  assert.notEqual(fresh.access_token, old.access_token);
-  assert.notEqual(fresh.refresh_token, old.refresh_token);
-  assert.equal(fresh.scope, old.scope);
-  await useTools(fresh);
-  return fresh;
-}
-
-// What all of it was for: the tools are there, and the server behind knows who calls, and by which client.
-async function useTools(tokens, { revision = "2025-11-25", headers = {}, as = "mona", clientId = claims(tokens.access_token).client_id } = {}) {
-  assert.equal(claims(tokens.access_token).client_id, clientId);
-  assert.equal([claims(tokens.access_token).aud].flat().join(), server.url);
-  const mcp = new Mcp(server.url, { revision, token: tokens.access_token, headers });
-  await mcp.open();
-  const { tools } = await mcp.call("tools/list");
-  assert.ok(tools.some((tool) => tool.name === "whoami"), JSON.stringify(tools));
-  const { structuredContent: told } = await mcp.call("tools/call", { name: "whoami", arguments: {} });
-  assert.deepEqual([told.login, told.client_id], [as, clientId]);
-}
-
-// The end of a session by RFC 7009. None of the clients is known to ask for it; each way to prove oneself works there too.
-async function revoke(endpoint, tokens, form, headers = {}) {
-  const answer = await send(endpoint, { form: { token: tokens.refresh_token, token_type_hint: "refresh_token", ...form }, headers });
-  assert.deepEqual([answer.status, answer.text], [200, ""]);
-  const refused = await new Mcp(server.url, { revision: "2025-11-25", token: tokens.access_token }).post("initialize", handshake("2025-11-25"));
-  assert.equal(refused.status, 401);
-  assert.equal(challenge(refused).error, "invalid_token");
-}
-
 // Claude on the web, on the desktop and on phones: Anthropic's servers ask, not the person's machine.
 const claude = { redirect: "https://claude.ai/api/mcp/auth_callback", oauth: { "user-agent": "python-httpx/0.28.1" }, mcp: { "user-agent": "Claude-User" } };
 
@@ -118,7 +41,7 @@ test("claude-cimd: Claude with its metadata document, which names a grant that w
     client_name: "Claude",
     client_uri: "https://claude.ai",
     redirect_uris: [claude.redirect, "https://claude.com/api/mcp/auth_callback"],
-    grant_types: [...code, "urn:ietf:params:oauth:grant-type:jwt-bearer"],
+    grant_types: [...grants, "urn:ietf:params:oauth:grant-type:jwt-bearer"],
     response_types: ["code"],
     token_endpoint_auth_method: "none",
   });
@@ -149,7 +72,7 @@ test("claude-dcr: Claude registered anew, with a secret in the body and a scope 
     client_name: "Claude",
     client_uri: "https://claude.ai",
     redirect_uris: [claude.redirect, "https://claude.com/api/mcp/auth_callback"],
-    grant_types: code,
+    grant_types: grants,
     response_types: ["code"],
     token_endpoint_auth_method: "client_secret_post",
     // seen with servers that have never heard of it
@@ -180,7 +103,7 @@ test("claude-code: a document without a port, a port of the moment, no scope, an
     client_name: "Claude Code",
     client_uri: "https://claude.ai",
     redirect_uris: ["http://localhost/callback", "http://127.0.0.1/callback"],
-    grant_types: code,
+    grant_types: grants,
     response_types: ["code"],
     token_endpoint_auth_method: "none",
   });
@@ -209,7 +132,7 @@ test("chatgpt: a document with two ways to prove itself, and an assertion signed
     client_name: "ChatGPT",
     client_uri: "https://chatgpt.com",
     redirect_uris: [redirect_uri],
-    grant_types: code,
+    grant_types: grants,
     response_types: ["code"],
     token_endpoint_auth_method: "private_key_jwt",
     token_endpoint_auth_methods_supported: ["none", "private_key_jwt"],
@@ -227,22 +150,19 @@ test("chatgpt: a document with two ways to prove itself, and an assertion signed
     scope, code_challenge, code_challenge_method: "S256", resource: resource.resource,
   });
 
-  const assertion = (key = privateKey) => ({
-    client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-    client_assertion: jwt({ alg: "RS256", typ: "JWT", kid }, { iss: clientId, sub: clientId, aud: metadata.issuer, jti: randomUUID(), ...lifetime() }, key),
-  });
+  const proof = (key = privateKey) => assertion({ clientId, audience: metadata.issuer, kid, key });
   const redeem = { grant_type: "authorization_code", client_id: clientId, code: answer, redirect_uri, code_verifier: verifier, resource: resource.resource };
   const stranger = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
-  const forged = await send(metadata.token_endpoint, { form: { ...redeem, ...assertion(stranger) } });
+  const forged = await send(metadata.token_endpoint, { form: { ...redeem, ...proof(stranger) } });
   assert.deepEqual([forged.status, forged.json.error], [401, "invalid_client"]);
-  const proof = assertion();
-  const tokens = await token(metadata.token_endpoint, { ...redeem, ...proof });
+  const once = proof();
+  const tokens = await token(metadata.token_endpoint, { ...redeem, ...once });
   await useTools(tokens, { clientId });
-  const replayed = await send(metadata.token_endpoint, { form: { grant_type: "refresh_token", refresh_token: tokens.refresh_token, client_id: clientId, ...proof } });
+  const replayed = await send(metadata.token_endpoint, { form: { grant_type: "refresh_token", refresh_token: tokens.refresh_token, client_id: clientId, ...once } });
   assert.deepEqual([replayed.status, replayed.json.error], [401, "invalid_client"], "an assertion is good once");
-  const fresh = await refresh(metadata.token_endpoint, tokens, { client_id: clientId, resource: resource.resource, ...assertion() });
+  const fresh = await refresh(metadata.token_endpoint, tokens, { client_id: clientId, resource: resource.resource, ...proof() });
   const again = await refresh(metadata.token_endpoint, fresh, { client_id: clientId, resource: resource.resource });
-  await revoke(metadata.revocation_endpoint, again, { client_id: clientId, ...assertion() });
+  await revoke(metadata.revocation_endpoint, again, { client_id: clientId, ...proof() });
 });
 
 // @covers AUTHZ-06, AUTHZ-09, CLI-12, CLI-31, CLI-34, CLI-35, CLI-41
@@ -251,7 +171,7 @@ test("vscode-dcr: four redirect URIs, a grant that we do not have, and a state t
   const registered = await register(metadata.registration_endpoint, {
     client_name: "Visual Studio Code",
     client_uri: "https://code.visualstudio.com",
-    grant_types: [...code, "urn:ietf:params:oauth:grant-type:device_code"],
+    grant_types: [...grants, "urn:ietf:params:oauth:grant-type:device_code"],
     response_types: ["code"],
     redirect_uris: ["https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect", "http://127.0.0.1/", "http://127.0.0.1:33418/"],
     scope,
@@ -260,7 +180,7 @@ test("vscode-dcr: four redirect URIs, a grant that we do not have, and a state t
   });
   const { client_id } = registered;
   assert.deepEqual(registered.redirect_uris, ["https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect", "http://127.0.0.1/", "http://127.0.0.1:33418/"]);
-  assert.deepEqual(registered.grant_types, code);
+  assert.deepEqual(registered.grant_types, grants);
   assert.equal(registered.client_secret, undefined);
   // Its own port, any other where that one is taken, and the page that hands over to the editor.
   for (const redirect_uri of ["http://127.0.0.1:33418/", "http://127.0.0.1:51873/", "https://vscode.dev/redirect"]) {
@@ -284,13 +204,13 @@ test("codex: the resource twice, a scope at the refresh, and Basic although it r
     client_name: "Codex",
     client_uri: "https://chatgpt.com/codex",
     redirect_uris: ["http://127.0.0.1/callback", "http://localhost/callback"],
-    grant_types: code,
+    grant_types: grants,
     response_types: ["code"],
     token_endpoint_auth_method: "none",
   });
   const redirect_uri = "http://127.0.0.1:52011/callback";
   const registered = await register(metadata.registration_endpoint, {
-    client_name: "Codex", redirect_uris: [redirect_uri], grant_types: code, response_types: ["code"], token_endpoint_auth_method: "client_secret_post",
+    client_name: "Codex", redirect_uris: [redirect_uri], grant_types: grants, response_types: ["code"], token_endpoint_auth_method: "client_secret_post",
   });
   const { client_id, client_secret } = registered;
   const ways = [
@@ -326,7 +246,7 @@ test("cursor: an https, a loopback and a private redirect URI at once, no state,
   const registered = await register(metadata.registration_endpoint, {
     client_name: "Cursor",
     redirect_uris: ["https://www.cursor.com/agents/mcp/oauth/callback", loopback, app],
-    grant_types: code,
+    grant_types: grants,
     response_types: ["code"],
     token_endpoint_auth_method: "none",
   });
@@ -382,7 +302,7 @@ test("inspector: everything from a page of a browser, with a preflight before wh
   const { json: metadata } = await fetched(`${resource.authorization_servers[0]}/.well-known/oauth-authorization-server`, { headers: versioned });
   const redirect_uri = "http://localhost:6274/oauth/callback";
   const asked = {
-    redirect_uris: [redirect_uri], token_endpoint_auth_method: "none", grant_types: code, response_types: ["code"],
+    redirect_uris: [redirect_uri], token_endpoint_auth_method: "none", grant_types: grants, response_types: ["code"],
     client_name: "MCP Inspector", client_uri: "https://github.com/modelcontextprotocol/inspector", scope: "", application_type: "native",
   };
   const registered = await fetched(metadata.registration_endpoint, { method: "POST", headers: { accept: "application/json" }, json: asked });
@@ -418,7 +338,7 @@ test("mcp-remote-old: the scopes of OpenID, which nobody here has, are the usual
   const { client_id } = await register(metadata.registration_endpoint, {
     redirect_uris: [redirect_uri],
     token_endpoint_auth_method: "none",
-    grant_types: code,
+    grant_types: grants,
     response_types: ["code"],
     client_name: "MCP CLI Proxy",
     client_uri: "https://github.com/modelcontextprotocol/mcp-cli",
@@ -443,7 +363,7 @@ test("gemini: an empty scope at registration, and the resource at every step", a
   const redirect_uri = "http://localhost:7777/oauth/callback";
   const { scope, resource, metadata } = await discover();
   const registered = await register(metadata.registration_endpoint, {
-    client_name: "Gemini CLI MCP Client", redirect_uris: [redirect_uri], grant_types: code, response_types: ["code"], token_endpoint_auth_method: "none", scope: "",
+    client_name: "Gemini CLI MCP Client", redirect_uris: [redirect_uri], grant_types: grants, response_types: ["code"], token_endpoint_auth_method: "none", scope: "",
   });
   const { client_id } = registered;
   assert.notEqual(registered.scope, "");
@@ -471,7 +391,7 @@ test("legacy-0326: a client of 2025-03-26 finds everything at the places that it
   for (const [member, place] of Object.entries(places)) assert.equal(metadata[member], place);
   const redirect_uri = "http://127.0.0.1:3334/oauth/callback";
   const { client_id } = await register(places.registration_endpoint, {
-    client_name: "A client of 2025-03-26", redirect_uris: [redirect_uri], grant_types: code, response_types: ["code"], token_endpoint_auth_method: "none",
+    client_name: "A client of 2025-03-26", redirect_uris: [redirect_uri], grant_types: grants, response_types: ["code"], token_endpoint_auth_method: "none",
   });
   const { verifier, challenge: code_challenge } = pkce();
   const answer = await authorize(places.authorization_endpoint, {
@@ -486,7 +406,7 @@ test("legacy-0326: a client of 2025-03-26 finds everything at the places that it
 test("conformance: the client of the official suite, which is given its id, and asks for no scope and no resource", async () => {
   const redirect_uri = "http://127.0.0.1:3000/callback";
   const { metadata } = await discover();
-  const given = await register(metadata.registration_endpoint, { redirect_uris: [redirect_uri], token_endpoint_auth_method: "none", grant_types: code });
+  const given = await register(metadata.registration_endpoint, { redirect_uris: [redirect_uri], token_endpoint_auth_method: "none", grant_types: grants });
   const { client_id } = given;
   const { verifier, challenge: code_challenge } = pkce();
   const answer = await authorize(metadata.authorization_endpoint, {
@@ -513,7 +433,7 @@ test("attacker-dcr: whoever registers a client of their own gets neither a redir
   // The victim signed in a moment ago, with a client of theirs, and their browser remembers all that it was told to.
   const victim = new Browser();
   const own = "http://127.0.0.1:43211/callback";
-  const honest = await register(metadata.registration_endpoint, { client_name: "Honest", redirect_uris: [own], token_endpoint_auth_method: "none", grant_types: code });
+  const honest = await register(metadata.registration_endpoint, { client_name: "Honest", redirect_uris: [own], token_endpoint_auth_method: "none", grant_types: grants });
   const request = (changes = {}) => {
     const { challenge: code_challenge } = pkce();
     const parameters = {
@@ -523,7 +443,7 @@ test("attacker-dcr: whoever registers a client of their own gets neither a redir
     const sent = Object.entries(parameters).filter(([, value]) => value !== undefined);
     return `${metadata.authorization_endpoint}?${new URLSearchParams(sent)}`;
   };
-  const attacker = await register(metadata.registration_endpoint, { client_name: "Claude", redirect_uris: [evil], token_endpoint_auth_method: "none", grant_types: code });
+  const attacker = await register(metadata.registration_endpoint, { client_name: "Claude", redirect_uris: [evil], token_endpoint_auth_method: "none", grant_types: grants });
   assert.ok((await victim.signIn(request({ client_id: honest.client_id, redirect_uri: own }), { redirectUri: own })).searchParams.get("code"));
 
   // Answers that are lured to another place than the one registered.
@@ -566,14 +486,3 @@ test("attacker-dcr: whoever registers a client of their own gets neither a redir
     assert.ok(elsewhere.status >= 400 && elsewhere.status < 500 && !elsewhere.reached, String(elsewhere.status));
   }
 });
-
-// A signed token (RFC 7515 §7.1).
-function jwt(header, payload, key) {
-  const text = [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
-  return `${text}.${sign("sha256", Buffer.from(text), key).toString("base64url")}`;
-}
-
-function lifetime() {
-  const now = Math.floor(Date.now() / 1000);
-  return { iat: now, exp: now + 300 };
-}
