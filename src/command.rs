@@ -13,7 +13,9 @@ use crate::app::{App, AppError, Storage, listen};
 use crate::clock::SystemClock;
 use crate::config;
 use crate::config::environment::Environment;
-use crate::config::{Allow, Backend, Config, LogFormat, Provider, ProviderKind, StoreKind};
+use crate::config::{
+    Allow, Backend, Config, LogFormat, Outbound, Provider, ProviderKind, StoreKind,
+};
 use crate::demo;
 use crate::protocol::ids::ProviderId;
 use crate::secret::Secret;
@@ -25,11 +27,17 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 /// What is logged unless the environment says otherwise.
 const LOG_FILTER: &str = "info";
 
-/// Runs everything on this machine: a stand-in for GitHub, an MCP server, and anteroom before it.
+/// Runs everything on this machine: a stand-in for GitHub, an MCP server, and anteroom before it. `outbound` says which
+/// hosts of this machine may describe clients.
 ///
 /// # Errors
 /// Where an address is not this machine's own, or taken.
-pub fn dev(address: SocketAddr, standin: SocketAddr, backend: Option<Url>) -> Outcome {
+pub fn dev(
+    address: SocketAddr,
+    standin: SocketAddr,
+    backend: Option<Url>,
+    outbound: Outbound,
+) -> Outcome {
     if !address.ip().is_loopback() || !standin.ip().is_loopback() {
         return Err(
             "dev lets anybody in, so it listens on loopback addresses alone: use 127.0.0.1, \
@@ -43,7 +51,8 @@ pub fn dev(address: SocketAddr, standin: SocketAddr, backend: Option<Url>) -> Ou
         let address = listener.local_addr()?;
         let standin = Standin::start(standin).await?;
         let backend = backend.map_or(Backend::Sample, Backend::Http);
-        let config = Config::dev(address, stand_in(&standin)?, backend);
+        let mut config = Config::dev(address, stand_in(&standin)?, backend);
+        config.outbound = outbound;
         let app = App::new(&config).await?;
         say(&dev_greeting(&config, &standin));
         app.serve(listener, told_to_stop()).await?;

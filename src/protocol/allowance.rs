@@ -16,14 +16,7 @@ pub(super) fn check_host(
     client: &Client,
     offered: &Offered<'_>,
 ) -> Result<RegisteredRedirect, OAuthError> {
-    let host = redirect.shown_host();
-    let mut hosts = offered.redirect_hosts.iter();
-    if offered.redirect_hosts.is_empty()
-        || client.source == ClientSource::Known
-        || redirect.is_loopback()
-        || redirect.is_private_use_scheme()
-        || hosts.any(|allowed| allowed.eq_ignore_ascii_case(&host))
-    {
+    if client.source == ClientSource::Known || redirect.host_allowed(offered.redirect_hosts) {
         return Ok(redirect);
     }
     Err(ErrorCode::InvalidRequest.with(
@@ -44,7 +37,8 @@ pub(super) fn scopes(
     let asked = ScopeSet::parse(asked.unwrap_or_default())
         .ok_or(ErrorCode::InvalidScope.with("scope has characters that no scope has"))?;
     let existing = asked.intersection(offered.scopes);
-    if existing.is_empty() && !asked.is_empty() {
+    let is_openid = |scope: &Scope| OPENID.contains(&scope.as_str());
+    if existing.is_empty() && !asked.iter().all(is_openid) {
         return Err(ErrorCode::InvalidScope.with("none of the scopes exists here"));
     }
     // who asks for that alone wants the usual, and to stay
@@ -65,6 +59,10 @@ pub(super) fn scopes(
     }
     Ok(granted)
 }
+
+/// Who asks for these alone wants the person to sign in, as everybody does here, and gets the usual with it: clients that
+/// could not read what there is fall back to them (`OpenID` Connect Core §5.4).
+const OPENID: [&str; 3] = ["openid", "email", "profile"];
 
 fn opens_nothing(scope: &Scope) -> bool {
     scope.as_str() == OFFLINE_ACCESS

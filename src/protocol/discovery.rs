@@ -132,19 +132,21 @@ fn names(scopes: &ScopeSet) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const EVERYTHING: Offers = Offers {
-        registration: true,
-        documents: true,
-        introspection: true,
-    };
+    fn described(offers: Offers) -> ServerMetadata {
+        let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
+        let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
+        let resources = ["https://mcp.example.com/mcp".to_owned()];
+        ServerMetadata::new(&issuer, &resources, &scopes, offers)
+    }
 
     /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-27, DISC-28, DISC-29, DISC-30, DISC-31, DISC-32, DISC-33, DISC-34
     #[test]
     fn the_server_says_what_it_does_and_nothing_else() {
-        let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
-        let scopes = ScopeSet::parse("mcp:tools:read offline_access").unwrap();
-        let resources = ["https://mcp.example.com/mcp".to_owned()];
-        let document = ServerMetadata::new(&issuer, &resources, &scopes, EVERYTHING);
+        let document = described(Offers {
+            registration: true,
+            documents: true,
+            introspection: false,
+        });
         insta::assert_json_snapshot!(document, @r#"
         {
           "issuer": "https://mcp.example.com",
@@ -207,9 +209,7 @@ mod tests {
     /// DISC-27
     #[test]
     fn what_there_is_not_is_left_out() {
-        let issuer = Issuer::parse("https://mcp.example.com/").unwrap();
-        let closed = ServerMetadata::new(&issuer, &[], &ScopeSet::default(), Offers::default());
-        let closed = serde_json::to_value(closed).unwrap();
+        let closed = serde_json::to_value(described(Offers::default())).unwrap();
         for name in [
             "registration_endpoint",
             "client_id_metadata_document_supported",
@@ -218,6 +218,23 @@ mod tests {
         ] {
             assert_eq!(closed.get(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn who_may_introspect_needs_a_secret() {
+        let open = described(Offers {
+            introspection: true,
+            ..Offers::default()
+        });
+        let open = serde_json::to_value(open).unwrap();
+        assert_eq!(
+            open["introspection_endpoint"],
+            "https://mcp.example.com/introspect"
+        );
+        assert_eq!(
+            open["introspection_endpoint_auth_methods_supported"],
+            serde_json::json!(["client_secret_post", "client_secret_basic"])
+        );
     }
 
     /// DISC-01, DISC-06, DISC-07, DISC-08

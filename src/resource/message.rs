@@ -6,6 +6,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::json::{Field, Members, Messages, Params};
+use super::revision::MODERN;
 
 /// What a client posts.
 #[derive(Debug)]
@@ -138,9 +139,13 @@ fn is_id(id: &RawValue) -> bool {
 
 /// The call, unless it lacks the name that its method needs.
 fn call<'a>(method: Cow<'a, str>, params: Params<'a>) -> Option<Call<'a>> {
+    let is_modern = matches!(&params.meta.version, Field::Text(version) if version == MODERN);
     let (name, needed) = match &*method {
         "tools/call" | "prompts/get" => (params.name, true),
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (params.uri, true),
+        "resources/read" => (params.uri, true),
+        // 2026-07-28 has neither, which is said before what they lack (HTTP-26). A call that lies about its revision is
+        // refused for that.
+        "resources/subscribe" | "resources/unsubscribe" => (params.uri, !is_modern),
         "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => (params.task, false),
         // A prompt has a name and a template a URI: with both, servers may differ on what it is about.
         "completion/complete" => match (params.reference.name, params.reference.uri) {

@@ -23,7 +23,7 @@ pub enum Era {
 pub const SUPPORTED: [&str; 4] = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"];
 
 /// The revision without a handshake.
-const MODERN: &str = SUPPORTED[0];
+pub(super) const MODERN: &str = SUPPORTED[0];
 
 /// The one revision with batches, and the one that a client without the header speaks (HTTP-02).
 const FIRST: &str = SUPPORTED[3];

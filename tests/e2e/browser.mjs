@@ -22,7 +22,8 @@ export class Browser {
   }
 
   /**
-   * Goes from an authorization URL to the client's redirect URI and returns that URL, which is not fetched.
+   * Goes from an authorization URL to the client's redirect URI and returns that URL, which is not fetched. A redirect URI
+   * of an app's own scheme is reached by the link of a page.
    * `consent` is the provider to continue with, or "deny"; `as` is the person to be there, or "cancel".
    */
   async signIn(authorizationUrl, { redirectUri, consent = "github", as = "mona" }) {
@@ -30,6 +31,8 @@ export class Browser {
     for (let steps = 0; steps < 6; steps += 1) {
       if (page.reached) return new URL(page.reached);
       if (page.status !== 200) throw new Error(`${page.status} at ${page.url}\n${page.text}`);
+      const link = links(page.text).find((href) => reaches(href, redirectUri));
+      if (link) return new URL(link);
       const [form, button] = choose(page, consent, as);
       page = await this.press(page, form, button, redirectUri);
     }
@@ -112,6 +115,12 @@ export function forms(html) {
   return found;
 }
 
+/** Where the links of a page lead. */
+function links(html) {
+  const tags = html.matchAll(/<a\b((?:[^>"']|"[^"]*"|'[^']*')*)>/gi);
+  return [...tags].map(([, source]) => attributes(source).href).filter((href) => URL.canParse(href));
+}
+
 function choose(page, consent, as) {
   for (const form of page.forms) {
     const decision = form.buttons.find((button) => button.name === "decision" && button.value === consent);
@@ -129,7 +138,7 @@ const site = (url) => `${new URL(url).protocol}//${new URL(url).hostname}`;
 
 function reaches(url, until) {
   const [a, b] = [new URL(url), new URL(until)];
-  return a.origin === b.origin && a.pathname === b.pathname;
+  return a.protocol === b.protocol && a.host === b.host && a.pathname === b.pathname;
 }
 
 function attributes(source) {

@@ -68,12 +68,12 @@ export async function run(command, args, { ready, env = {}, cwd = here, seconds 
   return { output: () => output, stop, ended };
 }
 
-/** `anteroom dev`: the server, the sample MCP server behind it, and a stand-in for GitHub. */
-export async function startAnteroom() {
+/** `anteroom dev`: the server, the sample MCP server behind it, and a stand-in for GitHub; `further` are more arguments. */
+export async function startAnteroom(further = []) {
   const [port, standin] = [await freePort(), await freePort()];
   const issuer = `http://localhost:${port}`;
   const url = `${issuer}/mcp`;
-  const dev = ["dev", "--listen", `127.0.0.1:${port}`, "--standin", `127.0.0.1:${standin}`];
+  const dev = ["dev", "--listen", `127.0.0.1:${port}`, "--standin", `127.0.0.1:${standin}`, ...further];
   const program = await run(binary, dev, {
     ready: new RegExp(url.replaceAll(".", "\\.")),
     env: { RUST_LOG: process.env.ANTEROOM_E2E_LOG ?? "info" },

@@ -28,6 +28,27 @@ fn dev_listens_on_loopback_alone() {
     }
 }
 
+/// CLI-05
+#[test]
+fn dev_says_what_is_wrong_with_a_private_place_of_documents() {
+    for (arguments, remedy) in [
+        (
+            ["dev", "--private-host", "localhost"],
+            "write a host and its port",
+        ),
+        (
+            ["dev", "--private-host", "https://localhost:8443"],
+            "write a host and its port",
+        ),
+        (["dev", "--ca", "nowhere.pem"], "nowhere.pem"),
+    ] {
+        let refused = anteroom(&[&arguments[..], &["--listen", "127.0.0.1:0"]].concat());
+        assert!(!refused.status.success(), "{arguments:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(remedy), "{said}");
+    }
+}
+
 #[test]
 fn without_a_configuration_the_program_says_what_to_write() {
     for command in ["serve", "check"] {

@@ -361,10 +361,24 @@ async fn a_method_that_2026_07_28_lacks_is_not_found() {
         ("logging/setLevel", json!({"level": "info"})),
         ("resources/subscribe", json!({"uri": "file:///a"})),
         ("resources/unsubscribe", json!({"uri": "file:///a"})),
+        ("resources/subscribe", json!({})),
+        ("resources/unsubscribe", json!({})),
         ("acme/own", json!({})),
     ] {
         let request = path.modern(method, params, None);
         assert_eq!(path.outcome(request).await, (404, Some(-32601)), "{method}");
+    }
+    // Of an older revision they are looked at, whatever they say of themselves.
+    for version in LEGACY {
+        for params in [json!({}), modern(version, json!({}))] {
+            let request = path.post(Some(version), &rpc("resources/subscribe", &params));
+            assert_eq!(path.outcome(request).await, (400, Some(-32602)), "{params}");
+        }
+        let lying = path.post(
+            Some(version),
+            &rpc("resources/subscribe", &modern(MODERN, json!({}))),
+        );
+        assert_eq!(path.outcome(lying).await, (400, Some(-32020)), "{version}");
     }
 }
 
