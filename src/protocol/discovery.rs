@@ -141,6 +141,7 @@ mod tests {
 
     /// DISC-20, DISC-23, DISC-24, DISC-25, DISC-26, DISC-27, DISC-28, DISC-29, DISC-30, DISC-31, DISC-32, DISC-33, DISC-34
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one document, to be seen whole")]
     fn the_server_says_what_it_does_and_nothing_else() {
         let document = described(Offers {
             registration: true,
