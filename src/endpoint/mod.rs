@@ -6,6 +6,7 @@ pub mod callback;
 pub mod consent;
 pub mod discovery;
 pub mod error;
+pub mod logo;
 pub mod page;
 pub mod rate_limit;
 pub mod register;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use ipnet::IpNet;
@@ -29,6 +31,7 @@ use crate::cors::open_cors;
 use crate::flow::Flows;
 
 use discovery::Document;
+use page::asset::{icon, icon_path, style, style_path};
 use rate_limit::RateLimits;
 
 /// What the endpoints need.
@@ -71,14 +74,19 @@ where
     for (path, document) in documents {
         for_clients = for_clients.route(&path, get(async move || discovery::get(&document)));
     }
+    let asking = Router::new()
+        .route(&at("/authorize"), get(authorize::get))
+        .layer(sign_in_cookie.clone())
+        .layer(map_response(browser::take_no_cookie_away));
     // AUTHZ-22: what a person sees is for no other origin
     let for_people = Router::new()
         .route(&at("/consent"), post(consent::post))
         .route(&at("/callback/{provider}"), get(callback::get))
         .layer(sign_in_cookie)
-        .route(&at("/authorize"), get(authorize::get))
-        .route(&at(page::style_path()), get(page::style))
-        .route(&at(page::icon_path()), get(page::icon));
+        .merge(asking)
+        .route(&at("/logo/{sealed}"), get(logo::get))
+        .route(&at(style_path()), get(style))
+        .route(&at(icon_path()), get(icon));
     for_clients
         // inside of the CORS layer, or a preflight would be a method that is not allowed
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -37,6 +37,17 @@ impl Flows {
         Ok(found.map(|(client, until)| KnownClient { client, until }))
     }
 
+    /// What a client calls itself, for a page about it.
+    ///
+    /// # Errors
+    /// As where it is looked up for a request.
+    pub async fn client_name(&self, id: &ClientId) -> Result<Option<String>, Failure> {
+        Ok(self
+            .find_client(id)
+            .await?
+            .and_then(|known| known.client.name))
+    }
+
     /// The client that makes a request of the token or revocation endpoint (RFC 6749 §3.2.1).
     pub(super) async fn authenticate(
         &self,

@@ -6,6 +6,7 @@ pub mod client;
 pub mod code;
 pub mod consent;
 pub mod live;
+pub mod logo;
 pub mod refresh;
 pub mod register;
 pub mod revoke;

@@ -157,6 +157,13 @@ impl Subject {
     pub fn at(provider: &ProviderId, account: &str) -> Self {
         Self(format!("{provider}:{account}"))
     }
+
+    /// Whether it is this provider that knows them.
+    #[must_use]
+    pub fn is_at(&self, provider: &ProviderId) -> bool {
+        let rest = self.0.strip_prefix(provider.as_str());
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    }
 }
 
 #[cfg(test)]

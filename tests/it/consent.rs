@@ -10,7 +10,7 @@ use crate::harness::browser::ticket;
 use crate::harness::client::{Client, STATE};
 use crate::harness::server::server;
 
-/// CONS-01, CONS-07, CONS-09, A1, A2, AUTHZ-23, AUTHZ-24
+/// CONS-01, CONS-07, CONS-09, A1, A2, A9, AUTHZ-23, AUTHZ-24
 #[tokio::test]
 async fn a_fresh_browser_is_asked_before_anybody_else_is() {
     let server = server().start().await;
@@ -52,7 +52,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     for told in [
         "Tame bot",
         "Its name is not verified",
-        "<p class=\"destination\"><bdi>app.example</bdi></p>",
+        "<p class=\"fact\"><bdi>app.example</bdi></p>",
         "https://app.example:8443/oauth/cb",
         "about.example",
         &client.id,
