@@ -13,7 +13,7 @@ use super::{Backend, Server};
 use crate::protocol::issuer::is_plain_path;
 
 /// The first segments of our own paths.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "authorize",
     "consent",
     "token",
@@ -26,6 +26,7 @@ const OURS: [&str; 12] = [
     "account",
     "par",
     "introspect",
+    "logo",
 ];
 
 /// The servers, in the order of the file; at least one.

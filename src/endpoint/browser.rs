@@ -109,20 +109,22 @@ pub async fn bind(
     now: UnixTime,
     remember: Duration,
 ) -> Result<SecretDigest, Failure> {
-    if let Some(bound) = binding(session).await? {
+    let bound = if let Some(bound) = binding(session).await? {
         // said anew, it is a change, and both cookie and row live on
         session.set_expiry(match person(session, now).await? {
             Some(_) => Some(expiry(remember)),
             None => session.expiry(),
         });
-        return Ok(bound);
-    }
-    let value = Handle::new(now).clear;
-    session
-        .insert(BINDING, value.expose())
-        .await
-        .map_err(not_kept)?;
-    Ok(value.digest())
+        bound
+    } else {
+        let value = Handle::new(now).clear;
+        let kept = session.insert(BINDING, value.expose()).await;
+        kept.map_err(not_kept)?;
+        value.digest()
+    };
+    // now, while there is still a page to say that it failed: after us it would be an empty one
+    session.save().await.map_err(not_kept)?;
+    Ok(bound)
 }
 
 /// Remembers who has just signed in with this browser, under a new session id: who planted the old one knows nothing of it
@@ -137,14 +139,13 @@ pub async fn remember_person(
     remember: Duration,
 ) -> Result<(), Failure> {
     session.cycle_id().await.map_err(not_kept)?;
-    if remember.is_zero() {
-        return Ok(());
+    if !remember.is_zero() {
+        let until = now + remember.min(LONGEST_KNOWN);
+        let person = Person { subject, until };
+        session.insert(PERSON, person).await.map_err(not_kept)?;
+        session.set_expiry(Some(expiry(remember)));
     }
-    let until = now + remember.min(LONGEST_KNOWN);
-    let person = Person { subject, until };
-    session.insert(PERSON, person).await.map_err(not_kept)?;
-    session.set_expiry(Some(expiry(remember)));
-    Ok(())
+    Ok(session.save().await.map_err(not_kept)?)
 }
 
 /// Who signed in with this browser last.

@@ -170,3 +170,100 @@ impl Agreement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::client::KeySource;
+    use crate::protocol::redirect_uri::RedirectUri;
+    use crate::secret::Secret;
+
+    fn consent(scopes: &str, client: u8, expires: i64) -> Consent {
+        Consent {
+            scopes: ScopeSet::parse(scopes).unwrap(),
+            fingerprint: [client; 32],
+            at: UnixTime(5),
+            expires: UnixTime(expires),
+        }
+    }
+
+    /// CONS-02, CLI-20
+    #[test]
+    fn what_was_agreed_before_is_kept_for_the_same_client_and_no_longer_than_promised() {
+        let now = || consent("b c", 1, 100);
+        for (before, kept) in [
+            (None, now()),
+            (Some(consent("a", 2, 50)), now()),
+            (Some(consent("b", 1, 50)), now()),
+            (Some(consent("b c", 1, 50)), now()),
+            (Some(consent("a b", 1, 50)), consent("a b c", 1, 50)),
+            (Some(consent("a", 1, 200)), consent("a b c", 1, 100)),
+        ] {
+            assert_eq!(now().and(before.clone()), kept, "{before:?}");
+        }
+    }
+
+    /// CONS-01, CONS-02
+    #[test]
+    fn an_agreement_counts_for_who_has_seen_what_they_agreed_to() {
+        let [mona, other] = ["github:1", "github:2"].map(Subject::new);
+        for (agreement, person, holds, kept) in [
+            (Agreement::Whole, &mona, true, true),
+            (Agreement::Short(mona.clone()), &mona, true, true),
+            (Agreement::Short(mona.clone()), &other, true, false),
+            (Agreement::Unasked(mona.clone()), &mona, true, false),
+            (Agreement::Unasked(mona.clone()), &other, false, false),
+        ] {
+            let told = (agreement.holds_for(person), agreement.is_kept_for(person));
+            assert_eq!(told, (holds, kept), "{agreement:?} {person}");
+        }
+    }
+
+    /// CONS-24
+    #[test]
+    fn a_client_that_others_can_imitate_is_told_from_one_that_nobody_can() {
+        let secret = || ClientAuthentication::Secret(Secret::new("x").digest());
+        let keys = |or_none| ClientAuthentication::Keys {
+            keys: KeySource::Inline(String::new()),
+            or_none,
+        };
+        let registered = ClientSource::Registered {
+            at: UnixTime(0),
+            access: Secret::new("x").digest(),
+            issuer: "https://mcp.example.com".to_owned(),
+        };
+        let site = "https://ci.acme.com/cb";
+        for (source, authentication, redirect, sure) in [
+            (ClientSource::Known, secret(), site, true),
+            (ClientSource::Known, keys(false), site, true),
+            (ClientSource::Known, keys(true), site, false),
+            (ClientSource::Known, ClientAuthentication::None, site, false),
+            (ClientSource::Document, keys(false), site, false),
+            (registered, secret(), site, false),
+            (ClientSource::Known, secret(), "http://127.0.0.1/cb", false),
+            (
+                ClientSource::Known,
+                secret(),
+                "http://localhost:1/cb",
+                false,
+            ),
+            (ClientSource::Known, secret(), "https://localhost/cb", false),
+            (ClientSource::Known, secret(), "com.acme.ci:/cb", false),
+        ] {
+            let uri = RedirectUri::parse(redirect).unwrap();
+            let client = Client {
+                id: ClientId::new("ci"),
+                name: None,
+                uri: None,
+                logo: None,
+                redirect_uris: vec![uri.clone()],
+                authentication,
+                refreshes: true,
+                scopes: None,
+                source,
+            };
+            let redirect = uri.admits(redirect).unwrap();
+            assert_eq!(cannot_be_imitated(&client, &redirect), sure, "{client:?}");
+        }
+    }
+}

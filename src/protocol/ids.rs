@@ -205,6 +205,23 @@ mod tests {
         assert!(!one.digest().matches(&forged.clear));
     }
 
+    #[test]
+    fn a_subject_belongs_to_one_provider() {
+        let subject = Subject::at(&ProviderId::new("github"), "583231");
+        for (provider, knows) in [
+            ("github", true),
+            ("git", false),
+            ("github:583231", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                subject.is_at(&ProviderId::new(provider)),
+                knows,
+                "{provider}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn an_identifier_reads_as_it_prints(bytes: [u8; Id::LEN]) {
