@@ -112,7 +112,7 @@ pub async fn bind(
     let bound = if let Some(bound) = binding(session).await? {
         // said anew, it is a change, and both cookie and row live on
         session.set_expiry(match person(session, now).await? {
-            Some(_) => Some(expiry(remember)),
+            Some(_) => expiry(session, remember),
             None => session.expiry(),
         });
         bound
@@ -139,12 +139,10 @@ pub async fn remember_person(
     remember: Duration,
 ) -> Result<(), Failure> {
     session.cycle_id().await.map_err(not_kept)?;
-    if !remember.is_zero() {
-        let until = now + remember.min(LONGEST_KNOWN);
-        let person = Person { subject, until };
-        session.insert(PERSON, person).await.map_err(not_kept)?;
-        session.set_expiry(Some(expiry(remember)));
-    }
+    let until = now + remember.min(LONGEST_KNOWN);
+    let person = Person { subject, until };
+    session.insert(PERSON, person).await.map_err(not_kept)?;
+    session.set_expiry(expiry(session, remember));
     Ok(session.save().await.map_err(not_kept)?)
 }
 
@@ -158,10 +156,14 @@ pub async fn person(session: &Session, now: UnixTime) -> Result<Option<Subject>,
     Ok(person.map(|person| person.subject))
 }
 
-fn expiry(remember: Duration) -> Expiry {
-    let life = remember.min(LONGEST_KNOWN).as_secs();
-    let life = CookieDuration::seconds(i64::try_from(life).unwrap_or(i64::MAX));
-    Expiry::OnInactivity(life)
+/// As long as the person is known, and never less than a sign-in may take.
+fn expiry(session: &Session, remember: Duration) -> Option<Expiry> {
+    let known = remember.min(LONGEST_KNOWN).as_secs();
+    let known = CookieDuration::seconds(i64::try_from(known).unwrap_or(i64::MAX));
+    match session.expiry() {
+        Some(Expiry::OnInactivity(sign_in)) => Some(Expiry::OnInactivity(known.max(sign_in))),
+        other => other,
+    }
 }
 
 fn not_kept(error: session::Error) -> StoreError {

@@ -52,12 +52,14 @@ for (const [look, options] of looks) {
         if (name.startsWith("/remembered")) await picture(page, `${shown}-folded`);
         await page.evaluate(() => document.querySelectorAll("details").forEach((folded) => (folded.open = true)));
         await picture(page, shown);
-        const faults = await page.evaluate(async (source) => {
+        const [faults, looked] = await page.evaluate(async (source) => {
           new Function(source)();
-          const { violations } = await axe.run(document, { resultTypes: ["violations"] });
-          return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+          const { violations, passes } = await axe.run(document);
+          const faults = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+          return [faults, passes.map(({ id }) => id)];
         }, axe);
         assert.deepEqual(faults, [], shown);
+        assert.ok(looked.includes("color-contrast") && looked.length > 10, `${shown}: only ${looked}`);
         const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         assert.ok(content <= window, `${shown} scrolls sideways: ${content} > ${window}`);
       }

@@ -252,6 +252,32 @@ async fn nothing_is_remembered_where_the_operator_does_not_want_it() {
     assert!(browser.cookie(COOKIE).is_some());
 }
 
+/// CONS-10, CONS-13
+#[tokio::test]
+async fn a_short_memory_leaves_a_sign_in_its_time() {
+    for remember in [Duration::ZERO, Duration::from_secs(60)] {
+        let server = server()
+            .configure(move |config| config.consent_remember = remember)
+            .start()
+            .await;
+        let client = server.client().await;
+        let mut browser = server.browser();
+        for _ in 0..2 {
+            let page = browser.open(&client.authorization_url()).await;
+            let provider = browser.approve(&page).await;
+            let back = browser.choose(&provider, Some("mona")).await;
+            server.advance(Duration::from_secs(599));
+            client.read_code(&browser.get(back.as_str()).await.location());
+        }
+        assert_eq!(
+            look(&mut browser, &client).await == Seen::New,
+            remember.is_zero()
+        );
+        server.advance(remember);
+        assert_eq!(look(&mut browser, &client).await, Seen::New);
+    }
+}
+
 /// CONS-02
 #[tokio::test]
 async fn who_says_no_is_asked_everything_again() {
