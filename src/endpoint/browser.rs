@@ -1,14 +1,18 @@
 //! The cookies of a browser, and how it is sent on.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
-use http::header::{COOKIE, LOCATION, REFERRER_POLICY};
+use http::header::{COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tower_sessions::Session;
+use serde::{Deserialize, Serialize};
+use tower_sessions::cookie::time::Duration as CookieDuration;
+use tower_sessions::{Expiry, Session, session};
 
 use super::error::no_store;
 use crate::clock::UnixTime;
 use crate::flow::{Failure, StoreError};
-use crate::protocol::ids::Handle;
+use crate::protocol::ids::{Handle, Subject};
 use crate::secret::{Secret, SecretDigest};
 
 /// The cookie that comes with a consent page: the form is good in this browser alone. It says nothing, and opens
@@ -49,9 +53,21 @@ impl FormCookie {
             .map(|handle| handle.digest())
     }
 
-    /// A new cookie: its digest, and the header that sets it.
+    /// Digest of the cookie that the browser sent, or of a new one with the header that sets it.
     #[must_use]
-    pub fn fresh(&self, now: UnixTime) -> (SecretDigest, Option<HeaderValue>) {
+    pub fn read_or_fresh(
+        &self,
+        headers: &HeaderMap,
+        now: UnixTime,
+    ) -> (SecretDigest, Option<HeaderValue>) {
+        match self.read(headers) {
+            Some(browser) => (browser, None),
+            None => self.fresh(now),
+        }
+    }
+
+    /// A new cookie: its digest, and the header that sets it.
+    fn fresh(&self, now: UnixTime) -> (SecretDigest, Option<HeaderValue>) {
         let value = Handle::new(now);
         let header = format!("{}={}{}", self.name, value.clear.expose(), self.attributes);
         (value.digest(), HeaderValue::try_from(header).ok())
@@ -68,24 +84,108 @@ pub fn sign_in_cookie_name(https: bool) -> &'static str {
     }
 }
 
+/// Who signed in with a browser last: it makes their next consent page shorter, and opens nothing.
+#[derive(Serialize, Deserialize)]
+struct Person {
+    subject: Subject,
+    /// Until when it is of any use, by our own clock.
+    until: UnixTime,
+}
+
 const BINDING: &str = "binding";
+const PERSON: &str = "person";
+
+/// How long a browser knows who signed in with it last, however long their consent is remembered. A month: whoever comes by
+/// more seldom has forgotten what they agreed to, and a computer that went to somebody else should have forgotten them.
+const LONGEST_KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What binds a sign-in to this browser, made at the first approval. Only the answer to an approval sets the cookie.
+/// `remember` is how long consent is.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn bind(session: &Session, now: UnixTime) -> Result<SecretDigest, Failure> {
-    if let Some(bound) = binding(session).await? {
+pub async fn bind(
+    session: &Session,
+    now: UnixTime,
+    remember: Duration,
+) -> Result<SecretDigest, Failure> {
+    let bound = if let Some(bound) = binding(session).await? {
         // said anew, it is a change, and both cookie and row live on
-        session.set_expiry(session.expiry());
-        return Ok(bound);
+        session.set_expiry(match person(session, now).await? {
+            Some(_) => expiry(session, remember),
+            None => session.expiry(),
+        });
+        bound
+    } else {
+        let value = Handle::new(now).clear;
+        let kept = session.insert(BINDING, value.expose()).await;
+        kept.map_err(not_kept)?;
+        value.digest()
+    };
+    // now, while there is still a page to say that it failed: after us it would be an empty one
+    session.save().await.map_err(not_kept)?;
+    Ok(bound)
+}
+
+/// Remembers who has just signed in with this browser, under a new session id: who planted the old one knows nothing of it
+/// (P5, CONS-26). Sign-ins under way in other tabs stay bound.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn remember_person(
+    session: &Session,
+    subject: Subject,
+    now: UnixTime,
+    remember: Duration,
+) -> Result<(), Failure> {
+    session.cycle_id().await.map_err(not_kept)?;
+    let until = now + remember.min(LONGEST_KNOWN);
+    let person = Person { subject, until };
+    session.insert(PERSON, person).await.map_err(not_kept)?;
+    session.set_expiry(expiry(session, remember));
+    Ok(session.save().await.map_err(not_kept)?)
+}
+
+/// Who signed in with this browser last.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn person(session: &Session, now: UnixTime) -> Result<Option<Subject>, Failure> {
+    let person: Option<Person> = session.get(PERSON).await.map_err(not_read)?;
+    let person = person.filter(|person| now < person.until);
+    Ok(person.map(|person| person.subject))
+}
+
+/// As long as the person is known, and never less than a sign-in may take.
+fn expiry(session: &Session, remember: Duration) -> Option<Expiry> {
+    let known = remember.min(LONGEST_KNOWN).as_secs();
+    let known = CookieDuration::seconds(i64::try_from(known).unwrap_or(i64::MAX));
+    match session.expiry() {
+        Some(Expiry::OnInactivity(sign_in)) => Some(Expiry::OnInactivity(known.max(sign_in))),
+        other => other,
     }
-    let value = Handle::new(now).clear;
-    session
-        .insert(BINDING, value.expose())
-        .await
-        .map_err(|error| StoreError::because("the browser session cannot be kept", error))?;
-    Ok(value.digest())
+}
+
+fn not_kept(error: session::Error) -> StoreError {
+    StoreError::because("the browser session cannot be kept", error)
+}
+
+fn not_read(error: session::Error) -> StoreError {
+    StoreError::because("the browser session cannot be read", error)
+}
+
+/// Leaves a cookie whose session is gone to its own end. Taking it away could take away a newer one, which another tab was
+/// given while this page was on its way; and a page that only asks sets nothing (CONS-09).
+pub async fn take_no_cookie_away(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let takes_away =
+        |value: &HeaderValue| value.as_bytes().windows(9).any(|part| part == b"Max-Age=0");
+    let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+    headers.remove(SET_COOKIE);
+    for value in kept.into_iter().filter(|value| !takes_away(value)) {
+        headers.append(SET_COOKIE, value);
+    }
+    response
 }
 
 /// What this browser was bound with.
@@ -93,10 +193,7 @@ pub async fn bind(session: &Session, now: UnixTime) -> Result<SecretDigest, Fail
 /// # Errors
 /// Where the store fails.
 pub async fn binding(session: &Session) -> Result<Option<SecretDigest>, Failure> {
-    let value: Option<Secret> = session
-        .get(BINDING)
-        .await
-        .map_err(|error| StoreError::because("the browser session cannot be read", error))?;
+    let value: Option<Secret> = session.get(BINDING).await.map_err(not_read)?;
     Ok(value.map(|value| value.digest()))
 }
 

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use tower_sessions::Session;
 
 use super::Endpoints;
-use super::browser::binding;
+use super::authorize::ask;
+use super::browser::{FormCookie, binding, remember_person};
 use super::consent::to_client;
 use super::error::{for_person, request_id, too_many_page};
 use super::page::{ActionLine, RefusedPage};
 use super::rate_limit::What;
 use super::request::Caller;
 use crate::flow::Failure;
+use crate::flow::authorize::Visitor;
 use crate::flow::callback::{Arrival, NotAllowed, Return};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
@@ -26,23 +29,61 @@ pub async fn get(
     caller: Caller,
     provider: Result<Path<String>, PathRejection>,
     session: Session,
-    RawQuery(query): RawQuery,
+    request: Parts,
 ) -> Response {
     if let Err(seconds) = caller.count(&endpoints, What::Authorize) {
         return too_many_page(&endpoints, seconds);
     }
-    let query = query.unwrap_or_default();
     // a name that cannot be read is that of no provider; the rejection would be plain text
     let provider = provider.map_or_else(|_| String::new(), |Path(provider)| provider);
-    match finish(&endpoints, ProviderId::new(provider), &session, &query).await {
-        Ok(Arrival::Client(address, url)) => to_client(&endpoints, &address, &url),
-        Ok(Arrival::Refused {
+    let provider = ProviderId::new(provider);
+    finish(&endpoints, caller, provider, &session, &request)
+        .await
+        .unwrap_or_else(|failure| for_person(&endpoints, &failure))
+}
+
+async fn finish(
+    endpoints: &Endpoints,
+    caller: Caller,
+    provider: ProviderId,
+    session: &Session,
+    request: &Parts,
+) -> Result<Response, Failure> {
+    let flows = &endpoints.flows;
+    let now = flows.clock.now();
+    let form = Form::parse(request.uri.query().unwrap_or_default().as_bytes())?;
+    let back = Return {
+        provider,
+        state: form.one("state")?.map(Secret::new),
+        code: form.one("code")?.map(Secret::new),
+        error: form.one("error")?.map(str::to_owned),
+        binding: binding(session).await?,
+    };
+    let cookie = FormCookie::new(flows.issuer.is_https());
+    let (browser, set_cookie) = cookie.read_or_fresh(&request.headers, now);
+    let visitor = Visitor {
+        browser,
+        address: caller.address(),
+        person: None,
+        unprompted: false,
+    };
+    let remember = flows.lifetimes.consent;
+    Ok(match flows.finish_sign_in(back, visitor).await? {
+        Arrival::SignedIn(answer, person) => {
+            remember_person(session, person, now, remember).await?;
+            to_client(endpoints, *answer).await
+        }
+        Arrival::Ask(question, person) => {
+            remember_person(session, person, now, remember).await?;
+            ask(endpoints, *question, set_cookie)
+        }
+        Arrival::Failed(answer) => to_client(endpoints, *answer).await,
+        Arrival::Refused {
             provider,
             why,
             back,
-        }) => refused_page(&endpoints, provider, *why, back),
-        Err(failure) => for_person(&endpoints, &failure),
-    }
+        } => refused_page(endpoints, provider, *why, back),
+    })
 }
 
 fn refused_page(
@@ -66,21 +107,4 @@ fn refused_page(
     };
     tracing::info!(request = %page.request_id, "a person who may not enter was told why");
     page.into_response()
-}
-
-async fn finish(
-    endpoints: &Endpoints,
-    provider: ProviderId,
-    session: &Session,
-    query: &str,
-) -> Result<Arrival, Failure> {
-    let form = Form::parse(query.as_bytes())?;
-    let back = Return {
-        provider,
-        state: form.one("state")?.map(Secret::new),
-        code: form.one("code")?.map(Secret::new),
-        error: form.one("error")?.map(str::to_owned),
-        binding: binding(session).await?,
-    };
-    endpoints.flows.finish_sign_in(back).await
 }

@@ -12,10 +12,9 @@ use super::browser::{FormCookie, bind, see_other};
 use super::error::{for_person, refusal_page};
 use super::page::ReturnPage;
 use super::request::{Counted, FormBody, SignIns, Unreadable, is_from_another_site};
-use crate::flow::Failure;
-use crate::flow::authorize::OTHER_BROWSER;
-use crate::flow::consent::UNKNOWN_PROVIDER;
-use crate::protocol::authorize::ReturnAddress;
+use crate::flow::authorize::{Asked, OTHER_BROWSER};
+use crate::flow::consent::{ForClient, UNKNOWN_PROVIDER};
+use crate::flow::{Failure, Flows};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
@@ -54,11 +53,11 @@ async fn decide(
     let flows = &endpoints.flows;
     let form = Form::parse(&body.bytes)?;
     let shown = FormCookie::new(flows.issuer.is_https()).read(headers);
-    let request = flows.read_form(form.one("ticket")?.ok_or(INCOMPLETE)?, shown)?;
+    let asked = flows.read_form(form.one("ticket")?.ok_or(INCOMPLETE)?, shown)?;
     match form.one("decision")?.ok_or(INCOMPLETE)? {
         "deny" => {
-            let (address, refusal) = flows.deny(request);
-            Ok(to_client(endpoints, &address, &refusal))
+            let answer = flows.deny(asked).await?;
+            Ok(to_client(endpoints, answer).await)
         }
         provider => {
             let provider = ProviderId::new(provider);
@@ -66,22 +65,38 @@ async fn decide(
             if !flows.providers().any(|known| *known.id() == provider) {
                 return Err(UNKNOWN_PROVIDER.into());
             }
-            let browser = bind(session, flows.clock.now()).await?;
-            let url = flows.depart(request, provider, browser).await?;
-            Ok(see_other(url.as_str()))
+            to_provider(flows, session, asked, provider).await
         }
     }
 }
 
-/// Back to the client: at once, or by a button where it is an app with a scheme of its own.
-pub fn to_client(endpoints: &Endpoints, address: &ReturnAddress, url: &str) -> Response {
-    if !address.redirect().is_private_use_scheme() {
-        return see_other(url);
+/// On to the provider, in the browser that is bound by this answer (CONS-09).
+///
+/// # Errors
+/// Where there is no such provider; or an incident.
+pub async fn to_provider(
+    flows: &Flows,
+    session: &Session,
+    asked: Asked,
+    provider: ProviderId,
+) -> Result<Response, Failure> {
+    let browser = bind(session, flows.clock.now(), flows.lifetimes.consent).await?;
+    let url = flows.depart(asked, provider, browser).await?;
+    Ok(see_other(url.as_str()))
+}
+
+/// Back to the client: at once, or by a button with the app's name where it has a scheme of its own.
+pub async fn to_client(endpoints: &Endpoints, answer: ForClient) -> Response {
+    let redirect = answer.address.redirect();
+    if !redirect.is_private_use_scheme() {
+        return see_other(&answer.url);
     }
+    // the answer is what counts: without a name it goes by its scheme
+    let name = endpoints.flows.client_name(&answer.client).await;
     ReturnPage {
         base: endpoints.flows.issuer.path().to_owned(),
-        app: address.redirect().shown_host(),
-        url: url.to_owned(),
+        app: name.ok().flatten().unwrap_or_else(|| redirect.shown_host()),
+        url: answer.url,
     }
     .into_response()
 }

@@ -7,6 +7,7 @@ pub mod consent;
 pub mod discovery;
 pub mod error;
 pub mod introspect;
+pub mod logo;
 pub mod page;
 pub mod par;
 pub mod rate_limit;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use ipnet::IpNet;
@@ -32,6 +34,7 @@ use crate::cors::open_cors;
 use crate::flow::Flows;
 
 use discovery::Document;
+use page::asset::{icon, icon_path, style, style_path};
 use rate_limit::RateLimits;
 
 /// What the endpoints need.
@@ -80,14 +83,19 @@ where
     for (path, document) in documents {
         for_clients = for_clients.route(&path, get(async move || discovery::get(&document)));
     }
+    let asking = Router::new()
+        .route(&at("/authorize"), get(authorize::get))
+        .layer(sign_in_cookie.clone())
+        .layer(map_response(browser::take_no_cookie_away));
     // AUTHZ-22: what a person sees is for no other origin
     let for_people = Router::new()
         .route(&at("/consent"), post(consent::post))
         .route(&at("/callback/{provider}"), get(callback::get))
         .layer(sign_in_cookie)
-        .route(&at("/authorize"), get(authorize::get))
-        .route(&at(page::style_path()), get(page::style))
-        .route(&at(page::icon_path()), get(page::icon));
+        .merge(asking)
+        .route(&at("/logo/{sealed}"), get(logo::get))
+        .route(&at(style_path()), get(style))
+        .route(&at(icon_path()), get(icon));
     // CORS-01: what a token is worth is no matter of a web page either
     let mut for_servers = Router::new();
     if endpoints.flows.introspects() {

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 use crate::protocol::authorize::{self, Refusal};
 use crate::protocol::client::Client;
+use crate::protocol::consent::{Agreement, Familiarity};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
-use crate::protocol::ids::Subject;
+use crate::protocol::ids::{ProviderId, Subject};
 use crate::protocol::session::AuthorizationRequest;
 use crate::seal::{Purpose, Sealed};
 use crate::secret::SecretDigest;
-use crate::upstream::Upstream;
+pub use crate::upstream::Upstream;
 
 use super::client::Need;
 use super::{Failure, Flows};
@@ -38,6 +39,15 @@ pub struct Visitor {
     pub unprompted: bool,
 }
 
+/// Where an authorization request leads.
+#[derive(Debug)]
+pub enum Course {
+    /// To a page that asks the person.
+    Ask(Box<Question>),
+    /// To this provider at once: the person agreed before, and nobody but this client can have asked.
+    GoOn(Box<Asked>, ProviderId),
+}
+
 /// What the person is asked.
 #[derive(Debug)]
 pub struct Question {
@@ -45,19 +55,34 @@ pub struct Question {
     pub client: Client,
     /// For what.
     pub request: AuthorizationRequest,
+    /// Whether they agreed to the same before.
+    pub familiarity: Familiarity,
+    /// Where they signed in last.
+    pub provider: Option<ProviderId>,
     /// The same, sealed, for the form.
     pub ticket: String,
 }
 
-/// An authorization request on its way through the consent page.
+/// What a person was asked, and how.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Ticket {
-    /// What was asked.
+pub struct Asked {
+    /// For what.
     pub(super) request: AuthorizationRequest,
+    /// How they agree, if they do.
+    pub(super) agreement: Agreement,
+    /// Whose consent is to be forgotten if they say no.
+    pub(super) known: Option<Subject>,
+}
+
+/// An authorization request on its way through the consent page. Sealed: who the person is stays unread on a shared computer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ticket {
+    /// What was asked.
+    asked: Asked,
     /// The browser that the page was shown in.
-    pub(super) browser: SecretDigest,
+    browser: SecretDigest,
     /// When the page is too old.
-    pub(super) expires: UnixTime,
+    expires: UnixTime,
 }
 
 /// Why an authorization request is not put to the person.
@@ -89,29 +114,57 @@ impl Flows {
         &self,
         query: &[u8],
         visitor: &Visitor,
-    ) -> Result<Question, Stop> {
+    ) -> Result<Course, Stop> {
         let form = Form::parse(query)?;
         let id = authorize::client_id(&form)?;
         let client = self.find_client(&id, Need::Fresh(visitor.address)).await?;
         let client = client.ok_or(UNKNOWN_CLIENT)?.client;
         let request = self.requested(&form, &client, visitor).await?;
+        let familiarity = self.familiarity(&request, visitor).await?;
+        Ok(
+            match self.unasked(&client, &request, &familiarity, visitor) {
+                Some((asked, provider)) => Course::GoOn(Box::new(asked), provider),
+                None => Course::Ask(Box::new(self.ask(client, request, familiarity, visitor)?)),
+            },
+        )
+    }
+
+    /// Puts a request to the person.
+    pub(super) fn ask(
+        &self,
+        client: Client,
+        request: AuthorizationRequest,
+        familiarity: Familiarity,
+        visitor: &Visitor,
+    ) -> Result<Question, OAuthError> {
+        let known = visitor.person.clone();
+        let known = known.filter(|_| familiarity != Familiarity::New);
         let ticket = Ticket {
-            request,
+            asked: Asked {
+                request,
+                agreement: match (&familiarity, &known) {
+                    (Familiarity::Remembered { .. }, Some(known)) => {
+                        Agreement::Short(known.clone())
+                    }
+                    _ => Agreement::Whole,
+                },
+                known,
+            },
             browser: visitor.browser,
             expires: self.now() + TICKET,
         };
         let clear = postcard::to_allocvec(&ticket).map_err(|_| NOT_OUR_FORM)?;
+        let sealed = self.sealer.seal(Purpose::ConsentTicket, b"", &clear);
         Ok(Question {
             client,
-            ticket: self
-                .sealer
-                .seal(Purpose::ConsentTicket, b"", &clear)
-                .to_text(),
-            request: ticket.request,
+            request: ticket.asked.request,
+            familiarity,
+            provider: self.provider_of(visitor),
+            ticket: sealed.to_text(),
         })
     }
 
-    /// The request of a consent form, if we made the form, for this browser, and not too long ago.
+    /// What a consent form asked, if we made the form, for this browser, and not too long ago.
     ///
     /// # Errors
     /// What is wrong with the form.
@@ -119,7 +172,7 @@ impl Flows {
         &self,
         ticket: &str,
         browser: Option<SecretDigest>,
-    ) -> Result<AuthorizationRequest, OAuthError> {
+    ) -> Result<Asked, OAuthError> {
         let clear = Sealed::from_text(ticket)
             .and_then(|sealed| self.sealer.open(Purpose::ConsentTicket, b"", &sealed).ok())
             .ok_or(NOT_OUR_FORM)?;
@@ -131,7 +184,7 @@ impl Flows {
         if ticket.expires <= self.now() {
             return Err(TOO_OLD);
         }
-        Ok(ticket.request)
+        Ok(ticket.asked)
     }
 
     /// The providers that the person can choose from.
@@ -140,7 +193,7 @@ impl Flows {
     }
 }
 
-const UNKNOWN_CLIENT: OAuthError = OAuthError {
+pub(super) const UNKNOWN_CLIENT: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,
     description: "no such client: its registration has expired or was made elsewhere; remove the connection in the \
                   app and add it again",

@@ -8,15 +8,16 @@ use zeroize::Zeroizing;
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{Handle, Id, ProviderId};
+use crate::protocol::ids::{Handle, Id, ProviderId, Subject};
 use crate::protocol::session::{AuthorizationRequest, IssuedCode, PendingSignIn, Session};
 use crate::seal::Purpose;
 use crate::secret::{Secret, SecretDigest};
 pub use crate::upstream::NotAllowed;
 use crate::upstream::{Kept, SignIn, UpstreamError};
 
-use super::authorize::OTHER_BROWSER;
+use super::authorize::{OTHER_BROWSER, Question, UNKNOWN_CLIENT, Visitor};
 use super::client::Need;
+use super::consent::ForClient;
 use super::{Failure, Flows};
 
 /// How long all that is asked of a provider may take together: less than a request may.
@@ -40,8 +41,12 @@ pub struct Return {
 /// How a sign-in ended.
 #[derive(Debug)]
 pub enum Arrival {
-    /// The client gets an answer: a code, or an error.
-    Client(Box<ReturnAddress>, String),
+    /// Somebody signed in, and the client gets a code.
+    SignedIn(Box<ForClient>, Subject),
+    /// Somebody signed in who was not asked: they are now.
+    Ask(Box<Question>, Subject),
+    /// The client gets an error.
+    Failed(Box<ForClient>),
     /// The person may not enter, and is told why; the address takes the refusal back to the client.
     Refused {
         /// Which provider they signed in with.
@@ -60,8 +65,9 @@ impl Flows {
     ///
     /// # Errors
     /// Where the answer belongs to nothing that was approved in this browser; or an incident.
-    pub async fn finish_sign_in(&self, back: Return) -> Result<Arrival, Failure> {
+    pub async fn finish_sign_in(&self, back: Return, visitor: Visitor) -> Result<Arrival, Failure> {
         let (id, pending) = self.take_pending(&back).await?;
+        let client = pending.request.client_id.clone();
         let address = ReturnAddress::new(
             pending.request.redirect.clone(),
             pending.request.state.clone(),
@@ -72,16 +78,24 @@ impl Flows {
             (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
             (None, None) => Err(provider_refused(&pending, "neither code nor error")),
         };
+        let answer = |url: String| {
+            Box::new(ForClient {
+                client,
+                url,
+                address: address.clone(),
+            })
+        };
         match signed_in {
             Ok(sign_in) => {
+                let person = sign_in.identity.subject.clone();
+                if !pending.agreement.holds_for(&person) {
+                    let question = self.ask_instead(pending.request, &person, visitor).await?;
+                    return Ok(Arrival::Ask(Box::new(question), person));
+                }
                 let code = self.issue_code(pending, sign_in).await?;
-                let answer = address.answer(&code);
-                Ok(Arrival::Client(Box::new(address), answer))
+                Ok(Arrival::SignedIn(answer(address.answer(&code)), person))
             }
-            Err(Unsuccessful::Client(error)) => {
-                let answer = address.refuse(&error);
-                Ok(Arrival::Client(Box::new(address), answer))
-            }
+            Err(Unsuccessful::Client(error)) => Ok(Arrival::Failed(answer(address.refuse(&error)))),
             Err(Unsuccessful::NotAllowed(why)) => {
                 let denied = ErrorCode::AccessDenied.with("the person may not enter here");
                 Ok(Arrival::Refused {
@@ -91,6 +105,24 @@ impl Flows {
                 })
             }
         }
+    }
+
+    /// Nobody was asked, since somebody else had agreed: who came back is asked like everybody, and what the provider gave
+    /// for them is dropped.
+    async fn ask_instead(
+        &self,
+        request: AuthorizationRequest,
+        person: &Subject,
+        visitor: Visitor,
+    ) -> Result<Question, Failure> {
+        let client = self.find_client(&request.client_id, Need::Here).await?;
+        let client = client.ok_or(UNKNOWN_CLIENT)?.client;
+        let visitor = Visitor {
+            person: Some(person.clone()),
+            ..visitor
+        };
+        let familiarity = self.familiarity(&request, &visitor).await?;
+        Ok(self.ask(client, request, familiarity, &visitor)?)
     }
 
     /// The approved request that an answer belongs to. A wrong `state` takes nothing away from anybody; a right one in
@@ -168,6 +200,7 @@ impl Flows {
     /// browser is sent back.
     async fn issue_code(&self, pending: PendingSignIn, sign_in: SignIn) -> Result<Secret, Failure> {
         let now = self.now();
+        let consent = self.consent_to(&pending, &sign_in.identity.subject).await?;
         let code = Handle::new(now);
         let session = Id::new(now);
         let AuthorizationRequest {
@@ -210,7 +243,9 @@ impl Flows {
             session.identity.subject.clone(),
         );
         let session_id = session.id;
-        self.store.put_code(code.id, issued, session, None).await?;
+        self.store
+            .put_code(code.id, issued, session, consent)
+            .await?;
         Event::CodeIssued {
             client: &client,
             subject: &subject,

@@ -67,6 +67,17 @@ impl Flows {
         }))
     }
 
+    /// What a client calls itself, for a page about it.
+    ///
+    /// # Errors
+    /// As where it is looked up for a request.
+    pub async fn client_name(&self, id: &ClientId) -> Result<Option<String>, Failure> {
+        Ok(self
+            .find_client(id, Need::Here)
+            .await?
+            .and_then(|known| known.client.name))
+    }
+
     /// The registration of this identifier, and when it is forgotten. What was registered with another issuer, before
     /// ours was changed, is unknown here (CLI-63).
     pub(super) async fn find_registered(

@@ -1,4 +1,4 @@
-//! The person's decision: on to the provider they chose, or back to the client.
+//! The person's decision: on to the provider they chose, or back to the client; and what is remembered of it.
 
 use std::time::Duration;
 
@@ -6,28 +6,124 @@ use url::Url;
 
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
+use crate::protocol::client::Client;
+use crate::protocol::consent::{Agreement, Consent, ConsentKey, Familiarity, cannot_be_imitated};
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{Handle, ProviderId};
+use crate::protocol::ids::{ClientId, Handle, ProviderId, Subject};
 use crate::protocol::session::{AuthorizationRequest, PendingSignIn};
 use crate::seal::Purpose;
 use crate::secret::SecretDigest;
+use crate::upstream::Upstream;
 
-use super::{Failure, Flows};
+use super::authorize::{Asked, Visitor};
+use super::{Failure, Flows, StoreError};
 
 /// How long a person may take at the provider.
 const AT_PROVIDER: Duration = Duration::from_secs(10 * 60);
 
+/// An answer for a client, on its way through the browser.
+#[derive(Debug)]
+pub struct ForClient {
+    /// Which client.
+    pub client: ClientId,
+    /// Where it listens.
+    pub address: ReturnAddress,
+    /// The same with the answer.
+    pub url: String,
+}
+
 impl Flows {
-    /// The person said no: the address of the client, and the same with the refusal.
-    #[must_use]
-    pub fn deny(&self, request: AuthorizationRequest) -> (ReturnAddress, String) {
+    /// Whether who sits at the browser agreed to this before.
+    pub(super) async fn familiarity(
+        &self,
+        request: &AuthorizationRequest,
+        visitor: &Visitor,
+    ) -> Result<Familiarity, StoreError> {
+        let Some(person) = &visitor.person else {
+            return Ok(Familiarity::New);
+        };
+        if self.lifetimes.consent.is_zero() {
+            return Ok(Familiarity::New);
+        }
+        let key = ConsentKey::new(person, request);
+        let consent = self.store.find_consent(key, self.now()).await?;
+        Ok(consent.map_or(Familiarity::New, |consent| {
+            consent.covers(request, &request.fingerprint)
+        }))
+    }
+
+    /// The one case in which nobody is asked (A5, CONS-24): a client that nobody can pass themselves off as, whom the person
+    /// let in before and who does not want them asked, in a browser that no page of another site sent here. They still sign
+    /// in at their provider, and if it is somebody else who does, that one is asked: see [`Agreement::Unasked`].
+    pub(super) fn unasked(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+        familiarity: &Familiarity,
+        visitor: &Visitor,
+    ) -> Option<(Asked, ProviderId)> {
+        let person = visitor.person.as_ref()?;
+        let may_go_on = matches!(familiarity, Familiarity::Remembered { .. })
+            && visitor.unprompted
+            && !request.ask_again
+            && cannot_be_imitated(client, &request.redirect);
+        let provider = self.provider_of(visitor).filter(|_| may_go_on)?;
+        let asked = Asked {
+            request: request.clone(),
+            agreement: Agreement::Unasked(person.clone()),
+            known: Some(person.clone()),
+        };
+        Some((asked, provider))
+    }
+
+    /// Where who sits at the browser signed in last, if that is still offered.
+    pub(super) fn provider_of(&self, visitor: &Visitor) -> Option<ProviderId> {
+        let person = visitor.person.as_ref()?;
+        let mut providers = self.providers().map(Upstream::id);
+        providers.find(|id| person.is_at(id)).cloned()
+    }
+
+    /// What is to be remembered of an approved request, now that `subject` has signed in.
+    pub(super) async fn consent_to(
+        &self,
+        approved: &PendingSignIn,
+        subject: &Subject,
+    ) -> Result<Option<(ConsentKey, Consent)>, StoreError> {
+        if self.lifetimes.consent.is_zero() || !approved.agreement.is_kept_for(subject) {
+            return Ok(None);
+        }
+        let (now, request) = (self.now(), &approved.request);
+        let key = ConsentKey::new(subject, request);
+        let before = self.store.find_consent(key, now).await?;
+        let consent = Consent {
+            scopes: request.scopes.clone(),
+            fingerprint: request.fingerprint,
+            at: now,
+            expires: now + self.lifetimes.consent,
+        };
+        Ok(Some((key, consent.and(before))))
+    }
+
+    /// The person said no, and what they agreed to before is forgotten: the answer for the client.
+    ///
+    /// # Errors
+    /// Where the store fails: then nothing was granted, but nothing was forgotten either.
+    pub async fn deny(&self, asked: Asked) -> Result<ForClient, Failure> {
+        let request = asked.request;
+        if let Some(person) = &asked.known {
+            let key = ConsentKey::new(person, &request);
+            self.store.forget_consent(key).await?;
+        }
         Event::ConsentDenied {
             client: &request.client_id,
         }
         .tell();
         let back = ReturnAddress::new(request.redirect, request.state, self.issuer.as_str());
-        let refusal = back.refuse(&ErrorCode::AccessDenied.with("the person said no"));
-        (back, refusal)
+        Ok(ForClient {
+            url: back.refuse(&ErrorCode::AccessDenied.with("the person said no")),
+            address: back,
+            client: request.client_id,
+        })
     }
 
     /// The person agreed, and chose a provider: where the browser goes. Only from here does anybody get to a provider
@@ -37,7 +133,7 @@ impl Flows {
     /// Where there is no such provider; or an incident.
     pub async fn depart(
         &self,
-        request: AuthorizationRequest,
+        asked: Asked,
         provider: ProviderId,
         browser: SecretDigest,
     ) -> Result<Url, Failure> {
@@ -54,7 +150,8 @@ impl Flows {
                 state.id.as_bytes(),
                 &departure.kept.to_bytes(),
             ),
-            request,
+            request: asked.request,
+            agreement: asked.agreement,
             expires: now + AT_PROVIDER,
         };
         self.store.put_pending(state.id, pending).await?;

@@ -8,6 +8,7 @@ pub mod code;
 pub mod consent;
 pub mod introspect;
 pub mod live;
+pub mod logo;
 pub mod par;
 pub mod refresh;
 pub mod register;

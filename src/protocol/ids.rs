@@ -157,6 +157,13 @@ impl Subject {
     pub fn at(provider: &ProviderId, account: &str) -> Self {
         Self(format!("{provider}:{account}"))
     }
+
+    /// Whether it is this provider that knows them.
+    #[must_use]
+    pub fn is_at(&self, provider: &ProviderId) -> bool {
+        let rest = self.0.strip_prefix(provider.as_str());
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +203,23 @@ mod tests {
         let forged = Handle::parse(&forged).unwrap();
         assert_eq!(forged.id, one.id);
         assert!(!one.digest().matches(&forged.clear));
+    }
+
+    #[test]
+    fn a_subject_belongs_to_one_provider() {
+        let subject = Subject::at(&ProviderId::new("github"), "583231");
+        for (provider, knows) in [
+            ("github", true),
+            ("git", false),
+            ("github:583231", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                subject.is_at(&ProviderId::new(provider)),
+                knows,
+                "{provider}"
+            );
+        }
     }
 
     proptest! {

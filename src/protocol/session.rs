@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::consent::Agreement;
 use super::identity::Identity;
 use super::ids::{ClientId, Id, ProviderId};
 use super::pkce::Challenge;
@@ -58,6 +59,8 @@ pub struct PendingSignIn {
     pub upstream: Sealed,
     /// What was approved.
     pub request: AuthorizationRequest,
+    /// How.
+    pub agreement: Agreement,
     /// When it is too late.
     pub expires: UnixTime,
 }

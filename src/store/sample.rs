@@ -11,7 +11,7 @@ use super::{BrowserRecord, Opening, Turn};
 use crate::clock::UnixTime;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::client_metadata::ClientDocument;
-use crate::protocol::consent::{Consent, ConsentKey};
+use crate::protocol::consent::{Agreement, Consent, ConsentKey};
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
 use crate::protocol::scope::ScopeSet;
@@ -126,6 +126,7 @@ pub fn pending(expires: UnixTime) -> PendingSignIn {
         provider: ProviderId::new("github"),
         upstream: sealed("verifier"),
         request: request(),
+        agreement: Agreement::Short(Subject::new("github:583231")),
         expires,
     }
 }

@@ -121,6 +121,29 @@ for (const host of ["127.0.0.1", "localhost"]) {
     }, { host }));
 }
 
+// @covers CONS-24, CONS-02
+test("who comes back finds a shorter page, and after a refusal the whole one again", () =>
+  withClient({}, async (page, local) => {
+    const whole = page.getByRole("heading", { name: "What it could do" });
+    const before = page.getByText(/You let this app in before, on \d+ \w+ \d{4}/);
+    await page.goto(local.url);
+    assert.ok(await whole.isVisible());
+    assert.equal(await before.count(), 0);
+    await go(page).click();
+    await page.waitForURL(`${server.standin}/**`);
+    await page.getByRole("button", { name: /\bmona\b/i }).click();
+    await page.waitForURL(`${local.origin}/**`);
+    await page.goto(local.url);
+    await picture(page, "consent-remembered");
+    assert.ok(await before.isVisible());
+    assert.equal(await whole.isVisible(), false);
+    assert.doesNotMatch(await page.content(), /mona/i);
+    await page.getByRole("button", { name: "Deny" }).click();
+    await page.waitForURL(`${local.origin}/**`);
+    await page.goto(local.url);
+    assert.ok(await whole.isVisible());
+  }));
+
 // @covers CONS-11
 test("the provider's answer in a fresh browser is refused with a page that says so", () =>
   withClient({}, async (page, local) => {

@@ -74,6 +74,62 @@ async fn nothing_but_a_registered_address_sends_anybody_anywhere() {
     }
 }
 
+/// A6, A7, A1, A3, R1, R6
+#[tokio::test]
+async fn what_a_stranger_registers_opens_nothing_that_the_person_did_not_read() {
+    let server = server().start().await;
+    let tame = server.client().await;
+    let (mut attacker, mut victim) = (server.browser(), server.browser());
+    let answer = victim.sign_in(&tame.authorization_url(), "mona").await;
+    tame.read_code(&answer.location());
+    // a client of the same name, whose answers go to the attacker
+    let mut metadata = Client::at("https://evil.example/cb");
+    metadata["client_name"] = json!("Test client");
+    let evil = Client::register(&server, &metadata).await;
+    let page = victim.open(&evil.authorization_url()).await;
+    for told in [
+        "An unverified app",
+        "<p class=\"fact\"><bdi>evil.example</bdi></p>",
+    ] {
+        assert!(page.text().contains(told), "{told}: {}", page.text());
+    }
+    assert!(!page.text().contains("You let this app in before"));
+    // the client that the person trusts, with the attacker's address or without its proof
+    for (name, value) in [
+        ("redirect_uri", Some("https://evil.example/cb")),
+        ("redirect_uri", Some("http://127.0.0.1.evil.example:33418/")),
+        ("redirect_uri", None),
+        ("client_id", Some(&*evil.id)),
+        ("client_id", Some("https://evil.example/client.json")),
+    ] {
+        let url = tame.authorization_url_but(&[(name, value)]);
+        if (name, value) == ("redirect_uri", None) {
+            // left out, it is the only one that there is: the client's own
+            assert!(victim.open(&url).await.text().contains("33418"));
+        } else {
+            let status = victim.get(&url).await.status.as_u16();
+            assert!((400..=503).contains(&status), "{name} {value:?}: {status}");
+        }
+    }
+    for (name, value) in [
+        ("response_type", Some("token")),
+        ("code_challenge", None),
+        ("code_challenge_method", Some("plain")),
+        ("resource", Some("https://evil.example/mcp")),
+    ] {
+        let url = tame.authorization_url_but(&[(name, value)]);
+        let back = victim.get(&url).await.location();
+        assert!(back.as_str().starts_with(LOOPBACK), "{back}");
+        assert_eq!(parameter(&back, "code"), None, "{back}");
+    }
+    // the attacker agrees for the victim, and sends them to the provider or its answer
+    let page = attacker.open(&evil.authorization_url()).await;
+    let provider = attacker.approve(&page).await;
+    let back = victim.choose(&provider, Some("mona")).await;
+    victim.get(back.as_str()).await.assert_page(403);
+    attacker.get(back.as_str()).await.assert_page(400);
+}
+
 /// K1, K2, K6, TOK-06
 #[tokio::test]
 async fn a_code_without_its_verifier_is_nothing_and_stays_good_for_its_client() {

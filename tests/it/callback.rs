@@ -70,7 +70,7 @@ async fn seven_steps_lead_from_a_client_to_a_tool_that_knows_who_calls() {
     }
 }
 
-/// CONS-10, CONS-11, A3, R6, U2
+/// CONS-10, CONS-11, A3, A7, R6, U2
 #[tokio::test]
 async fn an_answer_in_another_browser_is_refused_and_good_for_nobody_any_more() {
     let server = server().start().await;

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use anteroom::clock::Clock as _;
+use anteroom::config::KnownClient;
+use anteroom::protocol::client::{Client as Kept, ClientAuthentication, ClientSource};
+use anteroom::protocol::ids::ClientId;
+use anteroom::protocol::redirect_uri::RedirectUri;
 use serde_json::json;
 
 use crate::harness::answer::parameter;
@@ -10,7 +14,7 @@ use crate::harness::browser::ticket;
 use crate::harness::client::{Client, STATE};
 use crate::harness::server::server;
 
-/// CONS-01, CONS-07, CONS-09, A1, A2, AUTHZ-23, AUTHZ-24
+/// CONS-01, CONS-07, CONS-09, A1, A2, A9, AUTHZ-23, AUTHZ-24
 #[tokio::test]
 async fn a_fresh_browser_is_asked_before_anybody_else_is() {
     let server = server().start().await;
@@ -21,22 +25,6 @@ async fn a_fresh_browser_is_asked_before_anybody_else_is() {
     assert!(!page.text().contains(&server.standin().base_url()));
     assert_eq!(browser.cookie_names(), ["__Host-anteroom-form"]);
     assert!(server.standin().asked().is_empty());
-}
-
-/// CONS-24, CONS-01, A1, A5, AUTHZ-15
-#[tokio::test]
-async fn who_has_agreed_once_is_asked_again() {
-    let server = server().start().await;
-    let client = server.client().await;
-    let mut browser = server.browser();
-    browser
-        .sign_in(&client.authorization_url(), "mona")
-        .await
-        .location();
-    for prompt in [None, Some("consent"), Some("login")] {
-        let url = client.authorization_url_but(&[("prompt", prompt)]);
-        browser.open(&url).await;
-    }
 }
 
 /// CONS-03, CONS-04, CONS-05
@@ -52,7 +40,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     for told in [
         "Tame bot",
         "Its name is not verified",
-        "<p class=\"destination\"><bdi>app.example</bdi></p>",
+        "<p class=\"fact\"><bdi>app.example</bdi></p>",
         "https://app.example:8443/oauth/cb",
         "about.example",
         &client.id,
@@ -269,6 +257,12 @@ async fn a_form_is_good_in_the_browser_that_it_was_shown_in() {
     // browsers that do not say where a form comes from are held by the cookie
     let request = victim.form(&consent, &form);
     victim.send(&consent, request).await.location();
+    // a cookie of the plain name is one that a neighbour can set
+    let shown = attacker.cookie("__Host-anteroom-form").unwrap();
+    let shown = shown.value.clone();
+    victim.forget_cookies();
+    victim.plant("anteroom-form", &shown);
+    victim.decide(&page, "github").await.assert_page(403);
     // and without the cookie nothing goes
     victim.forget_cookies();
     victim.decide(&own, "github").await.assert_page(403);
@@ -395,4 +389,161 @@ async fn a_flood_of_authorization_requests_keeps_nothing() {
     server.advance(Duration::from_secs(2 * 3600));
     let now = server.world.clock.now();
     assert!(server.app.flows().sweep().await.unwrap() >= 1, "{now:?}");
+}
+
+/// CONS-03, CONS-04, CLI-21
+#[tokio::test]
+async fn a_client_of_the_configuration_is_the_operators() {
+    let server = server()
+        .configure(|config| {
+            let redirect = RedirectUri::parse("https://ci.acme.com/cb").unwrap();
+            for (id, name) in [("ci", Some("Continuous integration")), ("nameless", None)] {
+                config.clients.known.push(KnownClient {
+                    id: ClientId::new(id),
+                    name: name.map(str::to_owned),
+                    secret: None,
+                    redirect_uris: vec![redirect.clone()],
+                    scopes: None,
+                });
+            }
+        })
+        .start()
+        .await;
+    let mut client = server.client().await;
+    "https://ci.acme.com/cb".clone_into(&mut client.redirect_uri);
+    for (id, name) in [("ci", "Continuous integration"), ("nameless", "nameless")] {
+        id.clone_into(&mut client.id);
+        let page = server.get(&client.authorization_url()).await;
+        let text = page.text();
+        assert!(
+            text.contains("The operator of this server set it up"),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("“<bdi>{name}</bdi>” asks")),
+            "{text}"
+        );
+        assert!(text.contains("<bdi>ci.acme.com</bdi>"), "{text}");
+        assert!(!text.contains("registered itself"), "{text}");
+    }
+}
+
+/// CONS-03
+#[tokio::test]
+async fn the_page_says_how_long_the_app_stays_connected() {
+    let server = server().start().await;
+    let mut metadata = Client::public();
+    metadata["grant_types"] = json!(["authorization_code"]);
+    for (metadata, said) in [
+        (metadata, "It stays connected for 1 hour."),
+        (
+            Client::public(),
+            "It stays connected for 180 days at most, and ends sooner if it is not used for 30 days.",
+        ),
+    ] {
+        let client = Client::register(&server, &metadata).await;
+        let page = server.get(&client.authorization_url()).await;
+        assert!(page.text().contains(said), "{}", page.text());
+    }
+}
+
+/// AUTHZ-25
+#[tokio::test]
+async fn the_way_back_to_an_app_bears_its_name() {
+    let server = server().start().await;
+    let mut metadata = Client::at("cursor://anysphere.cursor-mcp/cb");
+    for (name, shown) in [
+        (json!("Cursor"), "Return to <bdi>Cursor</bdi>"),
+        (
+            json!(null),
+            "Return to <bdi>cursor://anysphere.cursor-mcp</bdi>",
+        ),
+    ] {
+        metadata["client_name"] = name;
+        let client = Client::register(&server, &metadata).await;
+        let mut browser = server.browser();
+        let page = browser.open(&client.authorization_url()).await;
+        let denied = browser.decide(&page, "deny").await;
+        assert!(denied.text().contains(shown), "{}", denied.text());
+        let back = browser.sign_in(&client.authorization_url(), "mona").await;
+        assert!(back.text().contains(shown), "{}", back.text());
+    }
+}
+
+/// CLI-22, C2
+#[tokio::test]
+async fn a_logo_is_shown_only_where_we_know_whose_it_is() {
+    let server = server().start().await;
+    let flows = server.app.flows();
+    let mut metadata = Client::public();
+    metadata["logo_uri"] = json!("https://claude.ai/logo.png");
+    let client = Client::register(&server, &metadata).await;
+    let page = server.get(&client.authorization_url()).await;
+    assert!(!page.text().contains("<img"), "{}", page.text());
+    let of = |source, logo: &str| Kept {
+        id: ClientId::new("https://claude.ai/client.json"),
+        name: None,
+        uri: None,
+        logo: Some(logo.to_owned()),
+        redirect_uris: Vec::new(),
+        authentication: ClientAuthentication::None,
+        refreshes: true,
+        scopes: None,
+        source,
+    };
+    let long = format!("https://claude.ai/{}", "x".repeat(2048));
+    for (source, logo, shown) in [
+        (ClientSource::Document, "https://claude.ai/logo.png", true),
+        (ClientSource::Document, "http://claude.ai/logo.png", false),
+        (ClientSource::Document, "data:image/png;base64,AAAA", false),
+        (ClientSource::Document, &long, false),
+        (ClientSource::Known, "https://claude.ai/logo.png", false),
+    ] {
+        let link = flows.logo_link(&of(source, logo));
+        assert_eq!(link.is_some(), shown, "{logo}");
+        assert!(link.is_none_or(|link| !link.contains("claude")), "{logo}");
+    }
+}
+
+/// CLI-22, AUTHZ-22
+#[tokio::test]
+async fn nothing_is_fetched_by_a_link_that_we_did_not_make() {
+    let server = server()
+        .public_url("https://mcp.example.com/a")
+        .start()
+        .await;
+    let client = server.client().await;
+    let page = server.get(&client.authorization_url()).await;
+    let out_of_reach = Kept {
+        id: ClientId::new("https://127.0.0.1/client.json"),
+        name: None,
+        uri: None,
+        logo: Some("https://127.0.0.1/logo.png".to_owned()),
+        redirect_uris: Vec::new(),
+        authentication: ClientAuthentication::None,
+        refreshes: true,
+        scopes: None,
+        source: ClientSource::Document,
+    };
+    let ours = server.app.flows().logo_link(&out_of_reach).unwrap();
+    for link in [
+        "x",
+        "https:%2F%2Fevil.example%2Flogo.png",
+        "%ff",
+        "aHR0cHM6Ly9ldmlsLmV4YW1wbGUv",
+        &ours[..ours.len() - 1],
+        // sealed by us, for something else
+        ticket(&page),
+        // ours, and not to be had: the page does without it
+        &ours,
+    ] {
+        let answer = server.get(&format!("/a/logo/{link}")).await;
+        assert_eq!(answer.status, 404, "{link}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+        let policy = answer.header("content-security-policy");
+        assert_eq!(policy, "default-src 'none'; sandbox");
+        assert!(answer.body.is_empty() && !answer.has_cors(), "{link}");
+    }
 }

@@ -200,6 +200,46 @@ async fn while_the_store_fails_clients_are_told_to_come_again_and_lose_nothing()
     );
 }
 
+/// SEC-15
+#[tokio::test]
+async fn a_sign_in_that_the_store_fails_ends_on_a_page_and_the_next_one_works() {
+    for verb in [
+        "find_browser_session",
+        "find_consent",
+        "forget_consent",
+        "save_browser_session",
+        "put_pending",
+        "find_pending",
+        "take_pending",
+        "put_code",
+        "forget_browser_session",
+        "put_browser_session",
+    ] {
+        let (server, store) = unsteady().await;
+        let client = server.client().await;
+        let mut browser = server.browser();
+        let url = client.authorization_url();
+        let first = browser.sign_in(&url, "mona").await;
+        client.read_code(&first.location());
+        store.order(verb, Trouble::Fails);
+        let mut answer = browser.get(&url).await;
+        if answer.status == 200 {
+            let says_no = verb == "forget_consent";
+            let decision = if says_no { "deny" } else { "github" };
+            answer = browser.decide(&answer, decision).await;
+        }
+        if answer.status == 303 {
+            let back = browser.choose(&answer.location(), Some("mona")).await;
+            answer = browser.get(back.as_str()).await;
+        }
+        answer.assert_page(503);
+        assert!(answer.text().contains("Nothing was granted"), "{verb}");
+        store.heal();
+        let next = browser.sign_in(&url, "mona").await;
+        client.read_code(&next.location());
+    }
+}
+
 /// SEC-15, SEC-16
 #[tokio::test]
 async fn whichever_step_fails_the_same_request_succeeds_afterwards() {

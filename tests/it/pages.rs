@@ -1,12 +1,20 @@
 //! What people see: escaped, without script, with the headers that keep it safe.
 
-use anteroom::endpoint::page::{
-    ActionLine, ConsentPage, ErrorPage, ProviderLine, RefusedPage, ReturnPage, ScopeLine, icon,
-    icon_path, scope_words, style, style_path,
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use anteroom::clock::UnixTime;
+use anteroom::endpoint::page::asset::{icon, icon_path, style, style_path};
+use anteroom::endpoint::page::consent::{
+    ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
+use anteroom::endpoint::page::words::scope_words;
+use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
+use anteroom::protocol::consent::Familiarity;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
+
+use crate::samples;
 
 const HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
@@ -85,43 +93,124 @@ async fn pages_load_nothing_but_our_own_files() {
     }
 }
 
-/// CONS-03, CONS-04, CONS-05, CLI-21
+const JUST_STARTED: &str = "Continue only if you just started connecting it.";
+
+/// Forms of the consent page: what each says, and what it does not.
+const FORMS: [(&str, &[&str], &[&str]); 10] = [
+    (
+        "registered",
+        &[
+            "“<bdi>Claude</bdi>” asks to use <bdi>Example tools</bdi>",
+            "<p class=\"fact\">An unverified app</p>",
+            "This app registered itself",
+            "anyone can choose any name",
+            "<p class=\"fact\"><bdi>claude.ai</bdi></p>",
+            "https://mcp.example.com/mcp",
+            "It stays connected for 180 days at most",
+            "your e-mail addresses (read)",
+        ],
+        &[JUST_STARTED, "described at", "<img"],
+    ),
+    (
+        "loopback",
+        &["A program on this computer", JUST_STARTED],
+        &["is described at"],
+    ),
+    (
+        "app-scheme",
+        &[
+            "The app that opens <bdi>cursor://anysphere.cursor-mcp</bdi> links",
+            JUST_STARTED,
+        ],
+        &["A program on this computer"],
+    ),
+    (
+        "document",
+        &["This app is described at <bdi>claude.ai</bdi>, which vouches for it."],
+        &["registered itself", "This is not"],
+    ),
+    (
+        "document-elsewhere",
+        &["<strong>This is not <bdi>apps.example</bdi>, which describes the app.</strong>"],
+        &[JUST_STARTED],
+    ),
+    (
+        "document-loopback",
+        &["<bdi>vscode.dev</bdi>", JUST_STARTED],
+        &["This is not"],
+    ),
+    (
+        "logo",
+        &["<img class=\"logo\" alt=\"\" width=\"48\" height=\"48\" src=\"/logo/sample\">"],
+        &[],
+    ),
+    (
+        "known",
+        &["The operator of this server set it up, and gave it its name."],
+        &["not verified", "vouches"],
+    ),
+    (
+        "changed",
+        &["It has changed since you let it in"],
+        &["class=\"rest\""],
+    ),
+    (
+        "more",
+        &[
+            "It asks for more than before",
+            "Run tools on your behalf <strong class=\"mark\">New</strong>",
+        ],
+        &["class=\"rest\"", "there are <strong class"],
+    ),
+];
+
+/// CONS-03, CONS-04, CONS-05, CLI-21, C2
 #[tokio::test]
-async fn consent_says_who_asks_and_where_the_answer_goes() {
-    let local = text(consent("Tool").into_response()).await;
-    let metadata = ConsentPage {
-        client_id: "https://app.example/client.json".to_owned(),
-        redirect_host: "app.example".to_owned(),
-        loopback: false,
-        ..consent("Tool")
-    };
-    let remote = text(metadata.into_response()).await;
-    for (html, said) in [
-        (&local, "“<bdi>Tool</bdi>” asks to use"),
+async fn consent_says_who_vouches_for_the_app_and_where_the_answer_goes() {
+    for (name, said, unsaid) in FORMS {
+        let html = text(sample(name)).await;
+        for said in said {
+            assert!(html.contains(said), "{name}: {said} is missing: {html}");
+        }
+        for unsaid in unsaid {
+            assert!(!html.contains(unsaid), "{name}: {unsaid}: {html}");
+        }
+    }
+}
+
+/// CONS-24, A5
+#[tokio::test]
+async fn the_short_page_folds_what_was_read_before_and_never_where_the_answer_goes() {
+    for (name, at_once) in [
+        ("remembered", &["claude.ai", "This app is described at"][..]),
         (
-            &local,
-            "This app registered itself. Its name is not verified",
-        ),
-        (&local, "A program on this computer"),
-        (&local, "<bdi>localhost:6274</bdi>"),
-        (&local, "http://localhost:6274/cb"),
-        (&local, "Continue only if you just started connecting it."),
-        (&local, "<li>asked Tool</li>"),
-        (
-            &remote,
-            "This app describes itself at <strong><bdi>app.example</bdi></strong>",
-        ),
-        (
-            &remote,
-            "<p class=\"destination\"><bdi>app.example</bdi></p>",
+            "remembered-loopback",
+            &["A program on this computer", "Any program on this computer"],
         ),
     ] {
-        assert!(html.contains(said), "{said} is missing: {html}");
+        let html = text(sample(name)).await;
+        let (before, rest) = html.split_once("<details class=\"rest\">").unwrap();
+        let (folded, after) = rest.split_once("</details>").unwrap();
+        // the address and the app id are folded on every page
+        let open = before.split("<details>").next().unwrap();
+        for told in at_once.iter().chain(&[
+            "You let this app in before, on 3 November 2026.",
+            "https://mcp.example.com/mcp",
+            "asks to use",
+        ]) {
+            assert!(open.contains(told), "{name}: {told}: {open}");
+        }
+        for told in ["mcp:tools:execute", "It stays connected", "How you sign in"] {
+            assert!(folded.contains(told), "{name}: {told}: {folded}");
+        }
+        assert_eq!(after.matches("Continue with").count(), 1, "{after}");
+        assert!(after.contains("Deny"), "{after}");
     }
-    assert!(
-        !remote.contains("Continue only if you just started"),
-        "{remote}"
-    );
+}
+
+fn sample(name: &str) -> Response {
+    let page = samples::pages().into_iter().find(|(of, _)| *of == name);
+    page.unwrap().1
 }
 
 #[tokio::test]
@@ -187,22 +276,26 @@ fn consent(x: &str) -> ConsentPage {
         base: "/a/b".to_owned(),
         client_name: Some(x.to_owned()),
         client_id: format!("id {x}"),
+        origin: Origin::Document { host: x.to_owned() },
+        logo: None,
         client_uri_host: Some(x.to_owned()),
-        redirect_host: "localhost:6274".to_owned(),
-        redirect_uri: "http://localhost:6274/cb".to_owned(),
-        loopback: true,
-        app_scheme: false,
+        redirect_host: format!("host {x}"),
+        redirect_uri: format!("https://{x}"),
+        destination: Destination::Site,
         server_name: format!("server {x}"),
         resource: format!("resource {x}"),
         scopes: vec![ScopeLine {
             scope: x.to_owned(),
             words: scope_words(x),
+            is_new: true,
         }],
+        stays: x.to_owned(),
         providers: vec![ProviderLine {
             id: x.to_owned(),
             label: x.to_owned(),
             asks_for: vec![format!("asked {x}")],
         }],
+        familiarity: Familiarity::Remembered { at: UnixTime(0) },
         ticket: format!("ticket {x}"),
     }
 }

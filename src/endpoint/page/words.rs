@@ -1,0 +1,142 @@
+//! What pages say in words: scopes, days, spans of time, and the names that strangers gave themselves.
+
+use std::time::Duration;
+
+use tower_sessions::cookie::time::OffsetDateTime;
+
+use crate::clock::UnixTime;
+
+/// What a scope means, in words for the consent page.
+#[must_use]
+pub fn scope_words(scope: &str) -> String {
+    match scope {
+        "mcp:tools:read" => "See which tools there are",
+        "mcp:tools:execute" => "Run tools on your behalf",
+        "mcp:resources:list" => "See which resources there are",
+        "mcp:resources:read" => "Read resources",
+        "mcp:prompts:list" => "See which prompts there are",
+        "mcp:prompts:read" => "Use prompts",
+        "offline_access" => "Stay connected when you are not there (until you revoke it)",
+        other => return format!("Do what this server calls “{other}”"),
+    }
+    .to_owned()
+}
+
+/// The day of a moment, in UTC: `3 November 2026`. Nothing for moments that no calendar has.
+#[must_use]
+pub fn day(moment: UnixTime) -> Option<String> {
+    let date = OffsetDateTime::from_unix_timestamp(moment.0).ok()?.date();
+    Some(format!("{} {} {}", date.day(), date.month(), date.year()))
+}
+
+/// How long something lasts, in the largest unit that leaves nothing over: `30 days`.
+#[must_use]
+pub fn how_long(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86400, "day"), (3600, "hour"), (60, "minute")];
+    let fits = units
+        .into_iter()
+        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    let (unit, name) = fits.unwrap_or((1, "second"));
+    match seconds / unit {
+        1 => format!("1 {name}"),
+        count => format!("{count} {name}s"),
+    }
+}
+
+/// A name as a heading can bear it: plain, and not too long.
+pub(super) fn shown_name(name: &str) -> String {
+    let plain = plain(name);
+    if plain.is_empty() {
+        return "an app without a name".to_owned();
+    }
+    let ellipsis = (plain.chars().count() > NAME_LENGTH).then_some('…');
+    plain.chars().take(NAME_LENGTH).chain(ellipsis).collect()
+}
+
+/// A name in one line, without invisible characters that turn or hide text, and without quotation marks that end ours.
+pub(super) fn plain(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .filter(|c| !hides_or_turns_text(*c))
+        .map(harmless)
+        .collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn harmless(c: char) -> char {
+    match c {
+        '"' | '“' | '”' | '„' | '«' | '»' => '\'',
+        c if c.is_control() => ' ',
+        c => c,
+    }
+}
+
+/// Bidirectional controls, and blanks without width. Joiners stay: emoji and Persian need them.
+fn hides_or_turns_text(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+/// Whether a name is longer than a heading can bear.
+pub(super) fn is_cut(name: &str) -> bool {
+    plain(name).chars().count() > NAME_LENGTH
+}
+
+/// Characters of a client's name in a heading.
+const NAME_LENGTH: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_dress_up() {
+        for (name, shown) in [
+            ("Claude", "Claude"),
+            (" two\n\twords ", "two words"),
+            ("\u{202E}elgoog\u{202C}", "elgoog"),
+            ("x” (verified) “", "x' (verified) '"),
+            ("\u{200B}\u{FEFF}", "an app without a name"),
+            ("", "an app without a name"),
+        ] {
+            assert_eq!(shown_name(name), shown, "{name:?}");
+        }
+        assert_eq!(
+            shown_name(&"W".repeat(200)).chars().count(),
+            NAME_LENGTH + 1
+        );
+    }
+
+    #[test]
+    fn an_unknown_scope_is_shown_by_its_name() {
+        assert_eq!(scope_words("mcp:tools:execute"), "Run tools on your behalf");
+        assert_eq!(
+            scope_words("files:admin"),
+            "Do what this server calls “files:admin”"
+        );
+    }
+
+    #[test]
+    fn days_and_spans_are_said_as_people_say_them() {
+        for (moment, said) in [
+            (0, Some("1 January 1970")),
+            (1_793_750_399, Some("3 November 2026")),
+            (1_793_750_400, Some("4 November 2026")),
+            (1_835_395_200, Some("29 February 2028")),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(day(UnixTime(moment)).as_deref(), said, "{moment}");
+        }
+        for (seconds, said) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (120, "2 minutes"),
+            (3600, "1 hour"),
+            (36 * 3600, "36 hours"),
+            (30 * 86400, "30 days"),
+        ] {
+            assert_eq!(how_long(Duration::from_secs(seconds)), said);
+        }
+    }
+}
