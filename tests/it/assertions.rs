@@ -394,6 +394,37 @@ async fn what_another_client_signed_or_for_another_place_or_with_another_key_pro
     Tokens::read(&it.refresh(&tokens.refresh, &it.assertion("forged")).await);
 }
 
+/// TOK-25, CLI-60
+#[tokio::test]
+async fn who_registered_with_keys_proves_itself_with_them_as_well() {
+    let site = Website::start().await;
+    let server = server().documents_from(&site).start().await;
+    let key = Key::new("ES256", "k1");
+    site.put(KEYS, Page::json(&json!({"keys": [key.jwk()]})));
+    for (place, keys) in [
+        ("jwks", json!({"keys": [key.jwk()]})),
+        ("jwks_uri", json!(site.url(KEYS))),
+    ] {
+        let mut metadata = Client::public();
+        metadata["token_endpoint_auth_method"] = json!("private_key_jwt");
+        metadata[place] = keys;
+        let it = Signing {
+            site: Website::start().await,
+            client: Client::register(&server, &metadata).await,
+            server: server.clone(),
+            alg: "ES256",
+            key: Key::new("ES256", "k1"),
+        };
+        let code = it.client.code("mona").await;
+        assert_invalid_client(&it.client.redeem(&code).await, "client_assertion");
+        assert_invalid_client(&it.redeem(&code, &it.assertion("one")).await, "signature");
+        // the same jti is good for each client
+        let assertion = key.sign(&it.header(), &it.claims("one"));
+        Tokens::read(&it.redeem(&code, &assertion).await);
+    }
+    assert_eq!(site.hits(KEYS), 1);
+}
+
 /// TOK-25, TOK-22
 #[tokio::test]
 async fn a_client_id_beside_an_assertion_is_that_of_the_assertion() {

@@ -2,17 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use axum::body::Body;
 use axum::extract::Request;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use crate::harness::answer::{encode, parameter, request};
 use crate::harness::browser::ticket;
 use crate::harness::client::{Client, LOOPBACK, Tokens, VERIFIER, message};
+use crate::harness::log::Log;
 use crate::harness::server::{Server, server};
 use crate::introspect::{SECRET, ask, trust};
 
@@ -502,39 +499,18 @@ async fn a_stolen_disk_holds_nothing_that_works() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// SEC-04, T10, CONS-16, SEC-05
 #[tokio::test]
 async fn a_log_tells_what_happened_and_no_secret() {
     let server = server().configure(trust).start().await;
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        // the sample server's library writes down whole messages below info
-        .with_env_filter(EnvFilter::new("debug,rmcp=info,anteroom=trace"))
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let listening = tracing::subscriber::set_default(subscriber);
+    // the sample server's library writes down whole messages below info
+    let (log, listening) = Log::listen("debug,rmcp=info,anteroom=trace");
     let first = Secrets::of_a_whole_life(&server).await;
     // what a test beside this one came to first is taken for unheard, until it is asked again who listens
     tracing::callsite::rebuild_interest_cache();
     let second = Secrets::of_a_whole_life(&server).await;
     drop(listening);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for event in [
         "client_registered",
         "code_issued",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::answer::{Answer, parameter};
 use crate::harness::client::{Client, LOOPBACK, Tokens};
+use crate::harness::log::Log;
 use crate::harness::server::{Builder, Server, server};
 use crate::harness::website::{Page, Website};
 
@@ -312,6 +313,41 @@ async fn what_cannot_be_fetched_never_makes_a_client_throw_its_tokens_away() {
     }
     site.put(PATH, Page::json(&document(&site)));
     assert_eq!(client.refresh("any").await.error(), "invalid_grant");
+}
+
+/// CLI-19
+#[tokio::test]
+async fn each_document_that_is_not_read_is_one_line_of_the_log_with_client_and_cause() {
+    let site = Website::start().await;
+    let bare = with(document(&site), "redirect_uris", json!([]));
+    for (page, event, cause) in [
+        (Page::json(&bare), "document_refused", "redirect_uris"),
+        (
+            Page::new("").status(500),
+            "document_unavailable",
+            "status 500",
+        ),
+    ] {
+        site.put(PATH, page);
+        let server = at(&site).start().await;
+        let client = client(&server, &site);
+        // once unheard
+        authorize(&client, &server).await.assert_page(400);
+        for at_token in [false, true] {
+            let (log, listening) = Log::listen("warn");
+            if at_token {
+                client.refresh("any").await.error();
+            } else {
+                authorize(&client, &server).await.assert_page(400);
+            }
+            drop(listening);
+            let log = log.text();
+            assert_eq!(log.lines().count(), 1, "{log}");
+            for part in ["WARN", event, cause, &client.id] {
+                assert!(log.contains(part), "{part}: {log}");
+            }
+        }
+    }
 }
 
 /// CLI-16, CLI-17

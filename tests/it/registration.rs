@@ -2,9 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,10 +14,10 @@ use axum::extract::Request;
 use http::HeaderValue;
 use http_body::Frame;
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
 
 use crate::harness::answer::{Answer, request_with};
 use crate::harness::client::{Client, LOOPBACK, Tokens};
+use crate::harness::log::Log;
 use crate::harness::server::{Server, rate, server};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -641,20 +640,6 @@ async fn a_person_whose_form_cannot_be_read_gets_a_page() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The answers to registrations and changes that break a rule each.
 async fn refusals(server: &Server, client: &Client) -> Vec<Answer> {
     let (uri, token) = managed(client);
@@ -700,17 +685,10 @@ async fn a_refused_registration_is_one_line_of_the_log_in_the_words_of_the_answe
         .await;
     // once unheard: what is logged for the first time while somebody begins to listen can be missed
     refusals(&server, &client).await;
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("warn"))
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let listening = tracing::subscriber::set_default(subscriber);
+    let (log, listening) = Log::listen("warn");
     let answers = refusals(&server, &client).await;
     drop(listening);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let lines: Vec<_> = log.lines().collect();
     assert_eq!(lines.len(), answers.len(), "{log}");
     for (line, answer) in lines.iter().zip(&answers) {

@@ -510,7 +510,7 @@ async fn a_client_without_a_secret_presents_none() {
         (None, &[("client_id", "nobody")], NOT_PROVED),
         (
             None,
-            &[("client_id", "https://client.example/metadata.json")],
+            &[("client_id", "http://client.example/metadata.json")],
             NOT_PROVED,
         ),
     ];

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod gate;
+pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod website;
