@@ -127,7 +127,7 @@ async fn what_a_stranger_registers_opens_nothing_that_the_person_did_not_read() 
     attacker.get(back.as_str()).await.assert_page(400);
 }
 
-/// K1, K2, K6, TOK-06
+/// K1, K2, K3, K6, TOK-06
 #[tokio::test]
 async fn a_code_without_its_verifier_is_nothing_and_stays_good_for_its_client() {
     let server = server().start().await;

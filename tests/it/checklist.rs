@@ -30,19 +30,14 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 20] = [
-    ("DISC-27, DISC-33", "later: client id metadata documents"),
+const REASONS: [(&str, &str); 28] = [
     (
-        "DISC-30, TOK-25",
-        "does not concern us: private_key_jwt is not offered",
+        "CLI-24",
+        "does not concern us: the operator says to which hosts answers may go, not the document",
     ),
     (
         "DISC-40, DISC-41",
         "does not concern us: there are no ID tokens, so no OpenID document (DISC-42)",
-    ),
-    (
-        "CONS-02",
-        "later: consent is asked for each time, so there is nothing to remember yet",
     ),
     (
         "CONS-14, CONS-22, CONS-23",
@@ -50,10 +45,6 @@ const REASONS: [(&str, &str); 20] = [
     ),
     ("CONS-18", "later: OpenID providers"),
     ("CONS-25", "later: the account page"),
-    (
-        "CONS-26",
-        "later: browser sessions that stay signed in, and Google",
-    ),
     ("AT-08", "later: rotation of signing keys"),
     (
         "AT-09",
@@ -79,6 +70,32 @@ const REASONS: [(&str, &str); 20] = [
         "does not concern us: the transport of 2024-11-05 is not offered",
     ),
     ("SEC-08", "later: a ring of sealing keys"),
+    (
+        "T9",
+        "does not concern us: secrets are of types that compare in constant time, and there is no admin endpoint yet",
+    ),
+    ("T11", "later: the account page"),
+    (
+        "T12, T13",
+        "does not concern us: keys and identifiers are bytes of the system's randomness, never of an alphabet or a secret",
+    ),
+    ("P4", "later: rules about e-mail addresses"),
+    (
+        "P14",
+        "later: TLS in the program; behind a proxy it is the proxy's",
+    ),
+    ("P15", "later: commands for the running server"),
+    (
+        "U1",
+        "does not concern us: no URL is ever handed to a shell",
+    ),
+    ("U3", "later: OpenID providers"),
+    (
+        "U4",
+        "later: the provider is asked before a session is honoured",
+    ),
+    ("U5", "does not concern us: there is no device flow"),
+    ("U6", "does not concern us: nothing is listed by pages"),
     (
         "SEC-11",
         "later: roles, and scopes that nobody has from the start",

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anteroom::config::KnownClient;
@@ -543,6 +544,9 @@ async fn a_url_of_the_configuration_is_not_fetched() {
 #[tokio::test]
 async fn answers_go_to_no_other_hosts_than_those_that_are_set() {
     let site = site().await;
+    // it registered before the list was made
+    let open = at(&site).start().await;
+    let registered = Client::register(&open, &Client::at(APP)).await;
     for (hosts, status) in [
         (&["other.example"][..], 400),
         (&["app.example"], 200),
@@ -551,9 +555,9 @@ async fn answers_go_to_no_other_hosts_than_those_that_are_set() {
         let server = at(&site).configure(|config| {
             config.clients.redirect_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         });
-        let server = server.start().await;
+        let store = Arc::clone(&open.world.store);
+        let server = server.store(move |_| store).start().await;
         let described = client(&server, &site);
-        let registered = Client::register(&server, &Client::at(APP)).await;
         for client in [&described, &registered] {
             for changes in [&[][..], &[("scope", Some("\""))]] {
                 let to_app = [&[("redirect_uri", Some(APP))], changes].concat();

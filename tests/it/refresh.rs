@@ -107,7 +107,7 @@ async fn without_a_grace_each_token_is_good_once() {
     assert_dead(&client.refresh(&second).await);
 }
 
-/// TOK-31, TOK-33
+/// TOK-31, TOK-33, T17
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_refreshes_at_once_all_get_the_same_token_of_one_rotation() {
     for on_sled in [false, true] {
