@@ -14,6 +14,7 @@ mod config;
 mod consent;
 mod crash;
 mod demo;
+mod described_consent;
 mod discovery;
 mod flood;
 mod fuzz;
