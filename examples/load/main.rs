@@ -130,6 +130,7 @@ async fn start(program: &Path, baseline: SocketAddr) -> Result<Started> {
 
         [limits]
         register = "100000000/m"
+        register_all = "100000000/m"
         authorize = "100000000/m"
         token = "100000000/m"
         "#,

@@ -1,7 +1,5 @@
 //! What a person sees of a client that describes itself on a real web site: its host, its logo, and that it has changed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
