@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anteroom::command;
-use anteroom::config::Outbound;
+use anteroom::config::{Outbound, private_host};
 use clap::{Parser, Subcommand};
-use url::{Host, Url};
+use url::Url;
 
 /// Sign-in with GitHub in front of any MCP server.
 #[derive(Parser)]
@@ -83,45 +83,6 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
-        }
-    }
-}
-
-/// `localhost:8443` -> host and port, the host as a URL has it.
-fn private_host(text: &str) -> Result<(String, u16), &'static str> {
-    let wrong = "write a host and its port, such as localhost:8443";
-    let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
-    let host = Host::parse(host).map_err(|_| wrong)?;
-    let port = port.parse().map_err(|_| wrong)?;
-    Ok((host.to_string(), port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_private_host_is_a_host_as_urls_have_it_and_a_port() {
-        for (text, host, port) in [
-            ("localhost:8443", "localhost", 8443),
-            ("LocalHost:443", "localhost", 443),
-            ("[::1]:8443", "[::1]", 8443),
-        ] {
-            assert_eq!(private_host(text), Ok((host.to_owned(), port)), "{text}");
-        }
-        for text in [
-            "",
-            "localhost",
-            ":8443",
-            "localhost:",
-            "localhost:https",
-            "localhost:65536",
-            "https://localhost:8443",
-            "localhost:8443/client.json",
-            "somebody@localhost:8443",
-            "::1:8443",
-        ] {
-            assert!(private_host(text).is_err(), "{text}");
         }
     }
 }

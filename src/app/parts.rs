@@ -68,15 +68,11 @@ fn admission(config: &Config, clock: &Arc<dyn Clock>) -> Result<Admission, AppEr
         host: host.clone(),
         port: *port,
     });
-    let documents = if clients.metadata_documents {
-        let client = StrangerClient::new(&config.outbound.ca, private.collect())?;
-        Some(Documents::new(Arc::new(client), Arc::clone(clock)))
-    } else {
-        None
-    };
+    let client = StrangerClient::new(&config.outbound.ca, private.collect())?;
     Ok(Admission {
         known: clients.known.iter().map(known_client).collect(),
-        documents,
+        documents: Documents::new(Arc::new(client), Arc::clone(clock)),
+        metadata_documents: clients.metadata_documents,
         document_hosts: clients.document_hosts.clone(),
         registration: match &clients.registration {
             config::Registration::Open => Registration::Open,
@@ -120,7 +116,6 @@ pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
         ),
         trusted_proxies: config.trusted_proxies.clone(),
         servers: servers.collect(),
-        registration: !matches!(config.clients.registration, config::Registration::Off),
     }
 }
 
@@ -234,8 +229,8 @@ pub(super) fn documents(
         &resources,
         &flows.scopes,
         Offers {
-            registration: !matches!(config.clients.registration, config::Registration::Off),
-            documents: flows.admission.documents.is_some(),
+            registration: flows.admission.registers(),
+            documents: flows.admission.metadata_documents,
             introspection: flows.introspects(),
         },
     );

@@ -15,6 +15,7 @@ use super::value::{self, Written};
 use super::{
     Config, Limits, LogFormat, Outbound, StoreKind, Tokens, clients, provider, scopes, server,
 };
+use crate::protocol::issuer::Issuer;
 use crate::secret::Secret;
 
 /// The settings in force. None: something is wrong, and it stands in `reader.settings.problems`.
@@ -40,6 +41,13 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let outbound = outbound(reader);
     let limits = limits(reader);
     let log = reader.value("log.format", &LogFormat::Text);
+    if public_url.as_ref().is_some_and(Issuer::is_https)
+        && trusted_proxies.as_ref().is_some_and(Vec::is_empty)
+    {
+        let what = r#"names no proxy, though https needs one in front: all people count as one for the limits. Write where it \
+                      connects from, such as ["127.0.0.1/32"]"#;
+        reader.warn("proxy.trusted", what);
+    }
     if store == Some(StoreKind::Memory) {
         reader.warn(
             "store",

@@ -25,6 +25,17 @@ pub(super) fn all(
     let registration = registration(reader);
     let redirect_hosts = reader.list("clients.redirect_hosts", host);
     let known = known(reader, scopes);
+    if !metadata_documents {
+        for key in ["clients.document_hosts", "outbound.private_hosts"] {
+            if reader.is_set(key) {
+                reader.warn(key, "does nothing: clients.metadata_documents is false");
+            }
+        }
+    } else if reader.is_set("outbound.proxy") {
+        let what = "is not used for metadata documents, which are fetched from where the connection goes to an address \
+                    that was checked: where there is no other way out, write clients.metadata_documents = false";
+        reader.warn("outbound.proxy", what);
+    }
     let unused_expire = reader.lifetime(
         "clients.unused_expire",
         Clients::default().unused_expire,
@@ -108,6 +119,11 @@ fn client(
     }
     let is_limited = reader.is_set(&key("scopes"));
     let limit = reader.list(&key("scopes"), |text| scope(text, scopes));
+    let opens = |scope: &Scope| scope.as_str() != OFFLINE_ACCESS;
+    if is_limited && limit.as_ref().is_some_and(|limit| !limit.iter().any(opens)) {
+        let remedy = "write the scopes that it may be given, or take the line out: then it may be given every one";
+        return reader.refuse(&key("scopes"), Wrong::new("opens nothing", remedy));
+    }
     Some(KnownClient {
         id: id?,
         name: name?,
@@ -237,6 +253,12 @@ mod tests {
             ("localhost:8443", true),
             ("[::1]:8443", true),
             ("localhost", false),
+            ("::1:8443", false),
+            (":8443", false),
+            ("localhost:", false),
+            ("localhost:https", false),
+            ("localhost:8443/client.json", false),
+            ("somebody@localhost:8443", false),
             ("localhost:0", false),
             ("localhost:99999", false),
             ("https://localhost:8443", false),

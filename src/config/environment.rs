@@ -88,6 +88,11 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
             return settings.refuse(key, origin, wrong);
         }
         Shape::Text | Shape::Secret => Value::Text(value.to_owned()),
+        // it would mean "any", where somebody forgot to say which
+        Shape::List if value.trim().is_empty() => {
+            let wrong = Wrong::new("is empty", "give it a value, or unset it");
+            return settings.refuse(key, origin, wrong);
+        }
         Shape::List => Value::List(items(value, ',', origin)),
         Shape::Flag => match value {
             "true" => Value::Flag(true),
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_container_needs_no_file() {
-        let loaded = smallest_with(&[]).unwrap();
+        let loaded = smallest_with(&[("ANTEROOM_PROXY_TRUSTED", "10.0.0.1")]).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
         let provider = &loaded.config.providers[0];
         assert_eq!(provider.id.as_str(), "github");
@@ -247,6 +252,7 @@ mod tests {
             CLIENTS_KNOWN_0_ID x => (clients.known.0.redirect_uris) is missing -> write redirect_uris
             TOKENS_ACCESS 1 => (tokens.access) is not a duration -> write a number and its unit
             TOKENS_ACCESS => (tokens.access) is empty -> give it a value
+            CLIENTS_DOCUMENT_HOSTS => (clients.document_hosts) is empty -> give it a value
             PROVIDER_GITHUB_ALLOW_ANYONE yes => (provider.github.allow.anyone) is true or false -> write true
             PROVIDER_GITHUB_ALLOW_TEAMS a/b,c => (provider.github.allow.teams) holds something that is not a team
             PROVIDER_CORP_LABEL x => (provider.corp.kind) is "oidc": sign-in with OpenID Connect is not in this version

@@ -12,7 +12,7 @@ use super::value::MAX_FILE;
 use super::{Config, check, file};
 
 /// The settings, and what there is to say about them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings in force.
     pub config: Config,

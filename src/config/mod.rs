@@ -243,6 +243,14 @@ impl fmt::Debug for Outbound {
     }
 }
 
+/// Reads one of `private_hosts`.
+///
+/// # Errors
+/// What to write instead.
+pub fn private_host(text: &str) -> Result<(String, u16), String> {
+    clients::private_host(text).map_err(|wrong| wrong.remedy)
+}
+
 /// `[limits]`
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -96,7 +96,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             register: a_minute(60),
-            register_all: a_minute(300),
+            register_all: a_minute(1200),
             authorize: a_minute(120),
             token: a_minute(600),
         }

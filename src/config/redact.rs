@@ -57,7 +57,8 @@ fn is_word(byte: u8) -> bool {
 }
 
 /// Words behind which secrets stand.
-const SECRETIVE: [&str; 6] = [
+const SECRETIVE: [&str; 7] = [
+    "registration_token",
     "secret",
     "password",
     "passwd",

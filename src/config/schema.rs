@@ -90,7 +90,7 @@ pub(super) const KNOWN: &[Known] = &[
     text("outbound.proxy", r#""http://proxy.example.com:3128""#),
     list("outbound.private_hosts", r#"["localhost:8443"]"#),
     text("limits.register", r#""60/m""#),
-    text("limits.register_all", r#""300/m""#),
+    text("limits.register_all", r#""1200/m""#),
     text("limits.authorize", r#""120/m""#),
     text("limits.token", r#""600/m""#),
     text("log.format", r#""text""#),

@@ -47,8 +47,6 @@ pub struct Endpoints {
     pub trusted_proxies: Vec<IpNet>,
     /// The MCP servers, to be named on pages: resource identifier and name.
     pub servers: Vec<(String, String)>,
-    /// Whether there is a registration endpoint.
-    pub registration: bool,
 }
 
 /// What an OAuth request may have in its body.
@@ -77,7 +75,7 @@ where
         .route(&at("/par"), post(par::post))
         // where registration is off as well: who registered before can take it back
         .route(&at("/register/{client_id}"), managed);
-    if endpoints.registration {
+    if endpoints.flows.admission.registers() {
         for_clients = for_clients.route(&at("/register"), post(register::post));
     }
     for (path, document) in documents {

@@ -8,17 +8,21 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::Endpoints;
-use super::error::{for_client, no_store};
-use super::request::{Counted, FormBody, Tokens};
+use super::error::{for_client, no_store, too_many_of_all};
+use super::rate_limit::Shared;
+use super::request::{Counted, FormBody, Pushes};
 use crate::protocol::par::PushedAnswer;
 
-/// Answers with the name of the request that was pushed. What is kept lives for 90 seconds, so that the limit on token
-/// requests, which these share, bounds it.
+/// Answers with the name of the request that was pushed. It is an authorization request like others, and counts as one; what
+/// all push is limited together, since it is kept, for 90 seconds, before anybody has agreed to anything.
 pub async fn post(
     State(endpoints): State<Arc<Endpoints>>,
-    visit: Counted<Tokens>,
+    visit: Counted<Pushes>,
     body: FormBody,
 ) -> Response {
+    if let Err(seconds) = visit.count_all(&endpoints, Shared::Pushed) {
+        return too_many_of_all(seconds);
+    }
     match endpoints
         .flows
         .push(body.authorization(), &body.bytes, visit.address())

@@ -37,6 +37,26 @@ impl What {
     }
 }
 
+/// What is limited for all addresses together as well, since it is kept before anybody has signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Registrations.
+    Registrations,
+    /// Pushed authorization requests.
+    Pushed,
+}
+
+impl Shared {
+    /// The word for it in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registrations => "register_all",
+            Self::Pushed => "par_all",
+        }
+    }
+}
+
 /// So many in so long, and all of them at once if need be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -67,6 +87,7 @@ impl Limited {
 pub struct RateLimits<C: Clock = MonotonicClock> {
     register: Limit<C>,
     register_all: Bucket<C>,
+    pushed_all: Bucket<C>,
     crowd: Bucket<C>,
     authorize: Limit<C>,
     token: Limit<C>,
@@ -89,6 +110,7 @@ impl<C: Clock + Clone> RateLimits<C> {
         Self {
             register: Limit::new(register, clock),
             register_all: bucket(register_all),
+            pushed_all: bucket(PUSHED_ALL),
             crowd: bucket(CROWD),
             authorize: Limit::new(authorize, clock),
             token: Limit::new(token, clock),
@@ -109,12 +131,16 @@ impl<C: Clock> RateLimits<C> {
         }
     }
 
-    /// Counts one more registration, whoever it comes from. An address that has come too often itself has no part in it.
+    /// Counts one more of what all addresses share, whoever it comes from. An address that has come too often itself has no
+    /// part in it.
     ///
     /// # Errors
     /// [`Limited`] where it is one too many; it is not counted then.
-    pub fn check_all(&self) -> Result<(), Limited> {
-        let bucket = &self.register_all;
+    pub fn check_all(&self, what: Shared) -> Result<(), Limited> {
+        let bucket = match what {
+            Shared::Registrations => &self.register_all,
+            Shared::Pushed => &self.pushed_all,
+        };
         bucket
             .check()
             .map_err(|limited| Limited::by(limited.wait_time_from(bucket.clock().now())))
@@ -246,6 +272,11 @@ const MAX_KEYS: usize = 100_000;
 /// Keys in use while there is no room for more.
 const SHARED_KEYS: u64 = 4096;
 const VISITS_BETWEEN_LOOKS: u32 = 1024;
+/// As many pushed requests as are kept at a time: they live for a minute and a half, and have at most 8 KiB each.
+const PUSHED_ALL: Rate = Rate {
+    count: NonZeroU32::MIN.saturating_add(2999),
+    per: Duration::from_secs(60),
+};
 /// As many registrations as are no crowd.
 const CROWD: Rate = Rate {
     count: NonZeroU32::MIN.saturating_add(999),
@@ -368,13 +399,18 @@ mod tests {
     fn all_addresses_together_may_register_as_often_as_the_rate_says() {
         let clock = FakeRelativeClock::default();
         let limits = limits(&clock);
-        let free = (0..20).filter(|_| limits.check_all().is_ok()).count();
+        let free = (0..20)
+            .filter(|_| limits.check_all(Shared::Registrations).is_ok())
+            .count();
         assert_eq!(free, 8);
-        let wait = limits.check_all().unwrap_err().retry_after;
+        let wait = limits
+            .check_all(Shared::Registrations)
+            .unwrap_err()
+            .retry_after;
         assert_eq!(wait, Duration::from_secs(8), "60 / 8, rounded up");
         clock.advance(wait);
-        assert_eq!(limits.check_all(), Ok(()));
-        assert!(limits.check_all().is_err());
+        assert_eq!(limits.check_all(Shared::Registrations), Ok(()));
+        assert!(limits.check_all(Shared::Registrations).is_err());
     }
 
     /// CLI-44, SEC-07

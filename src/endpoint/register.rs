@@ -10,26 +10,30 @@ use http::request::Parts;
 
 use super::Endpoints;
 use super::error::{for_bearer, for_client, no_store, too_many_of_all};
+use super::rate_limit::Shared;
 use super::request::{Bearer, Counted, JsonBody, Registrations, Unreadable};
 use crate::event::Event;
-use crate::flow::register::{MayRegister, Rush};
+use crate::flow::register::{Checked, MayRegister, Rush};
 
 /// Registers a client.
 pub async fn post(
     State(endpoints): State<Arc<Endpoints>>,
-    Admitted(may): Admitted,
+    Admitted { visit, may }: Admitted,
     body: Result<JsonBody, Unreadable>,
 ) -> Response {
     let body = match body {
         Ok(body) => body.0,
         Err(unreadable) => return refuse(unreadable),
     };
-    let rush = if endpoints.limits.is_crowded() {
-        Rush::Crowded
-    } else {
-        Rush::Calm
+    let checked = match endpoints.flows.check_registration(&may, &body) {
+        Ok(checked) => checked,
+        Err(failure) => return for_client(&failure, false),
     };
-    match endpoints.flows.register(may, &body, rush).await {
+    let rush = match rush(&endpoints, &visit, &checked) {
+        Ok(rush) => rush,
+        Err(seconds) => return too_many_of_all(seconds),
+    };
+    match endpoints.flows.register(checked, rush).await {
         Ok(registration) => {
             let mut response = (StatusCode::CREATED, Json(registration.answer)).into_response();
             no_store(&mut response);
@@ -37,6 +41,24 @@ pub async fn post(
         }
         Err(failure) => for_client(&failure, false),
     }
+}
+
+/// Whether there is room for one more, and how much. What all share is counted last, so that what is refused anyway uses up
+/// none of it; and whoever has the operator's token has no part in it. The error is the seconds to wait.
+fn rush(
+    endpoints: &Endpoints,
+    visit: &Counted<Registrations>,
+    checked: &Checked,
+) -> Result<Rush, u64> {
+    if checked.is_invited() {
+        return Ok(Rush::Calm);
+    }
+    visit.count_all(endpoints, Shared::Registrations)?;
+    Ok(if endpoints.limits.is_crowded() {
+        Rush::Crowded
+    } else {
+        Rush::Calm
+    })
 }
 
 /// A body that cannot be read is a registration that is refused, as one that breaks a rule.
@@ -48,9 +70,11 @@ pub(super) fn refuse(unreadable: Unreadable) -> Response {
     unreadable.into_response()
 }
 
-/// A request whose body is worth reading. The address has not come too often; it may register; and there is room for one
-/// more. Last, since what all share must not be used up by those who get nothing anyway.
-pub struct Admitted(MayRegister);
+/// A request whose body is worth reading: the address has not come too often, and it may register.
+pub struct Admitted {
+    visit: Counted<Registrations>,
+    may: MayRegister,
+}
 
 impl FromRequestParts<Arc<Endpoints>> for Admitted {
     type Rejection = Response;
@@ -65,14 +89,6 @@ impl FromRequestParts<Arc<Endpoints>> for Admitted {
             .flows
             .admit_registration(bearer.token.as_ref())
             .map_err(|failure| for_bearer(&failure, bearer.is_presented))?;
-        endpoints.limits.check_all().map_err(|limited| {
-            Event::RateLimited {
-                endpoint: "register_all",
-                address: visit.address(),
-            }
-            .tell();
-            too_many_of_all(limited.retry_after.as_secs())
-        })?;
-        Ok(Self(may))
+        Ok(Self { visit, may })
     }
 }

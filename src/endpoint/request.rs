@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Endpoints;
 use super::error::{json_error, too_many, too_many_page};
-use super::rate_limit::{What, client_address};
+use super::rate_limit::{Shared, What, client_address};
 use crate::event::Event;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::secret::Secret;
@@ -73,12 +73,16 @@ pub struct Counted<K>(Caller, PhantomData<K>);
 pub trait Counts {
     /// The limit.
     const AS: What;
+    /// Whether it is a person at a browser who comes.
+    const BY_PEOPLE: bool = false;
 }
 
 /// Counts as a token request.
 pub struct Tokens;
 /// Counts as a registration.
 pub struct Registrations;
+/// Counts as an authorization request, that a client pushes.
+pub struct Pushes;
 /// Counts as an authorization request.
 pub struct SignIns;
 
@@ -88,8 +92,12 @@ impl Counts for Tokens {
 impl Counts for Registrations {
     const AS: What = What::Register;
 }
+impl Counts for Pushes {
+    const AS: What = What::Authorize;
+}
 impl Counts for SignIns {
     const AS: What = What::Authorize;
+    const BY_PEOPLE: bool = true;
 }
 
 impl<K: Counts> FromRequestParts<Arc<Endpoints>> for Counted<K> {
@@ -100,10 +108,10 @@ impl<K: Counts> FromRequestParts<Arc<Endpoints>> for Counted<K> {
         endpoints: &Arc<Endpoints>,
     ) -> Result<Self, Response> {
         let Ok(caller) = Caller::from_request_parts(parts, endpoints).await;
-        match (caller.count(endpoints, K::AS), K::AS) {
-            (Ok(()), _) => Ok(Self(caller, PhantomData)),
-            (Err(seconds), What::Authorize) => Err(too_many_page(endpoints, seconds)),
-            (Err(seconds), What::Register | What::Token) => Err(too_many(seconds)),
+        match caller.count(endpoints, K::AS) {
+            Ok(()) => Ok(Self(caller, PhantomData)),
+            Err(seconds) if K::BY_PEOPLE => Err(too_many_page(endpoints, seconds)),
+            Err(seconds) => Err(too_many(seconds)),
         }
     }
 }
@@ -113,6 +121,21 @@ impl<K> Counted<K> {
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.0.address()
+    }
+
+    /// Counts it among what all addresses share, too.
+    ///
+    /// # Errors
+    /// The seconds to wait, where it is one too many.
+    pub fn count_all(&self, endpoints: &Endpoints, what: Shared) -> Result<(), u64> {
+        endpoints.limits.check_all(what).map_err(|limited| {
+            Event::RateLimited {
+                endpoint: what.as_str(),
+                address: self.address(),
+            }
+            .tell();
+            limited.retry_after.as_secs()
+        })
     }
 }
 

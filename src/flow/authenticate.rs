@@ -98,9 +98,8 @@ impl Flows {
         kid: Option<&str>,
         asker: IpAddr,
     ) -> Result<KeySet, Failure> {
-        let documents = self.admission.documents.as_ref().ok_or(NO_KEYS)?;
         let url = Url::parse(place).map_err(|_| NO_KEYS)?;
-        let keys = documents.keys(&url, asker, kid).await;
+        let keys = self.admission.documents.keys(&url, asker, kid).await;
         keys.map_err(|cause| {
             tell(&client.id, &cause);
             unavailable(url.host_str().unwrap_or_default(), cause)
@@ -126,7 +125,7 @@ const REPLAYED: OAuthError = OAuthError {
 };
 const NO_KEYS: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,
-    description: "the keys at the jwks_uri of the client are not fetched here",
+    description: "the jwks_uri of the client cannot be read as a URL",
 };
 const UNKNOWN: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,

@@ -136,12 +136,14 @@ impl Flows {
     /// That clients of this host may come (CLI-23).
     fn admits(&self, url: &DocumentUrl) -> Result<&Documents, OAuthError> {
         let admission = &self.admission;
-        let documents = admission.documents.as_ref().ok_or(NO_DOCUMENTS)?;
+        if !admission.metadata_documents {
+            return Err(NO_DOCUMENTS);
+        }
         let mut hosts = admission.document_hosts.iter();
         if admission.document_hosts.is_empty()
             || hosts.any(|host| host.eq_ignore_ascii_case(url.host()))
         {
-            Ok(documents)
+            Ok(&admission.documents)
         } else {
             Err(OTHER_HOSTS)
         }

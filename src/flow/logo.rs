@@ -17,7 +17,7 @@ impl Flows {
     #[must_use]
     pub fn logo_link(&self, client: &Client) -> Option<String> {
         let logo = client.logo.as_deref()?;
-        let shown = self.admission.documents.is_some()
+        let shown = self.admission.metadata_documents
             && client.source == ClientSource::Document
             && logo.starts_with("https://")
             && logo.len() <= LONGEST;
@@ -29,11 +29,10 @@ impl Flows {
 
     /// The logo behind such a link; nothing where the link is not of our making, or the logo cannot be had.
     pub async fn logo(&self, link: &str, asker: IpAddr) -> Option<Logo> {
-        let documents = self.admission.documents.as_ref()?;
         let sealed = Sealed::from_text(link)?;
         let clear = self.sealer.open(Purpose::LogoLink, b"", &sealed).ok()?;
         let url = Url::parse(std::str::from_utf8(&clear).ok()?).ok()?;
-        match documents.logo(&url, asker).await {
+        match self.admission.documents.logo(&url, asker).await {
             Ok(logo) => Some(logo),
             Err(error) => {
                 tracing::debug!(%error, "a logo cannot be shown");

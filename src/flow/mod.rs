@@ -72,14 +72,24 @@ pub struct Flows {
 pub struct Admission {
     /// Clients of the configuration.
     pub known: Vec<Client>,
-    /// What clients publish about themselves; none: such clients are not let in.
-    pub documents: Option<Documents>,
+    /// What clients publish about themselves.
+    pub documents: Documents,
+    /// Whether a client id may be the URL of a metadata document.
+    pub metadata_documents: bool,
     /// Hosts of client ids that are URLs; empty: any.
     pub document_hosts: Vec<String>,
     /// How clients register.
     pub registration: Registration,
     /// Hosts of redirect URIs that are https; empty: any.
     pub redirect_hosts: Vec<String>,
+}
+
+impl Admission {
+    /// Whether clients can register at all.
+    #[must_use]
+    pub fn registers(&self) -> bool {
+        !matches!(self.registration, Registration::Off)
+    }
 }
 
 /// `clients.registration`

@@ -12,7 +12,25 @@ use super::{Failure, Flows, Registration as Mode};
 
 /// Leave to register, once.
 #[derive(Debug)]
-pub struct MayRegister(());
+pub struct MayRegister {
+    /// Whether the operator gave it, with the initial access token.
+    invited: bool,
+}
+
+/// A registration that breaks no rule, and is not kept yet.
+#[derive(Debug)]
+pub struct Checked {
+    registration: Registration,
+    invited: bool,
+}
+
+impl Checked {
+    /// Whether it comes from somebody whom the operator gave the initial access token.
+    #[must_use]
+    pub fn is_invited(&self) -> bool {
+        self.invited
+    }
+}
 
 /// How many have registered of late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +51,9 @@ impl Flows {
     /// `invalid_token`, whether there is none or a wrong one; `access_denied` where nobody may.
     pub fn admit_registration(&self, presented: Option<&Secret>) -> Result<MayRegister, Failure> {
         let refused = match (&self.admission.registration, presented) {
-            (Mode::Open, _) => return Ok(MayRegister(())),
+            (Mode::Open, _) => return Ok(MayRegister { invited: false }),
             (Mode::Token(token), Some(presented)) if token.matches(presented) => {
-                return Ok(MayRegister(()));
+                return Ok(MayRegister { invited: true });
             }
             (Mode::Token(_), Some(_)) => WRONG_TOKEN,
             (Mode::Token(_), None) => NO_TOKEN,
@@ -45,16 +63,11 @@ impl Flows {
         Err(refused.into())
     }
 
-    /// Registers a client; it is forgotten again unless somebody signs in with it.
+    /// What a client says of itself, by the rules.
     ///
     /// # Errors
-    /// What is wrong with the request, by field and rule.
-    pub async fn register(
-        &self,
-        MayRegister(()): MayRegister,
-        body: &[u8],
-        rush: Rush,
-    ) -> Result<Registration, Failure> {
+    /// What is wrong with it, by field and rule.
+    pub fn check_registration(&self, may: &MayRegister, body: &[u8]) -> Result<Checked, Failure> {
         let now = self.now();
         let id = ClientId::new(Id::new(now).to_string());
         let fresh = Fresh {
@@ -68,6 +81,18 @@ impl Flows {
         let registration = register::register(body, &self.scopes, fresh)
             .and_then(|asked| asked.keep_to_hosts(&self.admission.redirect_hosts))
             .inspect_err(tell)?;
+        Ok(Checked {
+            registration,
+            invited: may.invited,
+        })
+    }
+
+    /// Registers a client; it is forgotten again unless somebody signs in with it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn register(&self, checked: Checked, rush: Rush) -> Result<Registration, Failure> {
+        let (now, registration) = (self.now(), checked.registration);
         let unused = match rush {
             Rush::Calm => self.lifetimes.unused_client,
             Rush::Crowded => self.lifetimes.unused_client.min(CROWDED),
