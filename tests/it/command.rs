@@ -32,13 +32,10 @@ fn dev_listens_on_loopback_alone() {
 #[test]
 fn dev_says_what_is_wrong_with_a_private_place_of_documents() {
     for (arguments, remedy) in [
-        (
-            ["dev", "--private-host", "localhost"],
-            "write a host and its port",
-        ),
+        (["dev", "--private-host", "localhost"], "write each as"),
         (
             ["dev", "--private-host", "https://localhost:8443"],
-            "write a host and its port",
+            "write each as",
         ),
         (["dev", "--ca", "nowhere.pem"], "nowhere.pem"),
     ] {

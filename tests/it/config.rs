@@ -425,6 +425,7 @@ fn a_client_that_does_not_fit_is_told_what_does() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_is_not_wrong_but_worth_knowing_is_a_warning() {
     for (top, end, expected) in [
         (

@@ -459,7 +459,7 @@ async fn a_caller_that_is_a_resource_server_sees_what_is_for_itself() {
 
 /// REV-05, SEC-16
 #[tokio::test]
-async fn who_asks_too_often_is_told_to_wait() {
+async fn who_guesses_too_often_is_told_to_wait_and_who_may_ask_is_not() {
     let minute = Duration::from_secs(60);
     let server = server().configure(trust).configure(move |config| {
         config.limits.token = rate(3, minute);
@@ -468,8 +468,12 @@ async fn who_asks_too_often_is_told_to_wait() {
     for _ in 0..3 {
         assert_eq!(ask_as(&server, WHO, "guess", "x").await.status, 401);
     }
-    let answer = ask(&server, "x").await;
+    let answer = ask_as(&server, WHO, "guess", "x").await;
     assert_eq!(answer.status, 429);
+    // whatever it is sent, and be it nonsense, a resource server of the same address goes on
+    for _ in 0..10 {
+        assert_eq!(ask(&server, "x").await.text(), r#"{"active":false}"#);
+    }
     assert_eq!(answer.error(), "temporarily_unavailable");
     assert!(answer.header("retry-after").parse::<u64>().unwrap() <= 60);
 }

@@ -434,7 +434,7 @@ async fn nothing_is_pushed_but_by_post() {
 #[tokio::test]
 async fn who_pushes_too_often_is_told_to_wait() {
     let minute = Duration::from_secs(60);
-    let server = server().configure(move |config| config.limits.token = rate(3, minute));
+    let server = server().configure(move |config| config.limits.authorize = rate(3, minute));
     let server = server.start().await;
     let client = server.client().await;
     let names: BTreeSet<_> = [
