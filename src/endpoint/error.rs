@@ -50,6 +50,18 @@ pub fn no_store(response: &mut Response) {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
+/// What a client is answered, which nobody may keep; `with_header` as for [`for_client`].
+pub fn answered(result: Result<impl IntoResponse, Failure>, with_header: bool) -> Response {
+    match result {
+        Ok(answer) => {
+            let mut response = answer.into_response();
+            no_store(&mut response);
+            response
+        }
+        Err(failure) => for_client(&failure, with_header),
+    }
+}
+
 /// A failure for a client. `with_header`: whether it tried the `Authorization` header, and is to be told how it works
 /// (RFC 6749 §5.2). An incident of ours is 503, so that no client throws its tokens away (SEC-15).
 pub fn for_client(failure: &Failure, with_header: bool) -> Response {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::Endpoints;
-use super::error::{for_client, no_store, too_many};
+use super::error::{answered, too_many};
 use super::rate_limit::What;
 use super::request::{Caller, FormBody};
+use crate::flow::Failure;
+use crate::protocol::error::ErrorCode;
 
 /// Says what a token is worth, to who may ask. Only those who do not prove themselves are counted: a resource server asks for
 /// each token that anybody sends it, and nobody must be able to use up its share.
@@ -18,19 +20,15 @@ pub async fn post(
     caller: Caller,
     body: FormBody,
 ) -> Response {
-    match endpoints
+    let introspection = endpoints
         .flows
         .introspect(body.authorization(), &body.bytes, caller.address())
-        .await
+        .await;
+    let is_unproven = |failure: &Failure| matches!(failure, Failure::Refused(error) if error.code == ErrorCode::InvalidClient);
+    if introspection.as_ref().is_err_and(is_unproven)
+        && let Err(seconds) = caller.count(&endpoints, What::Token)
     {
-        Ok(introspection) => {
-            let mut response = Json(introspection).into_response();
-            no_store(&mut response);
-            response
-        }
-        Err(failure) => match caller.count(&endpoints, What::Token) {
-            Ok(()) => for_client(&failure, body.authorization().is_some()),
-            Err(seconds) => too_many(seconds),
-        },
+        return too_many(seconds);
     }
+    answered(introspection.map(Json), body.authorization().is_some())
 }

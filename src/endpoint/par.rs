@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use super::Endpoints;
-use super::error::{for_client, no_store, too_many_of_all};
+use super::error::{answered, too_many_of_all};
 use super::rate_limit::Shared;
 use super::request::{Counted, FormBody, Pushes};
 use crate::protocol::par::PushedAnswer;
@@ -23,20 +23,16 @@ pub async fn post(
     if let Err(seconds) = visit.count_all(&endpoints, Shared::Pushed) {
         return too_many_of_all(seconds);
     }
-    match endpoints
+    let pushed = endpoints
         .flows
         .push(body.authorization(), &body.bytes, visit.address())
-        .await
-    {
-        Ok(pushed) => {
-            let answer = PushedAnswer {
-                request_uri: pushed.request_uri.expose(),
-                expires_in: pushed.lifetime.as_secs(),
-            };
-            let mut response = (StatusCode::CREATED, Json(answer)).into_response();
-            no_store(&mut response);
-            response
-        }
-        Err(failure) => for_client(&failure, body.authorization().is_some()),
-    }
+        .await;
+    let answer = pushed.map(|pushed| {
+        let answer = PushedAnswer {
+            request_uri: pushed.request_uri.expose(),
+            expires_in: pushed.lifetime.as_secs(),
+        };
+        (StatusCode::CREATED, Json(answer)).into_response()
+    });
+    answered(answer, body.authorization().is_some())
 }

@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::Endpoints;
-use super::error::{for_bearer, for_client, no_store, too_many_of_all};
+use super::error::{answered, for_bearer, for_client, too_many_of_all};
 use super::rate_limit::Shared;
 use super::request::{Bearer, Counted, JsonBody, Registrations, Unreadable};
 use crate::event::Event;
@@ -33,14 +33,9 @@ pub async fn post(
         Ok(rush) => rush,
         Err(seconds) => return too_many_of_all(seconds),
     };
-    match endpoints.flows.register(checked, rush).await {
-        Ok(registration) => {
-            let mut response = (StatusCode::CREATED, Json(registration.answer)).into_response();
-            no_store(&mut response);
-            response
-        }
-        Err(failure) => for_client(&failure, false),
-    }
+    let registered = endpoints.flows.register(checked, rush).await;
+    let answer = registered.map(|registered| (StatusCode::CREATED, Json(registered.answer)));
+    answered(answer, false)
 }
 
 /// Whether there is room for one more, and how much. What all share is counted last, so that what is refused anyway uses up

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 
 use super::Endpoints;
-use super::error::{for_client, no_store};
+use super::error::answered;
 use super::request::{Counted, FormBody, Tokens};
 
 /// Ends the session of a token. An unknown token is answered like a known one.
@@ -16,16 +16,12 @@ pub async fn post(
     visit: Counted<Tokens>,
     body: FormBody,
 ) -> Response {
-    match endpoints
+    let revoked = endpoints
         .flows
         .revoke(body.authorization(), &body.bytes, visit.address())
-        .await
-    {
-        Ok(()) => {
-            let mut response = StatusCode::OK.into_response();
-            no_store(&mut response);
-            response
-        }
-        Err(failure) => for_client(&failure, body.authorization().is_some()),
-    }
+        .await;
+    answered(
+        revoked.map(|()| StatusCode::OK),
+        body.authorization().is_some(),
+    )
 }

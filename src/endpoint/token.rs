@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::Endpoints;
-use super::error::{for_client, no_store};
+use super::error::answered;
 use super::request::{Counted, FormBody, Tokens};
 use crate::protocol::token::TokenAnswer;
 use crate::secret::Secret;
@@ -18,23 +18,19 @@ pub async fn post(
     visit: Counted<Tokens>,
     body: FormBody,
 ) -> Response {
-    match endpoints
+    let issued = endpoints
         .flows
         .token(body.authorization(), &body.bytes, visit.address())
-        .await
-    {
-        Ok(issued) => {
-            let answer = TokenAnswer {
-                access_token: issued.access.expose(),
-                token_type: "Bearer",
-                expires_in: issued.lifetime.as_secs(),
-                scope: issued.scopes.to_string(),
-                refresh_token: issued.refresh.as_ref().map(Secret::expose),
-            };
-            let mut response = Json(answer).into_response();
-            no_store(&mut response);
-            response
-        }
-        Err(failure) => for_client(&failure, body.authorization().is_some()),
-    }
+        .await;
+    let answer = issued.map(|issued| {
+        let answer = TokenAnswer {
+            access_token: issued.access.expose(),
+            token_type: "Bearer",
+            expires_in: issued.lifetime.as_secs(),
+            scope: issued.scopes.to_string(),
+            refresh_token: issued.refresh.as_ref().map(Secret::expose),
+        };
+        Json(answer).into_response()
+    });
+    answered(answer, body.authorization().is_some())
 }

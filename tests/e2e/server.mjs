@@ -76,7 +76,7 @@ export async function startAnteroom(further = []) {
   const dev = ["dev", "--listen", `127.0.0.1:${port}`, "--standin", `127.0.0.1:${standin}`, ...further];
   const program = await run(binary, dev, {
     ready: new RegExp(url.replaceAll(".", "\\.")),
-    env: { RUST_LOG: process.env.ANTEROOM_E2E_LOG ?? "info" },
+    env: { ANTEROOM_LOG_FILTER: process.env.ANTEROOM_E2E_LOG ?? "info" },
   });
   return { ...program, issuer, url, standin: `http://127.0.0.1:${standin}` };
 }

@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use crate::harness::answer::{Answer, encode, parameter};
 use crate::harness::client::{Client, LOOPBACK, Tokens, VERIFIER};
 use crate::harness::server::{Server, server};
+use crate::introspect::{SECRET, WHO, trust};
 
 /// What is known to be right somewhere.
 #[derive(Clone)]
@@ -127,7 +128,7 @@ fn metadata(known: &Known) -> impl Strategy<Value = Vec<u8>> + use<> {
 }
 
 /// Parameters that are read, and some that are not.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -148,6 +149,7 @@ const NAMES: [&str; 22] = [
     "client_secret",
     "client_assertion",
     "client_assertion_type",
+    "token",
     "\u{0}",
     "",
 ];
@@ -160,6 +162,8 @@ fn parameters(known: &Known) -> impl Strategy<Value = String> + use<> {
         known.with_secret.secret.clone().unwrap(),
         known.tokens.refresh.clone(),
         known.tokens.access.clone(),
+        WHO.to_owned(),
+        SECRET.to_owned(),
         LOOPBACK.to_owned(),
         "http://localhost:1/".to_owned(),
         "https://client.invalid/metadata.json".to_owned(),
@@ -290,6 +294,8 @@ fn target(known: &Known) -> impl Strategy<Value = (String, String)> + use<> {
         ("POST", "/token".to_owned()),
         ("POST", "/token".to_owned()),
         ("POST", "/revoke".to_owned()),
+        ("POST", "/par".to_owned()),
+        ("POST", "/introspect".to_owned()),
     ]);
     let method = prop_oneof![
         2 => select(vec!["GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get"])
@@ -297,7 +303,7 @@ fn target(known: &Known) -> impl Strategy<Value = (String, String)> + use<> {
         1 => "[A-Z!#$%&'*+.^_`|~-]{1,12}",
     ];
     let path = prop_oneof![
-        2 => select(vec!["/register", "/authorize", "/token", "/revoke"]).prop_map(str::to_owned),
+        2 => select(vec!["/register", "/authorize", "/token", "/revoke", "/par", "/introspect"]).prop_map(str::to_owned),
         1 => select(vec![client, other]),
         2 => "/register/[A-Za-z0-9%_.~/-]{0,40}",
     ];
@@ -362,6 +368,7 @@ fn check(answer: &Answer, shown: &Asked) {
 
 async fn start() -> (Server, Known) {
     let server = server()
+        .configure(trust)
         .configure(|config| {
             // nothing is fetched from anywhere
             config.clients.metadata_documents = false;

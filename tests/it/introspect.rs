@@ -24,7 +24,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 /// The client that may introspect.
-const WHO: &str = "inspector";
+pub(crate) const WHO: &str = "inspector";
 /// Its secret.
 pub(crate) const SECRET: &str = "the-secret-of-who-may-introspect-0123456789";
 

@@ -3,19 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use tracing::Dispatch;
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{DefaultGuard, set_default};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Registry};
+
+/// A dispatcher that hears nothing.
+static NOBODY: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(Registry::default().with(LevelFilter::OFF)));
 
 /// The lines so far.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Listens on this thread for as long as the guard lives. What another test logged for the first time meanwhile is
-    /// taken for unheard, until `tracing::callsite::rebuild_interest_cache` asks again who listens.
+    /// Listens on this thread for as long as the guard lives.
     pub(crate) fn listen(filter: &str) -> (Self, DefaultGuard) {
+        // a single dispatcher would not be asked what it wants to hear where another thread logs something first
+        LazyLock::force(&NOBODY);
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
