@@ -65,6 +65,7 @@ async fn decide(
             if !flows.providers().any(|known| *known.id() == provider) {
                 return Err(UNKNOWN_PROVIDER.into());
             }
+            flows.check_unchanged(&asked).await?;
             to_provider(flows, session, asked, provider).await
         }
     }

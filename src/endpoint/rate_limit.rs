@@ -150,8 +150,8 @@ impl<C: Clock> RateLimits<C> {
     /// kept as long as usual.
     ///
     /// This bounds the rows of a flood. With the settings that hold where nothing is written, in round numbers: 300 a minute
-    /// are let in, and those of the crowd are kept for 30 minutes, 300 * 30; 1,000 an hour and 1,000 more at first are no
-    /// crowd and are kept for a day, 1,000 * 25. That is 34,000 rows, and a row has at most 12 KiB, most half a KiB.
+    /// are let in, and those of the crowd are kept for 60 minutes, 300 * 60; 1,000 an hour and 1,000 more at first are no
+    /// crowd and are kept for a day, 1,000 * 25. That is 43,000 rows, and a row has at most 12 KiB, most half a KiB.
     pub fn is_crowded(&self) -> bool {
         self.crowd.check().is_err()
     }

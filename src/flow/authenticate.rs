@@ -25,21 +25,31 @@ impl Flows {
         asker: IpAddr,
     ) -> Result<KnownClient, Failure> {
         let credentials = Credentials::parse(authorization, form)?;
-        let proven = self.prove(&credentials, asker).await;
+        match self.prove(&credentials, asker).await? {
+            Some(known) => Ok(known),
+            None => Err(no_such_client(&credentials)),
+        }
+    }
+
+    /// The client that presents `credentials`; none where there is no such client, which is not the same as one that does
+    /// not prove itself.
+    pub(super) async fn prove(
+        &self,
+        credentials: &Credentials,
+        asker: IpAddr,
+    ) -> Result<Option<KnownClient>, Failure> {
+        let proven = self.prove_one(credentials, asker).await;
         if let Err(Failure::Refused(_)) = &proven {
-            Event::ClientAuthenticationFailed {
-                client: &credentials.client_id,
-            }
-            .tell();
+            tell_failed(credentials);
         }
         proven
     }
 
-    async fn prove(
+    async fn prove_one(
         &self,
         credentials: &Credentials,
         asker: IpAddr,
-    ) -> Result<KnownClient, Failure> {
+    ) -> Result<Option<KnownClient>, Failure> {
         for (id, _) in credentials.readings() {
             let Some(known) = self.find_client(&id, Need::LastGood(asker)).await? else {
                 continue;
@@ -49,15 +59,15 @@ impl Flows {
                 (ClientAuthentication::Keys { keys, .. }, Some(assertion)) => self
                     .check_assertion(client, keys, assertion, asker)
                     .await
-                    .map(|()| known),
+                    .map(|()| Some(known)),
                 (ClientAuthentication::Keys { or_none: false, .. }, None) => {
                     Err(NO_ASSERTION.into())
                 }
-                _ if credentials.prove(client) => Ok(known),
+                _ if credentials.prove(client) => Ok(Some(known)),
                 _ => Err(NOT_PROVEN.into()),
             };
         }
-        Err(UNKNOWN.into())
+        Ok(None)
     }
 
     /// An assertion is for us alone: for the issuer or, of older clients, the URL of the token endpoint, at whichever endpoint
@@ -105,6 +115,19 @@ impl Flows {
             unavailable(url.host_str().unwrap_or_default(), cause)
         })
     }
+}
+
+/// The answer to credentials of a client that does not exist.
+pub(super) fn no_such_client(credentials: &Credentials) -> Failure {
+    tell_failed(credentials);
+    UNKNOWN.into()
+}
+
+fn tell_failed(credentials: &Credentials) {
+    Event::ClientAuthenticationFailed {
+        client: &credentials.client_id,
+    }
+    .tell();
 }
 
 fn not_valid(fault: AssertionFault) -> OAuthError {

@@ -16,7 +16,7 @@ pub use crate::upstream::NotAllowed;
 use crate::upstream::{Kept, SignIn, UpstreamError};
 
 use super::authorize::{OTHER_BROWSER, Question, UNKNOWN_CLIENT, Visitor};
-use super::client::Need;
+use super::client::KnownClient;
 use super::consent::ForClient;
 use super::{Failure, Flows};
 
@@ -60,11 +60,12 @@ pub enum Arrival {
 
 impl Flows {
     /// Finishes a sign-in: find what was approved, take it (one caller gets it), see that it is the same browser
-    /// (CONS-11), ask the provider who it is, keep session and code, answer the client. Everything but the provider's
-    /// answer comes from what was kept (CONS-12).
+    /// (CONS-11), ask the provider who it is, see that the client is still the one that was approved, keep session and
+    /// code, answer the client. Everything but the provider's answer comes from what was kept (CONS-12).
     ///
     /// # Errors
-    /// Where the answer belongs to nothing that was approved in this browser; or an incident.
+    /// Where the answer belongs to nothing that was approved in this browser, or its client has changed since or is gone;
+    /// or an incident.
     pub async fn finish_sign_in(&self, back: Return, visitor: Visitor) -> Result<Arrival, Failure> {
         let (id, pending) = self.take_pending(&back).await?;
         let client = pending.request.client_id.clone();
@@ -78,6 +79,7 @@ impl Flows {
             (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
             (None, None) => Err(provider_refused(&pending, "neither code nor error")),
         };
+        let known = self.unchanged(&pending.request).await?;
         let answer = |url: String| {
             Box::new(ForClient {
                 client,
@@ -89,10 +91,12 @@ impl Flows {
             Ok(sign_in) => {
                 let person = sign_in.identity.subject.clone();
                 if !pending.agreement.holds_for(&person) {
-                    let question = self.ask_instead(pending.request, &person, visitor).await?;
+                    let question = self
+                        .ask_instead(known, pending.request, &person, visitor)
+                        .await?;
                     return Ok(Arrival::Ask(Box::new(question), person));
                 }
-                let code = self.issue_code(pending, sign_in).await?;
+                let code = self.issue_code(known, pending, sign_in).await?;
                 Ok(Arrival::SignedIn(answer(address.answer(&code)), person))
             }
             Err(Unsuccessful::Client(error)) => Ok(Arrival::Failed(answer(address.refuse(&error)))),
@@ -111,12 +115,12 @@ impl Flows {
     /// for them is dropped.
     async fn ask_instead(
         &self,
+        known: Option<KnownClient>,
         request: AuthorizationRequest,
         person: &Subject,
         visitor: Visitor,
     ) -> Result<Question, Failure> {
-        let client = self.find_client(&request.client_id, Need::Here).await?;
-        let client = client.ok_or(UNKNOWN_CLIENT)?.client;
+        let client = known.ok_or(UNKNOWN_CLIENT)?.client;
         let visitor = Visitor {
             person: Some(person.clone()),
             ..visitor
@@ -198,7 +202,12 @@ impl Flows {
 
     /// Keeps the session, not yet in force, and the code that opens it: both or neither, and durable before the
     /// browser is sent back.
-    async fn issue_code(&self, pending: PendingSignIn, sign_in: SignIn) -> Result<Secret, Failure> {
+    async fn issue_code(
+        &self,
+        known: Option<KnownClient>,
+        pending: PendingSignIn,
+        sign_in: SignIn,
+    ) -> Result<Secret, Failure> {
         let now = self.now();
         let consent = self.consent_to(&pending, &sign_in.identity.subject).await?;
         let code = Handle::new(now);
@@ -235,8 +244,8 @@ impl Flows {
             spent: false,
             expires,
         };
-        if let Some(client) = self.find_client(&session.client_id, Need::Here).await? {
-            self.keep_client(&client).await?;
+        if let Some(known) = &known {
+            self.keep_client(known).await?;
         }
         let (client, subject) = (
             issued.request.client_id.clone(),

@@ -1,6 +1,7 @@
 //! The authorization code grant (RFC 6749 §4.1.3).
 
 use crate::event::Event;
+use crate::protocol::allowance::{NONE_LEFT, still_allowed};
 use crate::protocol::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{Handle, Id};
@@ -30,6 +31,7 @@ impl Flows {
         if code.spent {
             return Err(self.replayed(client, &code).await?.into());
         }
+        let scopes = still_allowed(&code.request.scopes, client).ok_or(NONE_LEFT)?;
         let refresh = client
             .refreshes
             .then(|| RefreshToken::new(code.session, &self.sealer));
@@ -52,7 +54,6 @@ impl Flows {
             session: session.id,
         }
         .tell();
-        let scopes = session.scopes.clone();
         self.mint(&session, scopes, refresh.map(|token| token.clear))
     }
 

@@ -7,6 +7,7 @@ use url::Url;
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::client::Client;
+use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::consent::{Agreement, Consent, ConsentKey, Familiarity, cannot_be_imitated};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Handle, ProviderId, Subject};
@@ -15,7 +16,8 @@ use crate::seal::Purpose;
 use crate::secret::SecretDigest;
 use crate::upstream::Upstream;
 
-use super::authorize::{Asked, Visitor};
+use super::authorize::{Asked, UNKNOWN_CLIENT, Visitor};
+use super::client::{KnownClient, Need};
 use super::{Failure, Flows, StoreError};
 
 /// How long a person may take at the provider.
@@ -104,10 +106,35 @@ impl Flows {
         Ok(Some((key, consent.and(before))))
     }
 
+    /// The client of a request that a person was asked about, if it is still what they were told. Where it has changed, or
+    /// is gone, nobody is sent anywhere: the redirect URI may be the very thing that its owner took out (CLI-20). None only
+    /// says that a document is not at hand, since nobody has signed in with its client yet.
+    pub(super) async fn unchanged(
+        &self,
+        request: &AuthorizationRequest,
+    ) -> Result<Option<KnownClient>, Failure> {
+        let id = &request.client_id;
+        match self.find_client(id, Need::Here).await? {
+            Some(known) if known.client.fingerprint() == request.fingerprint => Ok(Some(known)),
+            Some(_) => Err(CHANGED.into()),
+            None if DocumentUrl::parse(id)?.is_some() => Ok(None),
+            None => Err(UNKNOWN_CLIENT.into()),
+        }
+    }
+
+    /// That a form may still be answered: its client is what the form said of it.
+    ///
+    /// # Errors
+    /// Where the client has changed meanwhile, or is gone; or an incident.
+    pub async fn check_unchanged(&self, asked: &Asked) -> Result<(), Failure> {
+        self.unchanged(&asked.request).await.map(drop)
+    }
+
     /// The person said no, and what they agreed to before is forgotten: the answer for the client.
     ///
     /// # Errors
-    /// Where the store fails: then nothing was granted, but nothing was forgotten either.
+    /// Where the client has changed meanwhile, or is gone: nobody is told then; or an incident. If that is the store's,
+    /// nothing was granted, but it may be that nothing was forgotten either.
     pub async fn deny(&self, asked: Asked) -> Result<ForClient, Failure> {
         let request = asked.request;
         if let Some(person) = &asked.known {
@@ -118,6 +145,7 @@ impl Flows {
             client: &request.client_id,
         }
         .tell();
+        self.unchanged(&request).await?;
         let back = ReturnAddress::new(request.redirect, request.state, self.issuer.as_str());
         Ok(ForClient {
             url: back.refuse(&ErrorCode::AccessDenied.with("the person said no")),
@@ -159,6 +187,10 @@ impl Flows {
     }
 }
 
+const CHANGED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "the app has changed since this sign-in began; start again from the app",
+};
 /// A provider that nobody can choose.
 pub const UNKNOWN_PROVIDER: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,

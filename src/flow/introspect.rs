@@ -3,14 +3,18 @@
 use std::net::IpAddr;
 
 use crate::event::Event;
+use crate::protocol::allowance::still_allowed;
 use crate::protocol::claims::AccessClaims;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
+use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::Id;
 use crate::protocol::introspect::{Introspection, TokenFacts};
+use crate::protocol::session::Session;
 use crate::secret::Secret;
 
+use super::client::{KnownClient, Need};
 use super::refresh::RefreshToken;
 use super::{Failure, Flows};
 
@@ -61,9 +65,11 @@ impl Flows {
                 let state = session.refresh.as_ref();
                 state.is_some_and(|state| state.current.matches(&token.clear))
             });
-            let facts =
-                in_force.map(|session| TokenFacts::of_refresh(session, self.issuer.as_str()));
-            return Ok(facts);
+            let Some(session) = in_force else {
+                return Ok(None);
+            };
+            let usable = self.usable(session).await?;
+            return Ok(usable.map(|session| TokenFacts::of_refresh(session, self.issuer.as_str())));
         }
         let Some(claims) = self.access_claims(token) else {
             return Ok(None);
@@ -75,11 +81,30 @@ impl Flows {
         Ok(found.map(|_| TokenFacts::of_access(claims)))
     }
 
-    /// A client that has the name of one of our resources is that resource's server: it sees what is for itself, so no
-    /// token of another resource and no refresh token (RFC 7662 §4, REV-06).
+    /// A session as its client can refresh it now, with the scopes that it would get; none where it cannot: it is gone, may
+    /// no longer come, has no such grant any more, or may be given nothing of it.
+    async fn usable(&self, mut session: Session) -> Result<Option<Session>, Failure> {
+        let id = &session.client_id;
+        let known = match self.find_client(id, Need::Here).await {
+            Err(Failure::Refused(_)) => return Ok(None),
+            found => found?,
+        };
+        let Some(KnownClient { client, .. }) = known else {
+            // a document that is not at hand now may well be there when the client comes
+            return Ok(DocumentUrl::parse(id)?.map(|_| session));
+        };
+        let scopes = still_allowed(&session.scopes, &client).filter(|_| client.refreshes);
+        Ok(scopes.map(|scopes| {
+            session.scopes = scopes;
+            session
+        }))
+    }
+
+    /// A client that has the name of one of our resources, however it is written, is that resource's server: it sees what
+    /// is for itself, so no token of another resource and no refresh token (RFC 7662 §4, REV-06).
     fn may_see(&self, client: &Client, facts: &TokenFacts) -> bool {
-        let name = client.id.as_str();
-        facts.audience() == name || self.resources.iter().all(|resource| resource != name)
+        let own = self.resources.find(client.id.as_str());
+        own.is_none_or(|own| facts.audience() == own)
     }
 
     /// The claims of an access token of ours, whichever resource it is for. Whether its session has ended, they do not

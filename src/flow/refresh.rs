@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::entropy;
 use crate::event::Event;
+use crate::protocol::allowance::{NONE_LEFT, NONE_OF_THEM, still_allowed};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Id;
 use crate::protocol::resource_indicator::within_grant;
@@ -95,7 +96,12 @@ impl Flows {
             &session.resource,
             request.resources.iter().map(String::as_str),
         )?;
+        // whoever asks for all that was granted once is not at fault where it is less by now
         let scopes = refreshed_scopes(&session.scopes, request.scopes.as_ref())?;
+        if still_allowed(&session.scopes, client).is_none() {
+            return Err(NONE_LEFT.into());
+        }
+        let scopes = still_allowed(&scopes, client).ok_or(NONE_OF_THEM)?;
         let mut rotated = None;
         if let Freshness::Current = self.freshness_of(&token, &session) {
             (session, rotated) = self.rotate(&token, &session).await?;

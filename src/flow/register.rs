@@ -41,8 +41,9 @@ pub enum Rush {
     Crowded,
 }
 
-/// How long a client of a crowd is remembered that nobody signs in with: as long as a sign-in may take.
-const CROWDED: Duration = Duration::from_secs(30 * 60);
+/// How long a client of a crowd is remembered that nobody signs in with. A sign-in may take 35 minutes of that: the page may
+/// be open for 15, the provider take 10, and the code be redeemed within 10.
+const CROWDED: Duration = Duration::from_secs(60 * 60);
 
 impl Flows {
     /// Whether somebody may register: anybody, whoever presents the initial access token (RFC 7591 §3), or nobody.

@@ -7,9 +7,14 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Handle};
 use crate::protocol::registration_answer::{Management, RegistrationAnswer};
 use crate::secret::Secret;
+use crate::store::ClientChange;
 
 use super::register::tell;
-use super::{Failure, Flows};
+use super::{Failure, Flows, StoreError};
+
+/// How often a change is decided before it is given up. Each time but the last saw another one succeed, and whoever holds
+/// the registration access token is one client: more at once than this are none that wait for their answers.
+const LOOKS: usize = 32;
 
 impl Flows {
     /// What is registered.
@@ -29,6 +34,9 @@ impl Flows {
     /// Puts other metadata in the place of those that are registered. A name or a redirect URI that changes makes another
     /// fingerprint, so that people are asked about the client again (CLI-20). How long it is kept does not change.
     ///
+    /// What a change comes to depends on what was there before, its secret above all: so it is decided anew where another
+    /// change was faster. Of a client that sends the same one twice at once, one gets a secret, and the other keeps it.
+    ///
     /// # Errors
     /// As [`Flows::read_registration`]; or what is wrong with the request, by field and rule.
     pub async fn change_registration(
@@ -37,22 +45,30 @@ impl Flows {
         access: Option<Secret>,
         body: &[u8],
     ) -> Result<RegistrationAnswer, Failure> {
-        let (client, management) = self.managed(id, access).await?;
-        let now = self.now();
-        let secret = Handle::new(now).clear;
-        let changed = client_management::change(body, &self.scopes, &client, secret, management)
-            .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
-            .inspect_err(tell)?;
-        if !self.store.change_client(changed.client, now).await? {
-            return Err(NOT_THIS_CLIENT.into());
+        for _ in 0..LOOKS {
+            let (client, management) = self.managed(id, access.clone()).await?;
+            let now = self.now();
+            let secret = Handle::new(now).clear;
+            let changed =
+                client_management::change(body, &self.scopes, &client, secret, management)
+                    .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+                    .inspect_err(tell)?;
+            let change = self.store.change_client(&client, changed.client, now);
+            match change.await? {
+                ClientChange::Done => {
+                    Event::RegistrationChanged { client: id }.tell();
+                    return Ok(changed.answer);
+                }
+                ClientChange::Overtaken => {}
+                ClientChange::Gone => return Err(NOT_THIS_CLIENT.into()),
+            }
         }
-        Event::RegistrationChanged { client: id }.tell();
-        Ok(changed.answer)
+        Err(StoreError::new("too many callers change the same registration").into())
     }
 
     /// Forgets a client: from now on it is unknown at every endpoint, its refresh tokens are worth nothing, and it can
     /// register anew. Access tokens that it has already are not looked for: each is good until it expires, as long as
-    /// its session is not revoked.
+    /// its session is not revoked, which whoever holds a token of it can still do.
     ///
     /// # Errors
     /// As [`Flows::read_registration`].

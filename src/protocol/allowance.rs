@@ -50,15 +50,38 @@ pub(super) fn scopes(
     let Some(most) = &client.scopes else {
         return Ok(wanted);
     };
-    let granted = wanted.iter();
-    let granted = granted.filter(|scope| opens_nothing(scope) || most.contains(scope));
-    let granted: ScopeSet = granted.cloned().collect();
-    if granted.iter().all(opens_nothing) {
-        return Err(ErrorCode::InvalidScope
-            .with("the client may be given none of the scopes that it asks for"));
-    }
-    Ok(granted)
+    cut(&wanted, most).ok_or(NONE_OF_THEM)
 }
+
+/// What a client may still be given of what it was granted once: less, where it may be given less since then (CLI-62). None
+/// where that opens nothing any more.
+#[must_use]
+pub fn still_allowed(granted: &ScopeSet, client: &Client) -> Option<ScopeSet> {
+    match &client.scopes {
+        Some(most) => cut(granted, most),
+        None => Some(granted.clone()),
+    }
+}
+
+/// What is left of `wanted` where `most` is the most; none where that opens nothing.
+fn cut(wanted: &ScopeSet, most: &ScopeSet) -> Option<ScopeSet> {
+    let left = wanted.iter();
+    let left = left.filter(|scope| opens_nothing(scope) || most.contains(scope));
+    let left: ScopeSet = left.cloned().collect();
+    let is_of_use = !left.iter().all(opens_nothing);
+    is_of_use.then_some(left)
+}
+
+/// A client asks only for what it may not be given.
+pub const NONE_OF_THEM: OAuthError = OAuthError {
+    code: ErrorCode::InvalidScope,
+    description: "the client may be given none of the scopes that it asks for",
+};
+/// A client was granted what it may no longer be given.
+pub const NONE_LEFT: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "the client may no longer be given any scope that was granted; sign in again",
+};
 
 /// Who asks for these alone wants the person to sign in, as everybody does here, and gets the usual with it: clients that
 /// could not read what there is fall back to them (`OpenID` Connect Core §5.4).
@@ -131,6 +154,25 @@ mod tests {
                 wanted,
                 "{most:?} {asked:?}"
             );
+        }
+    }
+
+    /// CLI-62
+    #[test]
+    fn what_was_granted_is_cut_to_what_the_client_may_have_now() {
+        for (most, granted, left) in [
+            (None, "a offline_access", Some("a offline_access")),
+            (None, "", Some("")),
+            (Some("a b"), "a", Some("a")),
+            (Some("a"), "a b offline_access", Some("a offline_access")),
+            (Some("c"), "a b offline_access", None),
+            (Some("offline_access"), "a offline_access", None),
+            (Some(""), "a", None),
+        ] {
+            let client = client(ClientSource::Known, most);
+            let cut = still_allowed(&ScopeSet::parse(granted).unwrap(), &client);
+            let cut = cut.map(|scopes| scopes.to_string());
+            assert_eq!(cut.as_deref(), left, "{most:?} {granted}");
         }
     }
 

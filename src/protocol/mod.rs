@@ -1,6 +1,6 @@
 //! The rules of the specifications, as plain functions: no I/O, no clock, no HTTP types.
 
-mod allowance;
+pub mod allowance;
 pub mod authorize;
 pub mod claims;
 pub mod client;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::engine::{Change, Engine, Expect, FOREVER};
 use super::record::Table;
 use super::rows::{Look, Rows, anew, delete, new, put};
-use super::{BrowserRecord, Opening, Result, Rotation, Store, Turn};
+use super::{BrowserRecord, ClientChange, Opening, Result, Rotation, Store, Turn};
 use crate::clock::UnixTime;
 use crate::protocol::client::Client;
 use crate::protocol::client_metadata::ClientDocument;
@@ -122,17 +122,26 @@ impl<E: Engine> Store for KeyedStore<E> {
             .await
     }
 
-    async fn change_client(&self, client: Client, now: UnixTime) -> Result<bool> {
+    async fn change_client(
+        &self,
+        before: &Client,
+        after: Client,
+        now: UnixTime,
+    ) -> Result<ClientChange> {
         self.0
             .settle(async || {
-                let name = client.id.as_str().as_bytes();
+                let name = before.id.as_str().as_bytes();
                 let Some(mut found) = self.0.find::<Client>(Table::Clients, name, now).await?
                 else {
-                    return Ok(Look::Settled(false));
+                    return Ok(Look::Settled(ClientChange::Gone));
                 };
-                found.record.clone_from(&client);
+                if found.record != *before {
+                    return Ok(Look::Settled(ClientChange::Overtaken));
+                }
+                found.record.clone_from(&after);
                 let until = found.expires;
-                Ok(Look::Change(true, vec![found.put(Table::Clients, until)?]))
+                let change = found.put(Table::Clients, until)?;
+                Ok(Look::Change(ClientChange::Done, vec![change]))
             })
             .await
     }

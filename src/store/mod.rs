@@ -42,8 +42,14 @@ pub trait Store: Send + Sync {
     /// away: nothing is brought back.
     async fn keep_client(&self, id: &ClientId, until: UnixTime, now: UnixTime) -> Result<()>;
 
-    /// Changes a registered client: what is kept until when stays as it is. `false` where it is gone.
-    async fn change_client(&self, client: Client, now: UnixTime) -> Result<bool>;
+    /// Puts `after` in the place of `before`, the same registered client as it was seen. However many callers come at once
+    /// with the same `before`, one changes it. Until when it is kept stays as it is.
+    async fn change_client(
+        &self,
+        before: &Client,
+        after: Client,
+        now: UnixTime,
+    ) -> Result<ClientChange>;
 
     /// Forgets a registered client: `true` for the one caller that did.
     async fn forget_client(&self, id: &ClientId) -> Result<bool>;
@@ -155,6 +161,17 @@ pub trait Store: Send + Sync {
 
     /// Deletes at most `max` rows that have expired; says how many.
     async fn sweep(&self, now: UnixTime, max: usize) -> Result<usize>;
+}
+
+/// How a change of a client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientChange {
+    /// The client is what it was changed to.
+    Done,
+    /// Somebody else has changed it meanwhile, and it is as they left it.
+    Overtaken,
+    /// It is gone.
+    Gone,
 }
 
 /// What a session gets when its code is redeemed.

@@ -15,6 +15,7 @@ use crate::harness::client::{Client, LOOPBACK, Tokens};
 use crate::harness::log::Log;
 use crate::harness::server::{Builder, Server, server};
 use crate::harness::website::{Page, Website};
+use crate::introspect::{ask, trust};
 
 const PATH: &str = "/client.json";
 const APP: &str = "https://app.example/cb";
@@ -573,5 +574,21 @@ async fn answers_go_to_no_other_hosts_than_those_that_are_set() {
             }
         }
         assert_eq!(authorize(&described, &server).await.status, 200);
+    }
+}
+
+/// REV-05, CLI-23
+#[tokio::test]
+async fn the_refresh_token_of_a_described_client_is_in_force_while_it_may_come() {
+    let site = site().await;
+    let before = at(&site).configure(trust).start().await;
+    let tokens = client(&before, &site).sign_in("mona").await;
+    for may_come in [true, false] {
+        let store = Arc::clone(&before.world.store);
+        let after = at(&site).configure(trust).store(move |_| store);
+        let after = after.configure(move |config| config.clients.metadata_documents = may_come);
+        let told = ask(&after.start().await, &tokens.refresh).await;
+        assert_eq!(told.status, 200);
+        assert_eq!(told.json()["active"], may_come);
     }
 }

@@ -163,7 +163,7 @@ async fn a_flood_from_everywhere_is_refused_and_who_is_connected_works_on() {
 
 /// CLI-44, SEC-07
 #[tokio::test]
-async fn who_registers_in_a_crowd_has_half_an_hour_to_sign_in() {
+async fn who_registers_in_a_crowd_has_an_hour_to_sign_in() {
     let server = server()
         .configure(|config| {
             config.limits.register = rate(100_000, MINUTE);
@@ -182,7 +182,7 @@ async fn who_registers_in_a_crowd_has_half_an_hour_to_sign_in() {
     }
     let used = server.client().await;
     let tokens = used.sign_in("mona").await;
-    server.advance(29 * MINUTE + Duration::from_secs(59));
+    server.advance(59 * MINUTE + Duration::from_secs(59));
     server.get(&late.authorization_url()).await.assert_page(200);
     server.advance(Duration::from_secs(1));
     server.get(&late.authorization_url()).await.assert_page(400);

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::harness::answer::{Answer, encode, request, request_with};
 use crate::harness::client::{Client, Tokens};
 use crate::harness::server::{Server, rate, server};
+use crate::registration::{ask as registration, changed, managed};
 use crate::token::confidential;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -455,6 +456,68 @@ async fn a_caller_that_is_a_resource_server_sees_what_is_for_itself() {
         assert_alive(&server, &tokens.access).await;
         assert_alive(&server, &tokens.refresh).await;
     }
+}
+
+/// REV-06
+#[tokio::test]
+async fn a_resource_server_is_told_from_others_however_its_name_is_written() {
+    for name in [
+        "https://mcp.example.com/mcp/",
+        "https://MCP.example.com/mcp",
+        "https://mcp.example.com:443/mcp",
+    ] {
+        let server = server().configure(move |config| {
+            let mut notes = config.servers[0].clone();
+            notes.path = "/notes".to_owned();
+            config.servers.push(notes);
+            trust(config);
+            config.clients.known.push(known(name, Some(SECRET)));
+        });
+        let server = server.start().await;
+        let client = server.client().await;
+        let own = client.sign_in("mona").await;
+        let notes = server.url("/notes");
+        let url = client.authorization_url_but(&[("resource", Some(&notes))]);
+        let other = Tokens::read(&client.redeem(&client.code_by(&url, "mona").await).await);
+        for (token, active) in [
+            (&own.access, true),
+            (&own.refresh, false),
+            (&other.access, false),
+            (&other.refresh, false),
+        ] {
+            let seen = ask_as(&server, name, SECRET, token).await.json();
+            assert_eq!(seen["active"], active, "{name}");
+            assert_alive(&server, token).await;
+        }
+    }
+}
+
+/// REV-05, CLI-46
+#[tokio::test]
+async fn a_refresh_token_that_its_client_can_no_longer_use_is_not_in_force() {
+    let server = server().configure(trust).start().await;
+    let (client, other) = (server.client().await, server.client().await);
+    let (tokens, others) = (client.sign_in("mona").await, other.sign_in("mona").await);
+    let (uri, access) = managed(&client);
+    let change = async |metadata: &Value| {
+        let answer = registration(&server, "PUT", &uri, &access, metadata).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    change(&changed(
+        &client,
+        "grant_types",
+        json!(["authorization_code"]),
+    ))
+    .await;
+    assert_dead(&server, &tokens.refresh, "without the grant").await;
+    change(&changed(&client, "client_name", json!("With it"))).await;
+    assert_alive(&server, &tokens.refresh).await;
+    let removed = registration(&server, "DELETE", &uri, &access, &Value::Null).await;
+    assert_eq!(removed.status, 204);
+    assert_dead(&server, &tokens.refresh, "the client is gone").await;
+    // an access token opens the door until it expires, and that is what is told
+    assert_alive(&server, &tokens.access).await;
+    assert_alive(&server, &others.refresh).await;
 }
 
 /// REV-05, SEC-16

@@ -14,7 +14,9 @@ use anteroom::protocol::ids::{ClientId, Id};
 use anteroom::protocol::session::{IssuedCode, PendingSignIn, PushedRequest, Session};
 use anteroom::seal::Sealed;
 use anteroom::secret::SecretDigest;
-use anteroom::store::{BrowserRecord, Opening, Result, Rotation, Store, StoreError, Turn};
+use anteroom::store::{
+    BrowserRecord, ClientChange, Opening, Result, Rotation, Store, StoreError, Turn,
+};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
@@ -98,7 +100,7 @@ delegate! {
     put_client(client: Registered, expires: UnixTime) -> ();
     find_client(id: &ClientId, now: UnixTime) -> Option<(Registered, UnixTime)>;
     keep_client(id: &ClientId, until: UnixTime, now: UnixTime) -> ();
-    change_client(client: Registered, now: UnixTime) -> bool;
+    change_client(before: &Registered, after: Registered, now: UnixTime) -> ClientChange;
     forget_client(id: &ClientId) -> bool;
     put_document(document: ClientDocument, expires: UnixTime) -> ();
     find_document(id: &ClientId, now: UnixTime) -> Option<(ClientDocument, UnixTime)>;

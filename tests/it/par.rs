@@ -8,6 +8,7 @@ use anteroom::protocol::client::Client as Registered;
 use anteroom::protocol::ids::{ClientId, Handle};
 use anteroom::protocol::redirect_uri::RedirectUri;
 use anteroom::secret::Secret;
+use anteroom::store::ClientChange;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -465,9 +466,11 @@ async fn a_client_that_has_changed_or_is_gone_has_nothing_pushed() {
         name: Some("Another".to_owned()),
         ..kept.clone()
     };
-    assert!(store.change_client(renamed, now).await.unwrap());
+    let changed = store.change_client(&kept, renamed.clone(), now).await;
+    assert_eq!(changed.unwrap(), ClientChange::Done);
     assert_gone(&server.browser().get(&url).await, "it has another name");
-    assert!(store.change_client(kept, now).await.unwrap());
+    let changed = store.change_client(&renamed, kept, now).await;
+    assert_eq!(changed.unwrap(), ClientChange::Done);
     let mut browser = server.browser();
     browser.open(&url).await;
     assert!(store.forget_client(&id).await.unwrap());

@@ -15,6 +15,7 @@ use axum::extract::Request;
 use http::HeaderValue;
 use http_body::Frame;
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 use crate::harness::answer::{Answer, request_with};
 use crate::harness::client::{Client, LOOPBACK, Tokens};
@@ -29,7 +30,7 @@ const NO_ERROR: &str = "Bearer realm=\"anteroom\"";
 const BAD_TOKEN: &str = "Bearer realm=\"anteroom\", error=\"invalid_token\"";
 
 /// Where a client manages its registration, and the key to it.
-fn managed(client: &Client) -> (String, String) {
+pub(crate) fn managed(client: &Client) -> (String, String) {
     let member = |name: &str| client.registration[name].as_str().unwrap().to_owned();
     (
         member("registration_client_uri"),
@@ -38,7 +39,13 @@ fn managed(client: &Client) -> (String, String) {
 }
 
 /// A request at a whole URL of ours, with a token unless it is empty.
-async fn ask(server: &Server, method: &str, url: &str, token: &str, body: &Value) -> Answer {
+pub(crate) async fn ask(
+    server: &Server,
+    method: &str,
+    url: &str,
+    token: &str,
+    body: &Value,
+) -> Answer {
     let mut asked = Request::builder().method(method).uri(server.local(url));
     if !token.is_empty() {
         asked = asked.header("authorization", format!("Bearer {token}"));
@@ -54,7 +61,7 @@ async fn ask(server: &Server, method: &str, url: &str, token: &str, body: &Value
 }
 
 /// The metadata of a change: what was registered, with one member put in its place.
-fn changed(client: &Client, name: &str, value: Value) -> Value {
+pub(crate) fn changed(client: &Client, name: &str, value: Value) -> Value {
     let mut metadata = Client::public();
     metadata["client_id"] = json!(client.id);
     metadata[name] = value;
@@ -303,7 +310,6 @@ async fn a_removed_client_is_unknown_and_its_refresh_tokens_are_dead() {
         for answer in [
             client.redeem(&code).await,
             client.refresh(&tokens.refresh).await,
-            client.revoke(&tokens.refresh).await,
         ] {
             assert_eq!(
                 (answer.status.as_u16(), answer.error().as_str()),
@@ -344,6 +350,48 @@ async fn a_registration_is_removed_once_and_no_change_brings_it_back() {
         assert_eq!(removed, 1);
         let read = ask(&server, "GET", &uri, &token, &Value::Null).await;
         assert_refused(&read, BAD_TOKEN, "gone");
+    }
+}
+
+/// CLI-32, CLI-46
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_changes_at_once_one_gives_a_secret_and_it_is_the_one_that_counts() {
+    for round in 0..20 {
+        let builder = server();
+        let builder = if round == 0 {
+            builder.on_sled()
+        } else {
+            builder
+        };
+        let server = builder.start().await;
+        let mut client = server.client().await;
+        let (uri, token) = managed(&client);
+        let start = Arc::new(Barrier::new(12));
+        let tasks = (0..12).map(|n| {
+            let (server, uri, token) = (server.clone(), uri.clone(), token.clone());
+            let mut metadata = changed(&client, "client_name", json!(format!("Name {n}")));
+            metadata["token_endpoint_auth_method"] = json!("client_secret_basic");
+            let start = Arc::clone(&start);
+            tokio::spawn(async move {
+                start.wait().await;
+                ask(&server, "PUT", &uri, &token, &metadata).await
+            })
+        });
+        let mut secrets = Vec::new();
+        for task in tasks.collect::<Vec<_>>() {
+            let answer = task.await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let answer = answer.json();
+            assert_eq!(answer["token_endpoint_auth_method"], "client_secret_basic");
+            secrets.extend(answer["client_secret"].as_str().map(str::to_owned));
+        }
+        assert_eq!(
+            secrets.len(),
+            1,
+            "round {round}: who was overtaken keeps the secret"
+        );
+        client.secret = secrets.pop();
+        client.sign_in("mona").await;
     }
 }
 

@@ -9,6 +9,7 @@ use anteroom::protocol::client::Client as Kept;
 use anteroom::protocol::ids::{ClientId, ProviderId};
 use anteroom::protocol::redirect_uri::RedirectUri;
 use anteroom::secret::Secret;
+use anteroom::store::ClientChange;
 use axum::extract::Request;
 use serde_json::json;
 
@@ -22,7 +23,7 @@ const COOKIE: &str = "__Host-anteroom-sign-in";
 
 /// What the page makes of who sits at the browser.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+pub(crate) enum Seen {
     New,
     More,
     Changed,
@@ -56,7 +57,7 @@ async fn sign_in(browser: &mut Browser, client: &Client, person: &str) -> Tokens
     Tokens::read(&client.redeem(&code).await)
 }
 
-async fn look(browser: &mut Browser, client: &Client) -> Seen {
+pub(crate) async fn look(browser: &mut Browser, client: &Client) -> Seen {
     seen(&browser.open(&client.authorization_url()).await)
 }
 
@@ -151,15 +152,12 @@ async fn a_client_that_has_changed_is_read_anew() {
             "{what}"
         );
         let (id, now) = (ClientId::new(&*client.id), crate::harness::server::NOW);
-        let (mut kept, _) = server
-            .world
-            .store
-            .find_client(&id, now)
-            .await
-            .unwrap()
-            .unwrap();
-        change(&mut kept);
-        assert!(server.world.store.change_client(kept, now).await.unwrap());
+        let store = &server.world.store;
+        let (before, _) = store.find_client(&id, now).await.unwrap().unwrap();
+        let mut after = before.clone();
+        change(&mut after);
+        let done = store.change_client(&before, after, now).await;
+        assert_eq!(done.unwrap(), ClientChange::Done, "{what}");
         assert_eq!(look(&mut browser, &client).await, Seen::Changed, "{what}");
         let url = client.authorization_url();
         client.read_code(&browser.sign_in(&url, "mona").await.location());

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::harness::answer::{encode, request, request_with};
 use crate::harness::client::{Client, Tokens};
 use crate::harness::server::server;
+use crate::registration::{ask, managed};
 use crate::token::confidential;
 
 async fn is_let_in(client: &Client, access: &str) -> bool {
@@ -210,4 +211,60 @@ async fn an_end_that_another_process_brings_about_is_seen_within_a_minute() {
     here.advance(Duration::from_secs(61));
     assert!(!is_let_in(&client, &tokens.access).await);
     assert!(is_let_in(&client, &bystander.access).await);
+}
+
+/// REV-01, REV-04, CLI-46
+#[tokio::test]
+async fn whoever_holds_a_token_of_a_client_that_is_gone_ends_its_session() {
+    let server = server().start().await;
+    for metadata in [Client::public(), confidential()] {
+        for kind in ["access", "refresh"] {
+            let client = Client::register(&server, &metadata).await;
+            let other = Client::register(&server, &metadata).await;
+            let gone = Client::register(&server, &metadata).await;
+            let (tokens, beside) = (client.sign_in("mona").await, client.sign_in("mona").await);
+            let others = other.sign_in("mona").await;
+            let token = if kind == "access" {
+                &tokens.access
+            } else {
+                &tokens.refresh
+            };
+            for removed in [&client, &gone] {
+                let (uri, access) = managed(removed);
+                let answer = ask(&server, "DELETE", &uri, &access, &json!(null)).await;
+                assert_eq!(answer.status, 204);
+            }
+            // not by another that is gone or was never there, and nothing of a client that is there
+            let nobody = Client::named(&server, "nobody", "");
+            for (who, token) in [
+                (&gone, token),
+                (&nobody, token),
+                (&client, &others.access),
+                (&client, &others.refresh),
+                (&client, &client.id),
+            ] {
+                let answer = who.revoke(token).await;
+                assert_eq!(
+                    (answer.status.as_u16(), &*answer.error()),
+                    (401, "invalid_client")
+                );
+            }
+            let named = [("token", &**token), ("client_id", &*other.id)];
+            let mut unproven = Client::named(&server, &other.id, "");
+            unproven.secret = Some("wrong".to_owned());
+            assert_eq!(
+                unproven.revoke(&others.refresh).await.error(),
+                "invalid_client"
+            );
+            server.post_form("/revoke", &named).await;
+            for access in [&tokens.access, &beside.access, &others.access] {
+                assert!(is_let_in(&client, access).await, "{kind}");
+            }
+            let answer = client.revoke(token).await;
+            assert_eq!((answer.status.as_u16(), answer.text()), (200, ""), "{kind}");
+            assert!(!is_let_in(&client, &tokens.access).await, "{kind}");
+            assert!(is_let_in(&client, &beside.access).await, "{kind}");
+            Tokens::read(&other.refresh(&others.refresh).await);
+        }
+    }
 }

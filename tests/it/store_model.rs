@@ -25,7 +25,8 @@ use tempfile::tempdir;
 enum Verb {
     PutClient(u8, i64),
     KeepClient(u8, i64),
-    ChangeClient(u8, u8),
+    /// From the name that it was seen with, none: as it was put.
+    ChangeClient(u8, Option<u8>, u8),
     ForgetClient(u8),
     PutDocument(u8, u8, i64),
     SpendAssertion(u8, i64),
@@ -55,7 +56,8 @@ fn verb() -> impl Strategy<Value = Verb> {
     prop_oneof![
         (row(), life()).prop_map(|(r, l)| Verb::PutClient(r, l)),
         (row(), life()).prop_map(|(r, l)| Verb::KeepClient(r, l)),
-        (row(), token()).prop_map(|(r, n)| Verb::ChangeClient(r, n)),
+        (row(), prop::option::of(0..2u8), 0..2u8)
+            .prop_map(|(r, from, to)| Verb::ChangeClient(r, from, to)),
         row().prop_map(Verb::ForgetClient),
         (row(), token(), life()).prop_map(|(r, t, l)| Verb::PutDocument(r, t, l)),
         (row(), life()).prop_map(|(r, l)| Verb::SpendAssertion(r, l)),
@@ -174,14 +176,15 @@ impl Model {
                 }
                 String::new()
             }
-            Verb::ChangeClient(row, name) => {
-                let there = self.alive('c', row).map(|(_, end)| *end);
-                if let Some(end) = there {
-                    let changed = Kept::Client(Some(name));
+            Verb::ChangeClient(row, from, to) => match self.alive('c', row).cloned() {
+                Some((kept, end)) if kept == Kept::Client(from) => {
+                    let changed = Kept::Client(Some(to));
                     self.rows.insert(('c', row), (changed, end));
+                    "Done".to_owned()
                 }
-                said(there.is_some())
-            }
+                Some(_) => "Overtaken".to_owned(),
+                None => "Gone".to_owned(),
+            },
             Verb::ForgetClient(row) => said(self.rows.remove(&('c', row)).is_some()),
             Verb::PutDocument(row, etag, life) => {
                 let end = self.now + life;
@@ -339,12 +342,17 @@ async fn ask_of_client(store: &dyn Store, verb: &Verb, now: UnixTime) -> String 
             store.keep_client(&name(r), until(life), now).await.unwrap();
             String::new()
         }
-        Verb::ChangeClient(r, to) => {
-            let changed = Client {
-                name: Some(token(to)),
-                ..client(&token(r))
+        Verb::ChangeClient(r, from, to) => {
+            let named = |name: Option<u8>| {
+                let put = client(&token(r));
+                Client {
+                    name: name.map(token).or(put.name.clone()),
+                    ..put
+                }
             };
-            said(store.change_client(changed, now).await.unwrap())
+            let (before, after) = (named(from), named(Some(to)));
+            let change = store.change_client(&before, after, now).await;
+            format!("{:?}", change.unwrap())
         }
         Verb::ForgetClient(r) => said(store.forget_client(&name(r)).await.unwrap()),
         Verb::PutDocument(r, etag, life) => {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Tried, just_before, later, ok, race};
+use crate::clock::UnixTime;
 use crate::protocol::client::Client;
 use crate::protocol::ids::ClientId;
+use crate::store::ClientChange;
 use crate::store::sample::{NOW, client};
 
 /// A client is found, as it was put, until the moment it expires.
@@ -76,12 +78,17 @@ fn renamed(name: &str) -> Client {
     }
 }
 
+/// Changes the client `a`, as it was put, to another name.
+async fn change(store: &Tried, to: &str, now: UnixTime) -> ClientChange {
+    ok(store.change_client(&client("a"), renamed(to), now).await)
+}
+
 /// A changed client is what it was changed to, and is kept as long as it would have been.
 pub async fn a_changed_client_is_kept_as_long_as_before(store: Tried) {
     let name = ClientId::new("a");
     ok(store.put_client(client("a"), later(2)).await);
     ok(store.put_client(client("b"), later(2)).await);
-    assert!(ok(store.change_client(renamed("new"), later(1)).await));
+    assert_eq!(change(&store, "new", later(1)).await, ClientChange::Done);
     let find = async |now| ok(store.find_client(&name, now).await);
     let changed = Some((renamed("new"), later(2)));
     assert_eq!(find(NOW).await, changed);
@@ -97,17 +104,55 @@ pub async fn a_changed_client_is_kept_as_long_as_before(store: Tried) {
 /// `change_client` makes no client: not where none was, nor one that has expired or was forgotten.
 pub async fn changing_a_client_never_brings_it_back(store: Tried) {
     let name = ClientId::new("a");
-    let change = async |now| ok(store.change_client(renamed("new"), now).await);
+    let change = async |now| change(&store, "new", now).await;
     let find = async |now| ok(store.find_client(&name, now).await);
-    assert!(!change(NOW).await);
+    assert_eq!(change(NOW).await, ClientChange::Gone);
     assert_eq!(find(NOW).await, None);
     ok(store.put_client(client("a"), later(1)).await);
-    assert!(!change(later(1)).await);
+    assert_eq!(change(later(1)).await, ClientChange::Gone);
     assert_eq!(find(later(1)).await, None);
     assert_eq!(find(NOW).await, Some((client("a"), later(1))));
     assert!(ok(store.forget_client(&name).await));
-    assert!(!change(NOW).await);
+    assert_eq!(change(NOW).await, ClientChange::Gone);
     assert_eq!(find(NOW).await, None);
+}
+
+/// A client that was changed since it was seen stays as it is, and whoever saw it so is told; also where the change would
+/// have been the same.
+pub async fn a_client_is_changed_only_from_what_it_is(store: Tried) {
+    let name = ClientId::new("a");
+    ok(store.put_client(client("a"), later(1)).await);
+    assert_eq!(change(&store, "first", NOW).await, ClientChange::Done);
+    for to in ["second", "first"] {
+        assert_eq!(change(&store, to, NOW).await, ClientChange::Overtaken);
+        let found = ok(store.find_client(&name, NOW).await);
+        assert_eq!(found, Some((renamed("first"), later(1))), "{to}");
+    }
+    let seen = renamed("first");
+    let changed = ok(store.change_client(&seen, renamed("second"), NOW).await);
+    assert_eq!(changed, ClientChange::Done);
+    let found = ok(store.find_client(&name, NOW).await);
+    assert_eq!(found, Some((renamed("second"), later(1))));
+}
+
+/// Of 32 who change a client at once, as they all saw it, one does; the others are told that they were overtaken.
+pub async fn of_many_who_change_a_client_one_does(store: Tried) {
+    let name = ClientId::new("a");
+    ok(store.put_client(client("a"), later(1)).await);
+    let changed = race(32, |caller| {
+        let store = Arc::clone(&store);
+        async move { (caller, change(&store, &caller.to_string(), NOW).await) }
+    });
+    let (done, others): (Vec<_>, Vec<_>) = changed
+        .await
+        .into_iter()
+        .partition(|(_, change)| *change == ClientChange::Done);
+    assert_eq!(done.len(), 1);
+    let overtaken = |(_, change): &(usize, ClientChange)| *change == ClientChange::Overtaken;
+    assert!(others.iter().all(overtaken));
+    let found = ok(store.find_client(&name, NOW).await);
+    let left = renamed(&done[0].0.to_string());
+    assert_eq!(found, Some((left, later(1))));
 }
 
 /// Whoever changes a client while another keeps it undoes nothing, and the other way round.
@@ -117,8 +162,9 @@ pub async fn a_client_that_is_kept_while_it_is_changed_is_both(store: Tried) {
     let done = race(32, |caller| {
         let (store, name) = (Arc::clone(&store), name.clone());
         async move {
-            if caller % 2 == 0 {
-                return ok(store.change_client(renamed("new"), NOW).await);
+            if caller == 0 {
+                // nobody else changes it: that it is kept meanwhile is no change
+                return change(&store, "new", NOW).await == ClientChange::Done;
             }
             let until = later(2) + Duration::from_secs(caller as u64);
             ok(store.keep_client(&name, until, NOW).await);
@@ -142,7 +188,7 @@ pub async fn a_client_is_forgotten_once(store: Tried) {
             let (store, name) = (Arc::clone(&store), name.clone());
             async move {
                 match caller % 4 {
-                    0 => drop(ok(store.change_client(renamed("new"), NOW).await)),
+                    0 => drop(change(&store, "new", NOW).await),
                     1 => ok(store.keep_client(&name, later(2), NOW).await),
                     _ => return ok(store.forget_client(&name).await),
                 }

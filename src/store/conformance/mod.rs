@@ -55,6 +55,8 @@ macro_rules! store_conformance {
             of_many_who_keep_a_client_the_latest_counts
             a_changed_client_is_kept_as_long_as_before
             changing_a_client_never_brings_it_back
+            a_client_is_changed_only_from_what_it_is
+            of_many_who_change_a_client_one_does
             a_client_that_is_kept_while_it_is_changed_is_both
             a_client_is_forgotten_once
             a_document_replaces_the_one_before
