@@ -149,9 +149,9 @@ impl<C: Clock> RateLimits<C> {
     /// Counts one more registration, and says whether there are so many of late that those that nobody uses cannot be
     /// kept as long as usual.
     ///
-    /// This bounds the rows of a flood. With the settings that hold where nothing is written, in round numbers: 300 a minute
-    /// are let in, and those of the crowd are kept for 60 minutes, 300 * 60; 1,000 an hour and 1,000 more at first are no
-    /// crowd and are kept for a day, 1,000 * 25. That is 43,000 rows, and a row has at most 12 KiB, most half a KiB.
+    /// This bounds the rows of a flood. With the settings that hold where nothing is written, in round numbers: 1,200 a minute
+    /// are let in, and those of the crowd are kept for an hour, 1,200 * 60; 1,000 an hour and 1,000 more at first are no crowd
+    /// and are kept for a day, 1,000 * 25. That is 97,000 rows, and a row has at most 12 KiB, most half a KiB.
     pub fn is_crowded(&self) -> bool {
         self.crowd.check().is_err()
     }
@@ -272,7 +272,7 @@ const MAX_KEYS: usize = 100_000;
 /// Keys in use while there is no room for more.
 const SHARED_KEYS: u64 = 4096;
 const VISITS_BETWEEN_LOOKS: u32 = 1024;
-/// As many pushed requests as are kept at a time: they live for a minute and a half, and have at most 8 KiB each.
+/// Of pushed requests, which live for a minute and a half and have at most 8 KiB each: 7,500 are kept at a time.
 const PUSHED_ALL: Rate = Rate {
     count: NonZeroU32::MIN.saturating_add(2999),
     per: Duration::from_secs(60),

@@ -24,7 +24,7 @@ const CROWD: u32 = 25_000;
 /// From how many tasks at once.
 const TASKS: u32 = 4;
 
-/// What is on the disk afterwards and was not before. At most some hundred rows of half a KiB, each with its entry for the
+/// What is on the disk afterwards and was not before. At most two thousand rows of half a KiB, each with its entry for the
 /// sweep, and what those who work meanwhile write; sled makes its file longer by half a MiB at a time.
 const MOST_BYTES: usize = 4 << 20;
 
