@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod browser;
 pub mod callback;
+pub mod client_address;
 pub mod consent;
 pub mod discovery;
 pub mod error;

@@ -13,8 +13,9 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::Endpoints;
+use super::client_address::client_address;
 use super::error::{json_error, too_many, too_many_page};
-use super::rate_limit::{Shared, What, client_address};
+use super::rate_limit::{Shared, What};
 use crate::event::Event;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::secret::Secret;
