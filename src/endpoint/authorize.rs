@@ -1,87 +1,84 @@
 //! `GET /authorize`: the consent page, or why there is none.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::Method;
 use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::request::Parts;
 use tower_sessions::Session;
-use url::Url;
 
 use super::Endpoints;
 use super::browser::{FormCookie, person, see_other};
-use super::consent::to_provider;
 use super::error::{for_person, refusal_page, too_many_page};
 use super::page::consent::{ConsentPage, Destination, Origin, ProviderLine, ScopeLine};
 use super::page::words::{how_long, scope_words};
 use super::rate_limit::What;
-use super::request::{Caller, is_unprompted};
-use crate::flow::authorize::{Course, Question, Stop, Upstream, Visitor};
-use crate::flow::{Flows, Lifetimes};
+use super::request::Caller;
+use crate::flow::authorize::{Question, Stop, Upstream, Visitor};
+use crate::flow::{Failure, Flows, Lifetimes};
 use crate::protocol::authorize::Refusal;
 use crate::protocol::client::{Client, ClientSource};
 use crate::protocol::consent::Familiarity;
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ProviderId;
+use crate::protocol::redirect_uri::shown_host;
 use crate::protocol::scope::{Scope, ScopeSet};
+use crate::secret::SecretDigest;
 
-/// Asks the person. Nobody is sent on to a provider from here who was not asked before, by a client that others can pass
-/// themselves off as (CONS-01, A5), and no cookie that a provider's answer needs is set with the page (CONS-09).
+/// Asks the person. Nobody is sent on to a provider from here, whatever they agreed to before (CONS-01, CONS-24, A5), and
+/// no cookie that a provider's answer needs is set with the page (CONS-09).
 pub async fn get(
     State(endpoints): State<Arc<Endpoints>>,
     caller: Caller,
     session: Session,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    request: Parts,
 ) -> Response {
     if let Err(seconds) = caller.count(&endpoints, What::Authorize) {
         return too_many_page(&endpoints, seconds);
     }
-    let query = query.unwrap_or_default();
-    begin(&endpoints, caller, &session, &headers, &query)
-        .await
-        .unwrap_or_else(|stop| stopped(&endpoints, stop))
-}
-
-async fn begin(
-    endpoints: &Endpoints,
-    caller: Caller,
-    session: &Session,
-    headers: &HeaderMap,
-    query: &str,
-) -> Result<Response, Stop> {
-    let flows = &endpoints.flows;
-    let now = flows.clock.now();
-    let cookie = FormCookie::new(flows.issuer.is_https());
-    let (browser, set_cookie) = cookie.read_or_fresh(headers, now);
-    let visitor = Visitor {
-        browser,
-        address: caller.address(),
-        person: person(session, now).await?,
-        unprompted: is_unprompted(headers),
+    // a browser that only looks ahead may drop the cookie with the answer, and a pushed request would be claimed for nobody
+    if request.method == Method::HEAD || request.headers.contains_key("sec-purpose") {
+        return refusal_page(&endpoints, &NOBODY_LOOKS, None);
+    }
+    let now = endpoints.flows.clock.now();
+    let cookie = FormCookie::new(endpoints.flows.issuer.is_https());
+    let (browser, set_cookie) = cookie.read_or_fresh(&request.headers, now);
+    let address = caller.address();
+    let query = request.uri.query().unwrap_or_default();
+    let asked = begin(&endpoints, browser, address, &session, query).await;
+    // with an incident as well: a pushed request may be claimed for it by now
+    let set_cookie = set_cookie.filter(|_| match &asked {
+        Ok(_) => true,
+        Err(Stop::Incident(failure)) => !matches!(failure, Failure::Document { .. }),
+        Err(_) => false,
+    });
+    let mut response = match asked {
+        Ok(question) => consent_page(&endpoints, question).into_response(),
+        Err(stop) => stopped(&endpoints, stop),
     };
-    Ok(
-        match flows
-            .begin_authorization(query.as_bytes(), &visitor)
-            .await?
-        {
-            Course::Ask(question) => ask(endpoints, *question, set_cookie),
-            Course::GoOn(asked, provider) => to_provider(flows, session, *asked, provider).await?,
-        },
-    )
-}
-
-/// The page with a question, in the browser that its form is bound to.
-pub(super) fn ask(
-    endpoints: &Endpoints,
-    question: Question,
-    set_cookie: Option<HeaderValue>,
-) -> Response {
-    let mut response = consent_page(endpoints, question).into_response();
     if let Some(set_cookie) = set_cookie {
         response.headers_mut().append(SET_COOKIE, set_cookie);
     }
     response
+}
+
+async fn begin(
+    endpoints: &Endpoints,
+    browser: SecretDigest,
+    address: IpAddr,
+    session: &Session,
+    query: &str,
+) -> Result<Question, Stop> {
+    let flows = &endpoints.flows;
+    let visitor = Visitor {
+        browser,
+        address,
+        person: person(session, flows.clock.now()).await?,
+    };
+    flows.begin_authorization(query.as_bytes(), &visitor).await
 }
 
 /// A client that anybody could have registered does not get its errors sent to wherever it likes: the person is shown
@@ -101,7 +98,8 @@ fn stopped(endpoints: &Endpoints, stop: Stop) -> Response {
     }
 }
 
-fn consent_page(endpoints: &Endpoints, question: Question) -> ConsentPage {
+/// The page with a question.
+pub(super) fn consent_page(endpoints: &Endpoints, question: Question) -> ConsentPage {
     let flows = &endpoints.flows;
     let base = flows.issuer.path().to_owned();
     let logo = flows.logo_link(&question.client);
@@ -119,20 +117,19 @@ fn consent_page(endpoints: &Endpoints, question: Question) -> ConsentPage {
         .iter()
         .find(|(resource, _)| *resource == request.resource)
         .map_or_else(|| request.resource.clone(), |(_, name)| name.clone());
-    let host = |url: &str| Url::parse(url).ok()?.host_str().map(str::to_owned);
     ConsentPage {
         logo: logo.map(|link| format!("{base}/logo/{link}")),
         base,
         client_name: client.name,
         origin: match client.source {
             ClientSource::Document => Origin::Document {
-                host: host(client.id.as_str()).unwrap_or_default(),
+                host: shown_host(client.id.as_str()).unwrap_or_default(),
             },
             ClientSource::Known => Origin::Known,
             _ => Origin::Registered,
         },
         client_id: client.id.to_string(),
-        client_uri_host: client.uri.as_deref().and_then(host),
+        client_uri_host: client.uri.as_deref().and_then(shown_host),
         redirect_host: request.redirect.shown_host(),
         redirect_uri: request.redirect.to_string(),
         destination: if request.redirect.is_loopback() {
@@ -187,3 +184,8 @@ fn stays(client: &Client, lifetimes: &Lifetimes) -> String {
         format!("It stays connected for {most} at most.")
     }
 }
+
+const NOBODY_LOOKS: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "this page is for a person who opens it; a look ahead is not answered",
+};

@@ -99,8 +99,9 @@ const PERSON: &str = "person";
 /// more seldom has forgotten what they agreed to, and a computer that went to somebody else should have forgotten them.
 const LONGEST_KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What binds a sign-in to this browser, made at the first approval. Only the answer to an approval sets the cookie.
-/// `remember` is how long consent is.
+/// What binds a sign-in to this browser, made at the first approval. Only the answer to an approval sets the cookie. It keeps
+/// its id until somebody has signed in: a new one now would take the row from an approval of another tab that is on its way
+/// (CONS-13), to end a copy of the cookie some seconds sooner. `remember` is how long consent is.
 ///
 /// # Errors
 /// Where the store fails.
@@ -143,7 +144,12 @@ pub async fn remember_person(
     let person = Person { subject, until };
     session.insert(PERSON, person).await.map_err(not_kept)?;
     session.set_expiry(expiry(session, remember));
-    Ok(session.save().await.map_err(not_kept)?)
+    if let Err(error) = session.save().await {
+        // or it would be tried again after us, and its failure be the answer
+        session.clear().await;
+        return Err(not_kept(error).into());
+    }
+    Ok(())
 }
 
 /// Who signed in with this browser last.

@@ -9,15 +9,13 @@ use http::request::Parts;
 use tower_sessions::Session;
 
 use super::Endpoints;
-use super::authorize::ask;
-use super::browser::{FormCookie, binding, remember_person};
+use super::browser::{binding, remember_person};
 use super::consent::to_client;
-use super::error::{for_person, request_id, too_many_page};
+use super::error::{chain, for_person, request_id, too_many_page};
 use super::page::{ActionLine, RefusedPage};
 use super::rate_limit::What;
 use super::request::Caller;
 use crate::flow::Failure;
-use crate::flow::authorize::Visitor;
 use crate::flow::callback::{Arrival, NotAllowed, Return};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
@@ -37,14 +35,13 @@ pub async fn get(
     // a name that cannot be read is that of no provider; the rejection would be plain text
     let provider = provider.map_or_else(|_| String::new(), |Path(provider)| provider);
     let provider = ProviderId::new(provider);
-    finish(&endpoints, caller, provider, &session, &request)
+    finish(&endpoints, provider, &session, &request)
         .await
         .unwrap_or_else(|failure| for_person(&endpoints, &failure))
 }
 
 async fn finish(
     endpoints: &Endpoints,
-    caller: Caller,
     provider: ProviderId,
     session: &Session,
     request: &Parts,
@@ -59,23 +56,18 @@ async fn finish(
         error: form.one("error")?.map(str::to_owned),
         binding: binding(session).await?,
     };
-    let cookie = FormCookie::new(flows.issuer.is_https());
-    let (browser, set_cookie) = cookie.read_or_fresh(&request.headers, now);
-    let visitor = Visitor {
-        browser,
-        address: caller.address(),
-        person: None,
-        unprompted: false,
-    };
     let remember = flows.lifetimes.consent;
-    Ok(match flows.finish_sign_in(back, visitor).await? {
+    Ok(match flows.finish_sign_in(back).await? {
         Arrival::SignedIn(answer, person) => {
-            remember_person(session, person, now, remember).await?;
+            // a convenience: it does not cost the client the code that is kept for it by now
+            if let Err(failure) = remember_person(session, person, now, remember).await {
+                tracing::warn!(error = %chain(&failure), "it is not remembered who signed in");
+            }
             to_client(endpoints, *answer).await
         }
-        Arrival::Ask(question, person) => {
-            remember_person(session, person, now, remember).await?;
-            ask(endpoints, *question, set_cookie)
+        Arrival::Broken(answer, incident) => {
+            tracing::error!(error = %chain(&incident), "a sign-in failed for a reason of ours");
+            to_client(endpoints, *answer).await
         }
         Arrival::Failed(answer) => to_client(endpoints, *answer).await,
         Arrival::Refused {

@@ -1,5 +1,6 @@
 //! `POST /consent`: the person's decision.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -8,11 +9,12 @@ use http::HeaderMap;
 use tower_sessions::Session;
 
 use super::Endpoints;
-use super::browser::{FormCookie, bind, see_other};
+use super::authorize::consent_page;
+use super::browser::{FormCookie, bind, person, see_other};
 use super::error::{for_person, refusal_page};
 use super::page::ReturnPage;
 use super::request::{Counted, FormBody, SignIns, Unreadable, is_from_another_site};
-use crate::flow::authorize::{Asked, OTHER_BROWSER};
+use crate::flow::authorize::{Asked, OTHER_BROWSER, Shown, Visitor};
 use crate::flow::consent::{ForClient, UNKNOWN_PROVIDER};
 use crate::flow::{Failure, Flows};
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -22,7 +24,7 @@ use crate::protocol::ids::ProviderId;
 /// Takes the decision: on to the provider, or back to the client.
 pub async fn post(
     State(endpoints): State<Arc<Endpoints>>,
-    _: Counted<SignIns>,
+    caller: Counted<SignIns>,
     session: Session,
     headers: HeaderMap,
     body: Result<FormBody, Unreadable>,
@@ -39,21 +41,36 @@ pub async fn post(
             return page;
         }
     };
-    decide(&endpoints, &session, &headers, &body)
+    decide(&endpoints, caller.address(), &session, &headers, &body)
         .await
         .unwrap_or_else(|failure| for_person(&endpoints, &failure))
 }
 
 async fn decide(
     endpoints: &Endpoints,
+    address: IpAddr,
     session: &Session,
     headers: &HeaderMap,
     body: &FormBody,
 ) -> Result<Response, Failure> {
     let flows = &endpoints.flows;
     let form = Form::parse(&body.bytes)?;
-    let shown = FormCookie::new(flows.issuer.is_https()).read(headers);
-    let asked = flows.read_form(form.one("ticket")?.ok_or(INCOMPLETE)?, shown)?;
+    let cookie = FormCookie::new(flows.issuer.is_https()).read(headers);
+    let ticket = form.one("ticket")?.ok_or(INCOMPLETE)?;
+    let browser = cookie.ok_or(OTHER_BROWSER)?;
+    let asked = match flows.read_form(ticket, browser)? {
+        Shown::Here(asked) => asked,
+        // nothing is decided, and no other site has sent this form
+        Shown::Elsewhere(request) => {
+            let visitor = Visitor {
+                browser,
+                address,
+                person: person(session, flows.clock.now()).await?,
+            };
+            let question = flows.ask_anew(request, &visitor).await?;
+            return Ok(consent_page(endpoints, question).into_response());
+        }
+    };
     match form.one("decision")?.ok_or(INCOMPLETE)? {
         "deny" => {
             let answer = flows.deny(asked).await?;
@@ -72,10 +89,7 @@ async fn decide(
 }
 
 /// On to the provider, in the browser that is bound by this answer (CONS-09).
-///
-/// # Errors
-/// Where there is no such provider; or an incident.
-pub async fn to_provider(
+async fn to_provider(
     flows: &Flows,
     session: &Session,
     asked: Asked,

@@ -261,20 +261,6 @@ pub fn is_from_another_site(headers: &HeaderMap) -> bool {
         .is_some_and(|site| site != "same-origin")
 }
 
-/// Whether the person came by themselves: typed it, chose a bookmark or was brought by an app, and no page of another site sent
-/// them. A browser that does not say so, or only looks ahead, counts as sent.
-#[must_use]
-pub fn is_unprompted(headers: &HeaderMap) -> bool {
-    let says = |name: &str, values: &[&str]| {
-        headers
-            .get(name)
-            .is_some_and(|said| values.iter().any(|value| said == value))
-    };
-    says("sec-fetch-site", &["none", "same-origin"])
-        && says("sec-fetch-dest", &["document"])
-        && !headers.contains_key("sec-purpose")
-}
-
 const TOO_LARGE: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the body is larger than 64 KiB",

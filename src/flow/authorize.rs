@@ -35,17 +35,6 @@ pub struct Visitor {
     pub address: IpAddr,
     /// Who signed in with this browser last.
     pub person: Option<Subject>,
-    /// Whether the person came by themselves, and no page of another site sent them (`Sec-Fetch-Site`).
-    pub unprompted: bool,
-}
-
-/// Where an authorization request leads.
-#[derive(Debug)]
-pub enum Course {
-    /// To a page that asks the person.
-    Ask(Box<Question>),
-    /// To this provider at once: the person agreed before, and nobody but this client can have asked.
-    GoOn(Box<Asked>, ProviderId),
 }
 
 /// What the person is asked.
@@ -72,6 +61,16 @@ pub struct Asked {
     pub(super) agreement: Agreement,
     /// Whose consent is to be forgotten if they say no.
     pub(super) known: Option<Subject>,
+}
+
+/// Where the page of a consent form was shown.
+#[derive(Debug)]
+pub enum Shown {
+    /// In the browser that hands in the form: it decides.
+    Here(Asked),
+    /// With another cookie. Two tabs that open at once, in a browser that was never here, are given one each, and the
+    /// last is kept: a dead end for the other tab, if the person were not asked again.
+    Elsewhere(AuthorizationRequest),
 }
 
 /// An authorization request on its way through the consent page. Sealed: who the person is stays unread on a shared computer.
@@ -114,23 +113,36 @@ impl Flows {
         &self,
         query: &[u8],
         visitor: &Visitor,
-    ) -> Result<Course, Stop> {
+    ) -> Result<Question, Stop> {
         let form = Form::parse(query)?;
         let id = authorize::client_id(&form)?;
         let client = self.find_client(&id, Need::Fresh(visitor.address)).await?;
         let client = client.ok_or(UNKNOWN_CLIENT)?.client;
         let request = self.requested(&form, &client, visitor).await?;
         let familiarity = self.familiarity(&request, visitor).await?;
-        Ok(
-            match self.unasked(&client, &request, &familiarity, visitor) {
-                Some((asked, provider)) => Course::GoOn(Box::new(asked), provider),
-                None => Course::Ask(Box::new(self.ask(client, request, familiarity, visitor)?)),
-            },
-        )
+        Ok(self.ask(client, request, familiarity, visitor)?)
+    }
+
+    /// Puts a request anew to the person, on a page for the browser that they have now.
+    ///
+    /// # Errors
+    /// Where the client is gone, or is not what it was when it asked; or an incident.
+    pub async fn ask_anew(
+        &self,
+        request: AuthorizationRequest,
+        visitor: &Visitor,
+    ) -> Result<Question, Failure> {
+        let client = self.find_client(&request.client_id, Need::Here).await?;
+        let client = client.ok_or(UNKNOWN_CLIENT)?.client;
+        if client.fingerprint() != request.fingerprint {
+            return Err(CHANGED.into());
+        }
+        let familiarity = self.familiarity(&request, visitor).await?;
+        Ok(self.ask(client, request, familiarity, visitor)?)
     }
 
     /// Puts a request to the person.
-    pub(super) fn ask(
+    fn ask(
         &self,
         client: Client,
         request: AuthorizationRequest,
@@ -164,27 +176,24 @@ impl Flows {
         })
     }
 
-    /// What a consent form asked, if we made the form, for this browser, and not too long ago.
+    /// What a consent form asked, if we made the form, and not too long ago.
     ///
     /// # Errors
     /// What is wrong with the form.
-    pub fn read_form(
-        &self,
-        ticket: &str,
-        browser: Option<SecretDigest>,
-    ) -> Result<Asked, OAuthError> {
+    pub fn read_form(&self, ticket: &str, browser: SecretDigest) -> Result<Shown, OAuthError> {
         let clear = Sealed::from_text(ticket)
             .and_then(|sealed| self.sealer.open(Purpose::ConsentTicket, b"", &sealed).ok())
             .ok_or(NOT_OUR_FORM)?;
         let ticket: Ticket = postcard::from_bytes(&clear).map_err(|_| NOT_OUR_FORM)?;
-        // A4: a form that was made for one browser is refused in another
-        if browser != Some(ticket.browser) {
-            return Err(OTHER_BROWSER);
-        }
         if ticket.expires <= self.now() {
             return Err(TOO_OLD);
         }
-        Ok(ticket.asked)
+        // A4: a form that was made for one browser decides nothing in another
+        Ok(if browser == ticket.browser {
+            Shown::Here(ticket.asked)
+        } else {
+            Shown::Elsewhere(ticket.asked.request)
+        })
     }
 
     /// The providers that the person can choose from.
@@ -201,6 +210,10 @@ pub(super) const UNKNOWN_CLIENT: OAuthError = OAuthError {
 const NOT_OUR_FORM: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the form is damaged or was made before a restart; start again from the app",
+};
+const CHANGED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidRequest,
+    description: "the app has changed since this page was opened; start again from the app",
 };
 /// A form, or a provider's answer, of a sign-in that another browser began.
 pub const OTHER_BROWSER: OAuthError = OAuthError {

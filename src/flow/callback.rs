@@ -15,7 +15,7 @@ use crate::secret::{Secret, SecretDigest};
 pub use crate::upstream::NotAllowed;
 use crate::upstream::{Kept, SignIn, UpstreamError};
 
-use super::authorize::{OTHER_BROWSER, Question, UNKNOWN_CLIENT, Visitor};
+use super::authorize::OTHER_BROWSER;
 use super::client::KnownClient;
 use super::consent::ForClient;
 use super::{Failure, Flows};
@@ -43,10 +43,11 @@ pub struct Return {
 pub enum Arrival {
     /// Somebody signed in, and the client gets a code.
     SignedIn(Box<ForClient>, Subject),
-    /// Somebody signed in who was not asked: they are now.
-    Ask(Box<Question>, Subject),
     /// The client gets an error.
     Failed(Box<ForClient>),
+    /// Something went wrong here, once it was known whose answer this is: the client, which waits for one, gets
+    /// `server_error` (AUTHZ-18).
+    Broken(Box<ForClient>, Failure),
     /// The person may not enter, and is told why; the address takes the refusal back to the client.
     Refused {
         /// Which provider they signed in with.
@@ -66,7 +67,7 @@ impl Flows {
     /// # Errors
     /// Where the answer belongs to nothing that was approved in this browser, or its client has changed since or is gone;
     /// or an incident.
-    pub async fn finish_sign_in(&self, back: Return, visitor: Visitor) -> Result<Arrival, Failure> {
+    pub async fn finish_sign_in(&self, back: Return) -> Result<Arrival, Failure> {
         let (id, pending) = self.take_pending(&back).await?;
         let client = pending.request.client_id.clone();
         let address = ReturnAddress::new(
@@ -74,6 +75,29 @@ impl Flows {
             pending.request.state.clone(),
             self.issuer.as_str(),
         );
+        match self.arrive(id, pending, back, &address).await {
+            Err(refused @ Failure::Refused(_)) => Err(refused),
+            Err(incident) => {
+                let url = address.refuse(&BROKEN);
+                let answer = ForClient {
+                    client,
+                    address,
+                    url,
+                };
+                Ok(Arrival::Broken(Box::new(answer), incident))
+            }
+            arrival => arrival,
+        }
+    }
+
+    async fn arrive(
+        &self,
+        id: Id,
+        pending: PendingSignIn,
+        back: Return,
+        address: &ReturnAddress,
+    ) -> Result<Arrival, Failure> {
+        let client = pending.request.client_id.clone();
         let signed_in = match (back.error, back.code) {
             (Some(error), _) => Err(provider_refused(&pending, code_of(&error))),
             (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
@@ -90,12 +114,6 @@ impl Flows {
         match signed_in {
             Ok(sign_in) => {
                 let person = sign_in.identity.subject.clone();
-                if !pending.agreement.holds_for(&person) {
-                    let question = self
-                        .ask_instead(known, pending.request, &person, visitor)
-                        .await?;
-                    return Ok(Arrival::Ask(Box::new(question), person));
-                }
                 let code = self.issue_code(known, pending, sign_in).await?;
                 Ok(Arrival::SignedIn(answer(address.answer(&code)), person))
             }
@@ -109,24 +127,6 @@ impl Flows {
                 })
             }
         }
-    }
-
-    /// Nobody was asked, since somebody else had agreed: who came back is asked like everybody, and what the provider gave
-    /// for them is dropped.
-    async fn ask_instead(
-        &self,
-        known: Option<KnownClient>,
-        request: AuthorizationRequest,
-        person: &Subject,
-        visitor: Visitor,
-    ) -> Result<Question, Failure> {
-        let client = known.ok_or(UNKNOWN_CLIENT)?.client;
-        let visitor = Visitor {
-            person: Some(person.clone()),
-            ..visitor
-        };
-        let familiarity = self.familiarity(&request, &visitor).await?;
-        Ok(self.ask(client, request, familiarity, &visitor)?)
     }
 
     /// The approved request that an answer belongs to. A wrong `state` takes nothing away from anybody; a right one in
@@ -307,6 +307,10 @@ enum Unsuccessful {
     NotAllowed(Box<NotAllowed>),
 }
 
+const BROKEN: OAuthError = OAuthError {
+    code: ErrorCode::ServerError,
+    description: "something went wrong on this server; try again in a few minutes",
+};
 const NOTHING_PENDING: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "this sign-in is not known here: it took too long, was used before, or did not begin here; start \

@@ -6,9 +6,8 @@ use url::Url;
 
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
-use crate::protocol::client::Client;
 use crate::protocol::client_metadata::DocumentUrl;
-use crate::protocol::consent::{Agreement, Consent, ConsentKey, Familiarity, cannot_be_imitated};
+use crate::protocol::consent::{Consent, ConsentKey, Familiarity};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Handle, ProviderId, Subject};
 use crate::protocol::session::{AuthorizationRequest, PendingSignIn};
@@ -52,30 +51,6 @@ impl Flows {
         Ok(consent.map_or(Familiarity::New, |consent| {
             consent.covers(request, &request.fingerprint)
         }))
-    }
-
-    /// The one case in which nobody is asked (A5, CONS-24): a client that nobody can pass themselves off as, whom the person
-    /// let in before and who does not want them asked, in a browser that no page of another site sent here. They still sign
-    /// in at their provider, and if it is somebody else who does, that one is asked: see [`Agreement::Unasked`].
-    pub(super) fn unasked(
-        &self,
-        client: &Client,
-        request: &AuthorizationRequest,
-        familiarity: &Familiarity,
-        visitor: &Visitor,
-    ) -> Option<(Asked, ProviderId)> {
-        let person = visitor.person.as_ref()?;
-        let may_go_on = matches!(familiarity, Familiarity::Remembered { .. })
-            && visitor.unprompted
-            && !request.ask_again
-            && cannot_be_imitated(client, &request.redirect);
-        let provider = self.provider_of(visitor).filter(|_| may_go_on)?;
-        let asked = Asked {
-            request: request.clone(),
-            agreement: Agreement::Unasked(person.clone()),
-            known: Some(person.clone()),
-        };
-        Some((asked, provider))
     }
 
     /// Where who sits at the browser signed in last, if that is still offered.

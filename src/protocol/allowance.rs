@@ -7,7 +7,8 @@ use super::redirect_uri::RegisteredRedirect;
 use super::scope::{Scope, ScopeSet};
 
 /// That answers may go to a host. A client of the configuration was given its redirect URIs by whoever says which hosts
-/// may be; what stays on the person's machine, or goes to an app, is on no host (CLI-23).
+/// may be; what stays on the person's machine, or goes to an app, is on no host (CLI-23). Our own addresses are for nobody:
+/// an answer there would open one that a stranger wrote, as if we had sent the person.
 ///
 /// # Errors
 /// `invalid_request`, for the person: whoever is at that host is not told.
@@ -16,6 +17,11 @@ pub(super) fn check_host(
     client: &Client,
     offered: &Offered<'_>,
 ) -> Result<RegisteredRedirect, OAuthError> {
+    if redirect.is_at(offered.issuer) {
+        return Err(
+            ErrorCode::InvalidRequest.with("the redirect_uri is an address of this server itself")
+        );
+    }
     if client.source == ClientSource::Known || redirect.host_allowed(offered.redirect_hosts) {
         return Ok(redirect);
     }
@@ -192,6 +198,15 @@ mod tests {
             ("http://localhost:5/cb", Document, &["b.example"], true),
             ("http://127.0.0.1:5/cb", Document, &["b.example"], true),
             ("com.example.app:/cb", Document, &["b.example"], true),
+            (
+                "https://mcp.example.com/authorize?x=1",
+                Document,
+                &[],
+                false,
+            ),
+            ("https://MCP.example.com:443/", Known, &[], false),
+            ("https://mcp.example.com:8443/cb", Known, &[], true),
+            ("https://app.mcp.example.com/cb", Document, &[], true),
         ] {
             let redirect = RedirectUri::parse(uri).unwrap().admits(uri).unwrap();
             let client = client(source, None);

@@ -144,9 +144,6 @@ pub fn check(
             resource,
             scopes: allowance::scopes(form.one("scope")?, client, offered)?,
             fingerprint: client.fingerprint(),
-            ask_again: form
-                .one("prompt")?
-                .is_some_and(|prompt| prompt.split(' ').any(|asked| asked == "consent")),
         })
     };
     rest().map_err(|error| Refusal::Redirect(Box::new(address), error))

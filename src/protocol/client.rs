@@ -96,13 +96,14 @@ impl Client {
         }
     }
 
-    /// What a person agreed to of a client: another name, logo, place or way to prove itself is another fingerprint, and
-    /// is asked about again (CLI-20). How the redirect URIs are ordered makes no difference.
+    /// What a person agreed to of a client: another name, logo, place, way to prove itself, or whether it stays
+    /// connected, is another fingerprint, and is asked about again (CLI-20). How the redirect URIs are ordered makes no difference.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut places: Vec<&str> = self.redirect_uris.iter().map(RedirectUri::as_str).collect();
         places.sort_unstable();
-        let parts = (&self.name, &self.logo, places, &self.authentication);
+        let proof = &self.authentication;
+        let parts = (&self.name, &self.logo, places, proof, self.refreshes);
         // what is stored in this form each day cannot fail to be written
         let written = postcard::to_allocvec(&parts).unwrap_or_default();
         Sha256::digest(written).into()
@@ -175,6 +176,10 @@ mod tests {
                 logo: text("A"),
                 ..was.clone()
             },
+            Client {
+                refreshes: true,
+                ..was.clone()
+            },
             client(&[a]),
             client(&[a, b, "http://localhost/"]),
             client(&[a, "https://b.example/cb2"]),
@@ -199,7 +204,6 @@ mod tests {
         assert_eq!(all.len(), others.len());
         let same = Client {
             uri: text("https://a.example/"),
-            refreshes: true,
             ..client(&[b, a])
         };
         assert_eq!(same.fingerprint(), was.fingerprint());

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::client::{Client, ClientAuthentication, ClientSource};
 use super::ids::{ClientId, Subject};
 use super::redirect_uri::RegisteredRedirect;
 use super::scope::{Scope, ScopeSet};
@@ -66,7 +65,10 @@ pub struct Consent {
     pub expires: UnixTime,
 }
 
-/// How a person agreed: what they saw decides for whom it counts.
+/// How a person agreed: what they saw decides for whom it is remembered.
+///
+/// There is no way without a page, for no client (CONS-24, A5): what a browser says of who sent the person
+/// (`Sec-Fetch-Site: none`) is true of links in other apps as well, and of what those redirect to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Agreement {
     /// On the page with everything on it. It counts for whoever signs in after it.
@@ -74,23 +76,6 @@ pub enum Agreement {
     /// On the short page, since this person had agreed before. Another one may sign in after it, for somebody did press the
     /// button under name and destination; but they have not seen all of it, and it is not remembered for them (CONS-02).
     Short(Subject),
-    /// Without a page, since this person had agreed before. It counts for them alone: nobody else was asked (CONS-01).
-    Unasked(Subject),
-}
-
-/// Whether nobody else can pass themselves off as `client` and get its answers at `redirect`: the operator named it, it proves
-/// itself with a secret or key, and the answer goes to a site. A program on the person's machine, an app's own scheme, a public
-/// client, or one that anybody may register or describe is asked about each time (CONS-24, OAuth 2.1 §7.3.1).
-#[must_use]
-pub fn cannot_be_imitated(client: &Client, redirect: &RegisteredRedirect) -> bool {
-    let proves_itself = matches!(
-        client.authentication,
-        ClientAuthentication::Secret(_) | ClientAuthentication::Keys { or_none: false, .. }
-    );
-    client.source == ClientSource::Known
-        && proves_itself
-        && redirect.as_str().starts_with("https:")
-        && !redirect.is_loopback()
 }
 
 /// Whether the person at the browser has agreed to the same before.
@@ -150,23 +135,12 @@ impl Consent {
 }
 
 impl Agreement {
-    /// Whether `subject`, who came back from the provider, is to be remembered as having agreed. Who was not asked has not
-    /// agreed anew: what they said on a page ends with its time.
+    /// Whether `subject`, who came back from the provider, is to be remembered as having agreed.
     #[must_use]
     pub fn is_kept_for(&self, subject: &Subject) -> bool {
         match self {
             Self::Whole => true,
             Self::Short(person) => person == subject,
-            Self::Unasked(_) => false,
-        }
-    }
-
-    /// Whether `subject` may have a code by it.
-    #[must_use]
-    pub fn holds_for(&self, subject: &Subject) -> bool {
-        match self {
-            Self::Whole | Self::Short(_) => true,
-            Self::Unasked(person) => person == subject,
         }
     }
 }
@@ -174,9 +148,6 @@ impl Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::client::KeySource;
-    use crate::protocol::redirect_uri::RedirectUri;
-    use crate::secret::Secret;
 
     fn consent(scopes: &str, client: u8, expires: i64) -> Consent {
         Consent {
@@ -203,67 +174,20 @@ mod tests {
         }
     }
 
-    /// CONS-01, CONS-02
+    /// CONS-02
     #[test]
-    fn an_agreement_counts_for_who_has_seen_what_they_agreed_to() {
+    fn an_agreement_is_remembered_for_who_has_seen_what_they_agreed_to() {
         let [mona, other] = ["github:1", "github:2"].map(Subject::new);
-        for (agreement, person, holds, kept) in [
-            (Agreement::Whole, &mona, true, true),
-            (Agreement::Short(mona.clone()), &mona, true, true),
-            (Agreement::Short(mona.clone()), &other, true, false),
-            (Agreement::Unasked(mona.clone()), &mona, true, false),
-            (Agreement::Unasked(mona.clone()), &other, false, false),
+        for (agreement, person, kept) in [
+            (Agreement::Whole, &mona, true),
+            (Agreement::Short(mona.clone()), &mona, true),
+            (Agreement::Short(mona.clone()), &other, false),
         ] {
-            let told = (agreement.holds_for(person), agreement.is_kept_for(person));
-            assert_eq!(told, (holds, kept), "{agreement:?} {person}");
-        }
-    }
-
-    /// CONS-24
-    #[test]
-    fn a_client_that_others_can_imitate_is_told_from_one_that_nobody_can() {
-        let secret = || ClientAuthentication::Secret(Secret::new("x").digest());
-        let keys = |or_none| ClientAuthentication::Keys {
-            keys: KeySource::Inline(String::new()),
-            or_none,
-        };
-        let registered = ClientSource::Registered {
-            at: UnixTime(0),
-            access: Secret::new("x").digest(),
-            issuer: "https://mcp.example.com".to_owned(),
-        };
-        let site = "https://ci.acme.com/cb";
-        for (source, authentication, redirect, sure) in [
-            (ClientSource::Known, secret(), site, true),
-            (ClientSource::Known, keys(false), site, true),
-            (ClientSource::Known, keys(true), site, false),
-            (ClientSource::Known, ClientAuthentication::None, site, false),
-            (ClientSource::Document, keys(false), site, false),
-            (registered, secret(), site, false),
-            (ClientSource::Known, secret(), "http://127.0.0.1/cb", false),
-            (
-                ClientSource::Known,
-                secret(),
-                "http://localhost:1/cb",
-                false,
-            ),
-            (ClientSource::Known, secret(), "https://localhost/cb", false),
-            (ClientSource::Known, secret(), "com.acme.ci:/cb", false),
-        ] {
-            let uri = RedirectUri::parse(redirect).unwrap();
-            let client = Client {
-                id: ClientId::new("ci"),
-                name: None,
-                uri: None,
-                logo: None,
-                redirect_uris: vec![uri.clone()],
-                authentication,
-                refreshes: true,
-                scopes: None,
-                source,
-            };
-            let redirect = uri.admits(redirect).unwrap();
-            assert_eq!(cannot_be_imitated(&client, &redirect), sure, "{client:?}");
+            assert_eq!(
+                agreement.is_kept_for(person),
+                kept,
+                "{agreement:?} {person}"
+            );
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod issuer;
 pub mod method_pattern;
 pub mod par;
 pub mod pkce;
+pub mod plain_name;
 pub mod principal;
 pub mod redirect_uri;
 pub mod register;

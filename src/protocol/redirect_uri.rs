@@ -110,6 +110,12 @@ impl RedirectUri {
     pub fn host_allowed(&self, hosts: &[String]) -> bool {
         host_allowed(&self.0, hosts)
     }
+
+    /// Whether it leads to scheme, host and port of `issuer`: answers would open a URL of ours that a stranger wrote.
+    #[must_use]
+    pub fn is_at(&self, issuer: &str) -> bool {
+        is_at(&self.0, issuer)
+    }
 }
 
 impl RegisteredRedirect {
@@ -138,10 +144,7 @@ impl RegisteredRedirect {
                 host => format!("{scheme}://{host}"),
             };
         }
-        Url::parse(&self.0)
-            .ok()
-            .and_then(|url| url.host_str().map(str::to_owned))
-            .unwrap_or_else(|| self.0.clone())
+        shown_host(&self.0).unwrap_or_else(|| self.0.clone())
     }
 
     /// Whether it leads back to the person's own machine: to any address of it, over https too, since this is about
@@ -151,18 +154,13 @@ impl RegisteredRedirect {
         if self.is_private_use_scheme() {
             return false;
         }
-        let url = Url::parse(&self.0);
-        match url.as_ref().ok().and_then(Url::host) {
-            // RFC 6761 §6.3: all names under localhost
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => is_own_machine(address),
-            Some(Host::Ipv6(address)) => {
-                address.is_loopback()
-                    || address.is_unspecified()
-                    || address.to_ipv4_mapped().is_some_and(is_own_machine)
-            }
-            None => false,
-        }
+        Url::parse(&self.0).is_ok_and(|url| leads_to_own_machine(&url))
+    }
+
+    /// As [`RedirectUri::is_at`].
+    #[must_use]
+    pub fn is_at(&self, issuer: &str) -> bool {
+        is_at(&self.0, issuer)
     }
 
     /// Whether it is neither http nor https: an app's own scheme, reached through a page with a button.
@@ -185,6 +183,39 @@ fn host_allowed(uri: &str, hosts: &[String]) -> bool {
     let url = Url::parse(uri).ok();
     let host = url.as_ref().and_then(Url::host_str);
     host.is_some_and(|host| hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host)))
+}
+
+fn is_at(uri: &str, issuer: &str) -> bool {
+    match (Url::parse(uri), Url::parse(issuer)) {
+        (Ok(uri), Ok(issuer)) => uri.origin() == issuer.origin(),
+        _ => false,
+    }
+}
+
+/// The host of a web address as a person is shown it: with the port where it is another than usual, since it may be somebody
+/// else's; but not on the person's own machine, where it is another each time.
+#[must_use]
+pub fn shown_host(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(match url.port() {
+        Some(port) if !leads_to_own_machine(&url) => format!("{host}:{port}"),
+        _ => host.to_owned(),
+    })
+}
+
+fn leads_to_own_machine(url: &Url) -> bool {
+    match url.host() {
+        // RFC 6761 §6.3: all names under localhost
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => is_own_machine(address),
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.to_ipv4_mapped().is_some_and(is_own_machine)
+        }
+        None => false,
+    }
 }
 
 fn is_own_machine(address: Ipv4Addr) -> bool {
@@ -451,7 +482,7 @@ mod tests {
             ),
             (
                 "https://a.example:8443/cb@localhost",
-                "a.example",
+                "a.example:8443",
                 false,
                 false,
             ),
@@ -464,7 +495,8 @@ mod tests {
             ("http://localhost:3334/cb", "localhost", true, false),
             ("http://127.0.0.1:33418/", "127.0.0.1", true, false),
             ("http://[::1]/cb", "[::1]", true, false),
-            ("https://localhost/cb", "localhost", true, false),
+            ("https://a.example:443/cb", "a.example", false, false),
+            ("https://localhost:5/cb", "localhost", true, false),
             ("https://app.localhost/cb", "app.localhost", true, false),
             ("https://127.8.8.8/cb", "127.8.8.8", true, false),
             ("https://0.0.0.0/cb", "0.0.0.0", true, false),

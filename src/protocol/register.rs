@@ -146,13 +146,15 @@ impl Method {
 
 impl Registration {
     /// Leaves out the https redirect URIs that are on none of `hosts`, as it is with other entries that are not
-    /// acceptable (CLI-37); where `hosts` is empty, none.
+    /// acceptable (CLI-37); where `hosts` is empty, only those that are addresses of this server itself.
     ///
     /// # Errors
     /// `invalid_redirect_uri` where nothing is left.
     pub fn keep_to_hosts(mut self, hosts: &[String]) -> Result<Self, OAuthError> {
         let uris = &mut self.client.redirect_uris;
-        uris.retain(|uri| uri.host_allowed(hosts));
+        if let ClientSource::Registered { issuer, .. } = &self.client.source {
+            uris.retain(|uri| uri.host_allowed(hosts) && !uri.is_at(issuer));
+        }
         if uris.is_empty() {
             return Err(ErrorCode::InvalidRedirectUri
                 .with("redirect_uris are all on hosts that this server does not send answers to"));

@@ -29,8 +29,6 @@ pub struct AuthorizationRequest {
     pub scopes: ScopeSet,
     /// What the client was when it asked: [`Client::fingerprint`](super::client::Client::fingerprint).
     pub fingerprint: [u8; 32],
-    /// `prompt=consent`: the person is asked whatever they agreed to before (AUTHZ-15).
-    pub ask_again: bool,
 }
 
 /// An authorization request that was pushed (RFC 9126).

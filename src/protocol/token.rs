@@ -244,7 +244,6 @@ mod tests {
                 resource: "https://h/a".to_owned(),
                 scopes: ScopeSet::parse("a").unwrap(),
                 fingerprint: [0; 32],
-                ask_again: false,
             },
             spent: false,
             expires: UnixTime(0),

@@ -75,7 +75,6 @@ pub fn request() -> AuthorizationRequest {
         resource: "https://mcp.example.com/mcp".to_owned(),
         scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").expect("these are scopes"),
         fingerprint: [3; 32],
-        ask_again: false,
     }
 }
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use anteroom::protocol::ids::ClientId;
+use anteroom::protocol::redirect_uri::RedirectUri;
+use anteroom::store::ClientChange;
 use axum::body::Body;
 use axum::extract::Request;
 use serde_json::json;
@@ -10,7 +13,7 @@ use crate::harness::answer::{encode, parameter, request};
 use crate::harness::browser::ticket;
 use crate::harness::client::{Client, LOOPBACK, Tokens, VERIFIER, message};
 use crate::harness::log::Log;
-use crate::harness::server::{Server, server};
+use crate::harness::server::{NOW, Server, server};
 use crate::introspect::{SECRET, ask, trust};
 
 /// R7
@@ -525,4 +528,45 @@ async fn a_log_tells_what_happened_and_no_secret() {
         assert!(!log.contains(secret), "{name}: {log}");
     }
     assert!(!log.contains("mona"), "{log}");
+}
+
+/// A5, R6
+#[tokio::test]
+async fn no_answer_goes_to_an_address_of_our_own() {
+    let server = server()
+        .public_url("https://mcp.example.com/a")
+        .start()
+        .await;
+    let own = "https://mcp.example.com/a/authorize?client_id=x&redirect_uri=https://evil.example/";
+    let metadata = Client::at(own);
+    let refused = server.post_json("/a/register", &metadata).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.error(), "invalid_redirect_uri");
+    // beside a good one it is left out
+    let mut metadata = Client::public();
+    metadata["redirect_uris"] = json!(["https://app.example/cb", own, "https://mcp.example.com/"]);
+    let client = Client::register(&server, &metadata).await;
+    assert_eq!(
+        client.registration["redirect_uris"],
+        json!(["https://app.example/cb"])
+    );
+    // and who has it from before, or from the configuration, gets no answer there
+    let id = ClientId::new(&*client.id);
+    let store = &server.world.store;
+    let (before, _) = store.find_client(&id, NOW).await.unwrap().unwrap();
+    let mut after = before.clone();
+    after.redirect_uris = vec![RedirectUri::parse(own).unwrap()];
+    let changed = store.change_client(&before, after, NOW).await.unwrap();
+    assert_eq!(changed, ClientChange::Done);
+    for prompt in [None, Some("none")] {
+        let change = [("redirect_uri", Some(own)), ("prompt", prompt)];
+        let page = server.get(&client.authorization_url_but(&change)).await;
+        page.assert_page(400);
+        assert!(
+            page.text().contains("this server itself"),
+            "{}",
+            page.text()
+        );
+        assert!(!page.text().contains("evil.example"));
+    }
 }

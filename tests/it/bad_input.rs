@@ -415,7 +415,9 @@ fn for_each<S: Strategy>(
 ) {
     let runtime = Runtime::new().unwrap();
     let (server, client) = runtime.block_on(async {
-        let server = server().start().await;
+        // nothing is fetched from anywhere
+        let server = server().configure(|config| config.clients.metadata_documents = false);
+        let server = server.start().await;
         let client = server.client().await;
         (server, client)
     });

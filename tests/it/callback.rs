@@ -222,6 +222,24 @@ async fn two_tabs_sign_in_beside_each_other() {
     assert_eq!(tokens.claims()["sub"], "github:1");
 }
 
+/// CONS-13
+#[tokio::test]
+async fn two_tabs_approve_before_either_has_its_answer() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let url = client.authorization_url();
+    browser.sign_in(&url, "mona").await.location();
+    let page = browser.open(&url).await;
+    // both forms leave with the cookie of before
+    let mut tab = browser.clone();
+    let providers = [tab.approve(&page).await, browser.approve(&page).await];
+    for provider in providers {
+        let back = browser.choose(&provider, Some("mona")).await;
+        client.read_code(&browser.get(back.as_str()).await.location());
+    }
+}
+
 /// AUTHZ-18, AUTHZ-17, CONS-21
 #[tokio::test]
 async fn what_the_provider_says_no_to_reaches_the_client_in_our_words() {

@@ -7,6 +7,7 @@ use anteroom::config::KnownClient;
 use anteroom::protocol::client::{Client as Kept, ClientAuthentication, ClientSource};
 use anteroom::protocol::ids::ClientId;
 use anteroom::protocol::redirect_uri::RedirectUri;
+use anteroom::store::ClientChange;
 use serde_json::json;
 
 use crate::harness::answer::parameter;
@@ -40,7 +41,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     for told in [
         "Tame bot",
         "Its name is not verified",
-        "<p class=\"fact\"><bdi>app.example</bdi></p>",
+        "<p class=\"fact\"><bdi>app.example:8443</bdi></p>",
         "https://app.example:8443/oauth/cb",
         "about.example",
         &client.id,
@@ -240,10 +241,17 @@ async fn a_form_is_good_in_the_browser_that_it_was_shown_in() {
     let consent = server.url("/consent");
     // a browser that was never here
     victim.decide(&page, "github").await.assert_page(403);
-    // one that has a form of its own
+    // one that has a form of its own is asked, and nothing is decided
     let own = victim.open(&client.authorization_url()).await;
-    victim.decide(&page, "github").await.assert_page(403);
-    victim.decide(&page, "deny").await.assert_page(403);
+    for decision in ["github", "deny"] {
+        let asked = victim.decide(&page, decision).await;
+        asked.assert_page(200);
+        assert!(asked.headers.get("location").is_none());
+        assert!(asked.set_cookies().is_empty());
+        assert_ne!(ticket(&asked), ticket(&page));
+        // a page for this browser alone
+        victim.clone().approve(&asked).await;
+    }
     assert_eq!(victim.cookie_names(), ["__Host-anteroom-form"]);
     // one that hands in its own form from a page of somebody else
     let form = [("ticket", ticket(&own)), ("decision", "github")];
@@ -267,6 +275,42 @@ async fn a_form_is_good_in_the_browser_that_it_was_shown_in() {
     victim.forget_cookies();
     victim.decide(&own, "github").await.assert_page(403);
     assert_eq!(server.standin().asked().len(), 0);
+}
+
+/// CONS-13, CONS-06
+#[tokio::test]
+async fn two_tabs_of_a_browser_that_was_never_here_can_both_be_answered() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let (mut browser, mut other) = (server.browser(), server.browser());
+    let [first, _] = [
+        other.open(&client.authorization_url()).await,
+        browser.open(&client.authorization_url()).await,
+    ];
+    let asked = browser.decide(&first, "github").await;
+    let provider = browser.approve(&asked).await;
+    let back = browser.choose(&provider, Some("mona")).await;
+    client.read_code(&browser.get(back.as_str()).await.location());
+    // whose client has changed, or is gone by then, is told so
+    let id = ClientId::new(&*client.id);
+    let now = server.world.clock.now();
+    let store = &server.world.store;
+    let (before, _) = store.find_client(&id, now).await.unwrap().unwrap();
+    let mut after = before.clone();
+    after.name = Some("Another".to_owned());
+    let changed = store.change_client(&before, after, now).await.unwrap();
+    assert_eq!(changed, ClientChange::Done);
+    let page = browser.decide(&first, "github").await;
+    page.assert_page(400);
+    assert!(
+        page.text().contains("The app has changed"),
+        "{}",
+        page.text()
+    );
+    assert!(store.forget_client(&id).await.unwrap());
+    let page = browser.decide(&first, "github").await;
+    page.assert_page(400);
+    assert!(page.text().contains("No such client"), "{}", page.text());
 }
 
 /// CONS-06

@@ -9,6 +9,7 @@ use crate::harness::browser::Browser;
 use crate::harness::client::Client;
 use crate::harness::server::{Server, server};
 use crate::harness::website::{Page, Website};
+use crate::remembered::{Seen, seen};
 
 const PATH: &str = "/client.json";
 const APP: &str = "https://app.example/cb";
@@ -64,7 +65,7 @@ async fn a_page_names_the_host_that_describes_the_app_and_says_where_the_answer_
     let page = look(&mut server.browser(), &client).await;
     for told in [
         "Described app",
-        "This app is described at <bdi>localhost</bdi>",
+        "This app is described by a page at <bdi>localhost</bdi>; this server has not checked who wrote it.",
         "<bdi>app.example</bdi>",
         "This is not <bdi>localhost</bdi>, which describes the app.",
         &client.id,
@@ -82,6 +83,7 @@ async fn a_document_that_changes_is_asked_about_again() {
         ("client_name", json!("Another name")),
         ("logo_uri", json!("https://a.example/other-logo")),
         ("redirect_uris", json!([APP, "https://evil.example/cb"])),
+        ("grant_types", json!(["authorization_code"])),
     ] {
         let (server, site, client) = described().await;
         let mut browser = server.browser();
@@ -91,12 +93,10 @@ async fn a_document_that_changes_is_asked_about_again() {
         publish(&site, &changed);
         // what is fresh is not asked for again
         let page = look(&mut browser, &client).await;
-        let told = "You let this app in before";
-        assert!(page.text().contains(told), "{member}: {}", page.text());
+        assert_eq!(seen(&page), Seen::Remembered, "{member}");
         server.advance(EXPIRED);
         let page = look(&mut browser, &client).await;
-        let told = "It has changed since you let it in";
-        assert!(page.text().contains(told), "{member}: {}", page.text());
+        assert_eq!(seen(&page), Seen::Changed, "{member}");
     }
 }
 

@@ -20,8 +20,8 @@ use anteroom::store::{
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::harness::answer::Answer;
-use crate::harness::client::{Client, Tokens};
+use crate::harness::answer::{Answer, parameter};
+use crate::harness::client::{Client, STATE, Tokens};
 use crate::harness::server::{Server, server};
 use crate::introspect::{ask, trust};
 
@@ -202,9 +202,9 @@ async fn while_the_store_fails_clients_are_told_to_come_again_and_lose_nothing()
     );
 }
 
-/// SEC-15
+/// SEC-15, AUTHZ-18
 #[tokio::test]
-async fn a_sign_in_that_the_store_fails_ends_on_a_page_and_the_next_one_works() {
+async fn a_sign_in_that_the_store_fails_ends_with_an_answer_and_the_next_one_works() {
     for verb in [
         "find_browser_session",
         "find_consent",
@@ -214,8 +214,6 @@ async fn a_sign_in_that_the_store_fails_ends_on_a_page_and_the_next_one_works() 
         "find_pending",
         "take_pending",
         "put_code",
-        "forget_browser_session",
-        "put_browser_session",
     ] {
         let (server, store) = unsteady().await;
         let client = server.client().await;
@@ -234,11 +232,63 @@ async fn a_sign_in_that_the_store_fails_ends_on_a_page_and_the_next_one_works() 
             let back = browser.choose(&answer.location(), Some("mona")).await;
             answer = browser.get(back.as_str()).await;
         }
-        answer.assert_page(503);
-        assert!(answer.text().contains("Nothing was granted"), "{verb}");
+        if verb == "put_code" {
+            // it is known by then whose answer this is
+            let back = answer.location();
+            assert_eq!(parameter(&back, "error").unwrap(), "server_error");
+            assert_eq!(parameter(&back, "state").unwrap(), STATE);
+        } else {
+            answer.assert_page(503);
+            assert!(answer.text().contains("Nothing was granted"), "{verb}");
+        }
         store.heal();
         let next = browser.sign_in(&url, "mona").await;
         client.read_code(&next.location());
+    }
+}
+
+/// SEC-15, AUTHZ-18
+#[tokio::test]
+async fn a_sign_in_does_not_fail_for_what_would_only_be_remembered() {
+    for verb in ["forget_browser_session", "put_browser_session"] {
+        for trouble in [Trouble::Fails, Trouble::LosesTheAnswer] {
+            let (server, store) = unsteady().await;
+            let client = server.client().await;
+            let mut browser = server.browser();
+            let page = browser.open(&client.authorization_url()).await;
+            let provider = browser.approve(&page).await;
+            let back = browser.choose(&provider, Some("mona")).await;
+            store.order(verb, trouble);
+            let answer = browser.get(back.as_str()).await;
+            store.heal();
+            Tokens::read(&client.redeem(&client.read_code(&answer.location())).await);
+            let next = browser.sign_in(&client.authorization_url(), "mona").await;
+            client.read_code(&next.location());
+        }
+    }
+}
+
+/// SEC-15, EXT-40
+#[tokio::test]
+async fn a_pushed_request_that_was_claimed_before_a_failure_is_there_on_reload() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let mut known = server.browser();
+    known.sign_in(&client.authorization_url(), "mona").await;
+    known.forget_cookie("__Host-anteroom-form");
+    for (mut browser, verb) in [
+        (server.browser(), "claim_pushed"),
+        (known.clone(), "claim_pushed"),
+        (known, "find_consent"),
+    ] {
+        let url = client.url_of(&client.pushed().await);
+        store.order(verb, Trouble::LosesTheAnswer);
+        browser.get(&url).await.assert_page(503);
+        store.heal();
+        let page = browser.open(&url).await;
+        browser.approve(&page).await;
+        // it was claimed indeed
+        server.browser().get(&url).await.assert_page(400);
     }
 }
 

@@ -109,12 +109,12 @@ const FORMS: [(&str, &[&str], &[&str]); 10] = [
             "It stays connected for 180 days at most",
             "your e-mail addresses (read)",
         ],
-        &[JUST_STARTED, "described at", "<img"],
+        &[JUST_STARTED, "described by", "<img"],
     ),
     (
         "loopback",
         &["A program on this computer", JUST_STARTED],
-        &["is described at"],
+        &["is described by"],
     ),
     (
         "app-scheme",
@@ -126,8 +126,11 @@ const FORMS: [(&str, &[&str], &[&str]); 10] = [
     ),
     (
         "document",
-        &["This app is described at <bdi>claude.ai</bdi>, which vouches for it."],
-        &["registered itself", "This is not"],
+        &[
+            "<p class=\"quiet\"><code><bdi>https://claude.ai/oauth/mcp-client-metadata.json</bdi></code></p>",
+            "described by a page at <bdi>claude.ai</bdi>; this server has not checked who wrote it.",
+        ],
+        &["registered itself", "This is not", "vouches"],
     ),
     (
         "document-elsewhere",
@@ -166,7 +169,7 @@ const FORMS: [(&str, &[&str], &[&str]); 10] = [
 
 /// CONS-03, CONS-04, CONS-05, CLI-21, C2
 #[tokio::test]
-async fn consent_says_who_vouches_for_the_app_and_where_the_answer_goes() {
+async fn consent_says_what_is_known_of_the_app_and_where_the_answer_goes() {
     for (name, said, unsaid) in FORMS {
         let html = text(sample(name)).await;
         for said in said {
@@ -182,7 +185,7 @@ async fn consent_says_who_vouches_for_the_app_and_where_the_answer_goes() {
 #[tokio::test]
 async fn the_short_page_folds_what_was_read_before_and_never_where_the_answer_goes() {
     for (name, at_once) in [
-        ("remembered", &["claude.ai", "This app is described at"][..]),
+        ("remembered", &["claude.ai", "This app is described by"][..]),
         (
             "remembered-loopback",
             &["A program on this computer", "Any program on this computer"],
@@ -197,10 +200,11 @@ async fn the_short_page_folds_what_was_read_before_and_never_where_the_answer_go
             "You let this app in before, on 3 November 2026.",
             "https://mcp.example.com/mcp",
             "asks to use",
+            "It stays connected for 180 days at most",
         ]) {
             assert!(open.contains(told), "{name}: {told}: {open}");
         }
-        for told in ["mcp:tools:execute", "It stays connected", "How you sign in"] {
+        for told in ["mcp:tools:execute", "How you sign in"] {
             assert!(folded.contains(told), "{name}: {told}: {folded}");
         }
         assert_eq!(after.matches("Continue with").count(), 1, "{after}");

@@ -105,6 +105,24 @@ async fn a_pushed_request_is_for_the_first_browser_which_may_reload_it() {
 }
 
 /// EXT-40
+#[tokio::test]
+async fn a_browser_that_only_looks_ahead_takes_a_pushed_request_from_nobody() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let url = client.url_of(&client.pushed().await);
+    let head = request("HEAD", server.local(&url));
+    let mut ahead = request("GET", server.local(&url));
+    let purpose = "prefetch;prerender".parse().unwrap();
+    ahead.headers_mut().insert("sec-purpose", purpose);
+    for request in [head, ahead] {
+        let answer = server.browser().send(&url, request).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.set_cookies().is_empty());
+    }
+    server.browser().open(&url).await;
+}
+
+/// EXT-40
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_browsers_at_once_one_gets_a_pushed_request() {
     let server = server().start().await;

@@ -9,7 +9,7 @@ use super::words::{day, is_cut, plain, shown_name};
 use crate::protocol::consent::Familiarity;
 
 /// Asks whether an app may enter. Everything that the app says of itself is untrusted. Who agreed to the same before gets
-/// it shorter: what the app could do is folded, where the answer goes never is. It does not say who they are, since
+/// it shorter: what the app could do is folded, where the answer goes and how long it stays never is. It does not say who they are, since
 /// somebody else may sit there.
 #[derive(Debug, Template)]
 #[template(path = "consent.html")]
@@ -48,7 +48,7 @@ pub struct ConsentPage {
     pub ticket: String,
 }
 
-/// Where a client comes from: who, if anybody, vouches for it.
+/// Where a client comes from: what we know of who is behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// From a document: the host of the client id, which we have asked.
@@ -116,7 +116,7 @@ impl ConsentPage {
         is_cut(name).then(|| plain(name))
     }
 
-    /// The host of the document, where the answer goes to a site that is not it.
+    /// The host of the document, where the answer goes to a site that is not it: another port may be somebody else's.
     fn described_elsewhere(&self) -> Option<&str> {
         match &self.origin {
             Origin::Document { host } if self.destination == Destination::Site => {

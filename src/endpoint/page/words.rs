@@ -5,6 +5,7 @@ use std::time::Duration;
 use tower_sessions::cookie::time::OffsetDateTime;
 
 use crate::clock::UnixTime;
+use crate::protocol::plain_name::plain_name;
 
 /// What a scope means, in words for the consent page.
 #[must_use]
@@ -54,27 +55,16 @@ pub(super) fn shown_name(name: &str) -> String {
     plain.chars().take(NAME_LENGTH).chain(ellipsis).collect()
 }
 
-/// A name in one line, without invisible characters that turn or hide text, and without quotation marks that end ours.
+/// A name in one line, without quotation marks that end ours.
 pub(super) fn plain(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .filter(|c| !hides_or_turns_text(*c))
-        .map(harmless)
-        .collect();
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn harmless(c: char) -> char {
-    match c {
-        '"' | '“' | '”' | '„' | '«' | '»' => '\'',
-        c if c.is_control() => ' ',
-        c => c,
-    }
-}
-
-/// Bidirectional controls, and blanks without width. Joiners stay: emoji and Persian need them.
-fn hides_or_turns_text(c: char) -> bool {
-    matches!(c, '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+    let name = plain_name(name, usize::MAX).unwrap_or_default();
+    let quotes = |letter| {
+        matches!(letter,
+            '"' | '«' | '»' | '\u{2ba}' | '\u{2dd}' | '\u{2ee}' | '\u{2f5}'..='\u{2f6}' | '\u{5f4}' | '\u{201c}'..='\u{201f}' | '\u{2033}'..='\u{2034}'
+            | '\u{2036}'..='\u{2037}' | '\u{2039}'..='\u{203a}' | '\u{2057}' | '\u{275d}'..='\u{275e}' | '\u{2760}' | '\u{276e}'..='\u{276f}'
+            | '\u{2e42}' | '\u{301d}'..='\u{301f}' | '\u{ff02}' | '\u{1f676}'..='\u{1f678}')
+    };
+    name.replace(quotes, "'")
 }
 
 /// Whether a name is longer than a heading can bear.
@@ -96,6 +86,10 @@ mod tests {
             (" two\n\twords ", "two words"),
             ("\u{202E}elgoog\u{202C}", "elgoog"),
             ("x” (verified) “", "x' (verified) '"),
+            (
+                "a❞b❝c‟d＂e〝f〞g″h„i«j»k‹l›m“n”o",
+                "a'b'c'd'e'f'g'h'i'j'k'l'm'n'o",
+            ),
             ("\u{200B}\u{FEFF}", "an app without a name"),
             ("", "an app without a name"),
         ] {

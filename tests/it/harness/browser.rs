@@ -161,6 +161,10 @@ impl Browser {
         self.server = server.clone();
     }
 
+    pub(crate) fn forget_cookie(&mut self, name: &str) {
+        self.cookies.retain(|cookie| cookie.name != name);
+    }
+
     pub(crate) fn forget_cookies(&mut self) {
         self.cookies.clear();
     }
