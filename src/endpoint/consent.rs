@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use tower_sessions::Session;
 
 use super::Endpoints;
@@ -60,7 +60,7 @@ async fn decide(
     let browser = cookie.ok_or(OTHER_BROWSER)?;
     let asked = match flows.read_form(ticket, browser)? {
         Shown::Here(asked) => asked,
-        // nothing is decided, and no other site has sent this form
+        // refused (CONS-06), with the page to decide on: no other site has sent this form
         Shown::Elsewhere(request) => {
             let visitor = Visitor {
                 browser,
@@ -68,7 +68,8 @@ async fn decide(
                 person: person(session, flows.clock.now()).await?,
             };
             let question = flows.ask_anew(request, &visitor).await?;
-            return Ok(consent_page(endpoints, question).into_response());
+            let page = consent_page(endpoints, question);
+            return Ok((StatusCode::FORBIDDEN, page).into_response());
         }
     };
     match form.one("decision")?.ok_or(INCOMPLETE)? {

@@ -241,11 +241,11 @@ async fn a_form_is_good_in_the_browser_that_it_was_shown_in() {
     let consent = server.url("/consent");
     // a browser that was never here
     victim.decide(&page, "github").await.assert_page(403);
-    // one that has a form of its own is asked, and nothing is decided
+    // one that has a form of its own is refused, and asked: nothing is decided
     let own = victim.open(&client.authorization_url()).await;
     for decision in ["github", "deny"] {
         let asked = victim.decide(&page, decision).await;
-        asked.assert_page(200);
+        asked.assert_page(403);
         assert!(asked.headers.get("location").is_none());
         assert!(asked.set_cookies().is_empty());
         assert_ne!(ticket(&asked), ticket(&page));
