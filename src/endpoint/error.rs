@@ -62,7 +62,7 @@ pub fn for_client(failure: &Failure, with_header: bool) -> Response {
                 refused(&error, with_header)
             }
             // never invalid_client: the client would throw its tokens away (CLI-18)
-            DocumentError::Fetch(_) => unavailable(
+            DocumentError::Fetch(_) | DocumentError::Keys(_) => unavailable(
                 "what the client publishes about itself cannot be fetched now; try again later",
                 RETRY_FETCH,
             ),
@@ -174,7 +174,7 @@ fn document_page(endpoints: &Endpoints, host: &str, cause: &DocumentError) -> Re
                 ),
             ],
         ),
-        DocumentError::Refused(error) => (
+        DocumentError::Refused(error) | DocumentError::Keys(error) => (
             format!(
                 "The app describes itself at {host}, but the description breaks a rule: {}.",
                 error.description

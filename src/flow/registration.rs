@@ -42,6 +42,7 @@ impl Flows {
         let secret = Handle::new(now).clear;
         let changed = client_management::change(body, &self.scopes, &client, secret, management)
             .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+            .and_then(|changed| self.admission.check_keys(&changed.client).map(|()| changed))
             .inspect_err(tell)?;
         if !self.store.change_client(changed.client, now).await? {
             return Err(NOT_THIS_CLIENT.into());

@@ -80,7 +80,7 @@ impl<'a> Presented<'a> {
     ///
     /// # Errors
     /// The first fault found.
-    pub fn verify(self, keys: &[u8]) -> Result<Assertion, AssertionFault> {
+    pub fn verify(&self, keys: &[u8]) -> Result<Assertion, AssertionFault> {
         let keys: KeySet = serde_json::from_slice(keys).map_err(|_| AssertionFault::KeySet)?;
         let named = keys.keys.iter().filter(|key| match &self.kid {
             Some(kid) => key.get("kid").and_then(Value::as_str) == Some(kid),
@@ -103,7 +103,7 @@ impl<'a> Presented<'a> {
                 .unwrap_or(false)
         });
         if signed {
-            Ok(self.assertion)
+            Ok(self.assertion.clone())
         } else {
             Err(AssertionFault::BadSignature)
         }
