@@ -77,7 +77,7 @@ pub enum DocumentError {
     /// Too many were fetched from this host, or for this asker.
     #[error("too many documents were asked for; try again in {} s", .retry_after.as_secs())]
     TooMany {
-        /// When to come again.
+        /// When to come again; whole seconds, at least one.
         retry_after: Duration,
     },
 }

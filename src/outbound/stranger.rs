@@ -69,7 +69,7 @@ pub enum Fetched {
 pub struct Freshness {
     /// `max-age`, less `Age`; zero for `no-cache` and `no-store`; none where nothing is said.
     pub lifetime: Option<Duration>,
-    /// `ETag`
+    /// `ETag`, if it is one of a length that is worth keeping.
     pub etag: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anteroom::clock::UnixTime;
+use anteroom::protocol::ids::ClientId;
 use anteroom::secret::{Secret, SecretDigest};
 use anteroom::store::Store as _;
 use anteroom::store::sled::SledStore;
@@ -621,8 +622,18 @@ async fn who_registers_names_no_place_for_keys_from_which_nothing_is_fetched() {
     let mut metadata = Client::public();
     metadata["token_endpoint_auth_method"] = json!("private_key_jwt");
     metadata["jwks_uri"] = json!(site.url(KEYS));
+    let open = server().documents_from(&site).start().await;
+    let before = Signing {
+        client: Client::register(&open, &metadata).await,
+        server: open,
+        alg: "ES256",
+        key,
+        site,
+    };
+    let code = before.client.code("mona").await;
     for closed in [true, false] {
-        let server = server().documents_from(&site).configure(move |config| {
+        let server = server().documents_from(&before.site);
+        let server = server.configure(move |config| {
             if closed {
                 config.clients.metadata_documents = false;
             } else {
@@ -636,6 +647,32 @@ async fn who_registers_names_no_place_for_keys_from_which_nothing_is_fetched() {
             (400, "invalid_client_metadata")
         );
         assert!(answer.text().contains("give jwks"), "{}", answer.text());
+        // who registered before
+        let id = ClientId::new(&*before.client.id);
+        let found = before
+            .server
+            .app
+            .flows()
+            .store
+            .find_client(&id, UnixTime(0));
+        let (kept, until) = found.await.unwrap().unwrap();
+        server
+            .app
+            .flows()
+            .store
+            .put_client(kept, until)
+            .await
+            .unwrap();
+        let moved = Signing {
+            client: before.client.moved_to(&server),
+            server,
+            site: Website::start().await,
+            alg: "ES256",
+            key: Key::new("ES256", "k1"),
+        };
+        let answer = moved.redeem(&code, &moved.assertion("moved")).await;
+        assert_invalid_client(&answer, "register again");
     }
-    assert_eq!(site.hits(KEYS), 0);
+    assert_eq!(before.site.hits(KEYS), 0);
+    Tokens::read(&before.redeem(&code, &before.assertion("one")).await);
 }
