@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::outbound::stranger::Standing;
 
 /// A copy.
 pub(super) struct Held<T> {
     /// The copy itself.
     pub(super) copy: Arc<T>,
-    /// When it was last tried in vain to renew it. This is no copy of a failure (CLI-17): whoever needs a fresh one asks on.
-    pub(super) failed_at: Option<UnixTime>,
+    /// For whom and when it was last tried in vain to renew it. This is no copy of a failure (CLI-17): whoever needs a fresh one asks on.
+    pub(super) failed: Option<(Standing, UnixTime)>,
 }
 
 impl<T> Clone for Held<T> {
     fn clone(&self) -> Self {
         Self {
             copy: Arc::clone(&self.copy),
-            failed_at: self.failed_at,
+            failed: self.failed,
         }
     }
 }
@@ -25,13 +26,18 @@ impl<T> Clone for Held<T> {
 impl<T> Held<T> {
     /// What has come just now.
     pub(super) fn new(copy: Arc<T>) -> Self {
-        let failed_at = None;
-        Self { copy, failed_at }
+        let failed = None;
+        Self { copy, failed }
     }
 
-    /// For how long nobody asks again who does not need to; none: it is asked now.
-    pub(super) fn rest(&self, now: UnixTime) -> Option<Duration> {
-        rest_since(self.failed_at?, now)
+    /// For how long nobody of this standing asks again who does not need to; none: it is asked now. What failed for a stranger
+    /// may have failed for what strangers do.
+    pub(super) fn rest(&self, standing: Standing, now: UnixTime) -> Option<Duration> {
+        let (whose, failed_at) = self.failed?;
+        if whose == Standing::Stranger && standing == Standing::Known {
+            return None;
+        }
+        rest_since(failed_at, now)
     }
 }
 

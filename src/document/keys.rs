@@ -13,6 +13,7 @@ use super::held::{Held, rest_since};
 use super::page::{Lifetimes, Page, Stamp};
 use super::published::Published;
 use crate::clock::UnixTime;
+use crate::outbound::stranger::Standing;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// A key set of a client (RFC 7517 §5), as JSON.
@@ -51,9 +52,10 @@ impl KeptKeys {
     pub(super) fn will_do(
         held: &Held<Self>,
         id: Option<&str>,
+        standing: Standing,
         now: UnixTime,
     ) -> Result<bool, DocumentError> {
-        let (keys, rest) = (&held.copy, held.rest(now));
+        let (keys, rest) = (&held.copy, held.rest(standing, now));
         if keys.has(id) {
             return Ok(keys.is_fresh(now) || rest.is_some() && keys.bears(id, now));
         }

@@ -40,7 +40,7 @@ pub struct FetchRates {
     pub at_once: usize,
     /// How many of those at a time may be for strangers.
     pub strangers_at_once: usize,
-    /// How many of those at a time may be from one host, whoever they are for.
+    /// How many of those at a time may be from one host; half of them for strangers.
     pub host_at_once: usize,
     /// How long one of them may take, with all that it takes.
     pub flight: Duration,
@@ -61,8 +61,7 @@ const STRANGERS: Rate = rate(300, 300);
 const AT_ONCE: usize = 32;
 /// A quarter is left to what is in use: hosts that answer slowly on purpose cannot hold everything up.
 const STRANGERS_AT_ONCE: usize = 24;
-/// A document, its keys and a logo, and one more. Somebody who has signed in with a client of their own can make it slow as
-/// well: that is what this is for.
+/// For whoever has signed in with a client of their own, which is slow on purpose.
 const HOST_AT_ONCE: usize = 4;
 /// Somebody waits at a browser (CLI-07).
 const FLIGHT: Duration = Duration::from_secs(5);
@@ -102,8 +101,7 @@ impl Default for FetchRates {
 /// What is to be fetched, as far as the limits care.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'a> {
-    /// Of a stranger, it is counted with all that its host has. What is known is counted for itself: nonsense at its host,
-    /// asked for by others, does not lock it out.
+    /// A stranger's is counted with all that its host has; what is known for itself: nonsense there does not lock it out.
     pub(super) standing: Standing,
     /// The host.
     pub(super) host: &'a str,
@@ -200,7 +198,7 @@ impl<C: Clock> Limits<C> {
         let leave = Leave {
             _slot: free(&self.slots)?,
             _stranger: stranger,
-            _host: self.host_slot(host)?,
+            _host: self.host_slot(host, what.standing)?,
         };
         self.check(&self.asker, network(asker))?;
         match what.standing {
@@ -213,9 +211,14 @@ impl<C: Clock> Limits<C> {
         Ok(leave)
     }
 
-    fn host_slot(&self, host: &str) -> Result<HostSlot, Limited> {
+    fn host_slot(&self, host: &str, standing: Standing) -> Result<HostSlot, Limited> {
+        // strangers may be kept waiting by what other strangers do, and must not keep out who is known there
+        let most = match standing {
+            Standing::Stranger => self.host_at_once / 2,
+            Standing::Known => self.host_at_once,
+        };
         let mut count = self.under_way.entry(host.to_owned()).or_default();
-        if *count >= self.host_at_once {
+        if *count >= most {
             return Err(Limited(BUSY));
         }
         *count += 1;
@@ -413,16 +416,16 @@ mod tests {
         let (limits, _clock) = limits(few);
         let url = |n| format!("https://a.example/{n}");
         let admit = |n| limits.admit(from(1), known(&url(n)));
-        let first = admit(0).unwrap();
-        let second = limits.admit(from(2), host("a.example.")).unwrap();
+        let stranger = limits.admit(from(2), host("a.example.")).unwrap();
         let busy = BUSY.as_secs();
-        assert_eq!(wait(&limits, from(3), known(&url(2))), busy);
         assert_eq!(wait(&limits, from(4), host("a.example")), busy);
+        let first = admit(0).unwrap();
+        assert_eq!(wait(&limits, from(3), known(&url(2))), busy);
         assert_eq!(wait(&limits, from(5), host("b.example")), 0);
         drop(first);
-        let third = admit(3).unwrap();
+        let second = admit(3).unwrap();
         assert_eq!(wait(&limits, from(6), known(&url(4))), busy);
-        drop((second, third));
+        drop((stranger, second));
         assert!(limits.under_way.is_empty(), "nothing stays behind");
     }
 

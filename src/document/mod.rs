@@ -144,7 +144,7 @@ impl Documents {
     ) -> Result<Arc<ClientDocument>, DocumentError> {
         let kept = self.usable(url, kept);
         let will_do = |held: &Held<ClientDocument>, now| {
-            let rests = held.rest(now).is_some() && client::bears(&held.copy, now);
+            let rests = held.rest(asker.standing, now).is_some() && client::bears(&held.copy, now);
             Ok(held.copy.is_fresh(now) || rests)
         };
         let mut asking = pin!(self.clients.ask(url, asker, kept, will_do));
@@ -168,7 +168,7 @@ impl Documents {
         asker: Asker,
     ) -> Result<Arc<ClientDocument>, DocumentError> {
         let will_do = |held: &Held<ClientDocument>, now| match rest_since(held.copy.fetched_at, now)
-            .max(held.rest(now))
+            .max(held.rest(asker.standing, now))
         {
             Some(retry_after) => Err(DocumentError::TooMany { retry_after }),
             None => Ok(false),
@@ -201,7 +201,7 @@ impl Documents {
         asker: Asker,
         id: Option<&str>,
     ) -> Result<KeySet, DocumentError> {
-        let will_do = |held: &Held<KeptKeys>, now| KeptKeys::will_do(held, id, now);
+        let will_do = |held: &Held<KeptKeys>, now| KeptKeys::will_do(held, id, asker.standing, now);
         let mut asking = pin!(self.keys.ask(url, asker, None, will_do));
         let answer = match timeout(self.patience, &mut asking).await {
             Ok(answer) => answer,

@@ -228,3 +228,29 @@ async fn what_was_read_by_other_rules_is_read_again_even_if_it_is_unchanged() {
         assert_eq!(web.asked()[0].etag.as_deref(), etag, "{rules}");
     }
 }
+
+/// CLI-14, CLI-17
+#[tokio::test]
+async fn what_fails_or_hangs_for_a_stranger_is_not_held_against_who_is_known() {
+    let (web, clock, documents) = hurried();
+    publish(&web, "One");
+    agreed(&documents).await.unwrap();
+    clock.advance(60 * SECOND);
+    web.fail(URL, FetchFault::TooSlow);
+    documents.client(&url(URL), ASKER, None).await.unwrap_err();
+    publish(&web, "Two");
+    assert_eq!(agreed(&documents).await.unwrap(), "Two");
+    clock.advance(60 * SECOND);
+    web.asked();
+    web.close();
+    let stranger = tokio::spawn({
+        let documents = Arc::clone(&documents);
+        async move { documents.client(&url(URL), ASKER, None).await.is_ok() }
+    });
+    settle().await;
+    let known = tokio::spawn(async move { fresh(&documents).await });
+    settle().await;
+    assert_eq!(web.asked().len(), 2, "each for themselves");
+    web.open();
+    assert!(stranger.await.unwrap() && known.await.unwrap().is_ok());
+}

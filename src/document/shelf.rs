@@ -34,7 +34,8 @@ struct Inner<T> {
     source: Arc<Source>,
     held: Cache<String, Held<T>>,
     // As many as may be under way at a time, since each holds a `Leave`.
-    under_way: DashMap<String, Outcome<T>>,
+    // Who is known does not wait for what a stranger has begun, which may be kept waiting itself.
+    under_way: DashMap<(Standing, String), Outcome<T>>,
 }
 
 type Outcome<T> = watch::Receiver<Option<Result<Arc<T>, DocumentError>>>;
@@ -107,7 +108,7 @@ impl<T: Published> Shelf<T> {
         {
             return Ok(Boarding::Done(Arc::clone(&held.copy)));
         }
-        let vacant = match inner.under_way.entry(name.to_owned()) {
+        let vacant = match inner.under_way.entry((asker.standing, name.to_owned())) {
             Entry::Occupied(under_way) => return Ok(Boarding::Wait(under_way.get().clone())),
             Entry::Vacant(vacant) => vacant,
         };
@@ -149,7 +150,7 @@ async fn fly<T: Published>(
     held: Option<Arc<T>>,
     flight: Flight<T>,
 ) {
-    let landing = Landing(&shelf, place.name());
+    let landing = Landing(&shelf, (flight.standing, place.name().to_owned()));
     // one time for all that it takes: it may be two requests
     let fetching = shelf.fetch(&place, held.as_deref(), flight.standing);
     let fetched = timeout(shelf.source.flight, fetching)
@@ -161,9 +162,9 @@ async fn fly<T: Published>(
         Err(error) => {
             let now = shelf.source.clock.now();
             let failure = T::failed(error, now).map(|failure| Held::new(Arc::new(failure)));
-            let failed_at = Some(now);
+            let failed = Some((flight.standing, now));
             let copy = shelf.held.get(place.name()).map(|held| held.copy).or(held);
-            failure.or(copy.map(|copy| Held { copy, failed_at }))
+            failure.or(copy.map(|copy| Held { copy, failed }))
         }
     };
     if let Some(keep) = keep {
@@ -176,11 +177,11 @@ async fn fly<T: Published>(
 }
 
 /// Takes a fetch from the list, also where it panicked: or nobody could ever fetch that again.
-struct Landing<'a, T>(&'a Inner<T>, &'a str);
+struct Landing<'a, T>(&'a Inner<T>, (Standing, String));
 
 impl<T> Drop for Landing<'_, T> {
     fn drop(&mut self) {
-        self.0.under_way.remove(self.1);
+        self.0.under_way.remove(&self.1);
     }
 }
 

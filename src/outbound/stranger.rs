@@ -25,7 +25,7 @@ use super::resolver::{Lookup, NameFault, Reach, Resolver, SystemLookup};
 use super::{OutboundError, USER_AGENT, all_authorities};
 
 /// Whose what is fetched is. Those who are in use do not wait behind whatever somebody has made up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// Of somebody with whom nobody has signed in yet: anybody can be that as often as they like.
     Stranger,
