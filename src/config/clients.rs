@@ -32,8 +32,9 @@ pub(super) fn all(
             }
         }
     } else if reader.is_set("outbound.proxy") {
-        let what = "is not used for metadata documents, which are fetched from where the connection goes to an address \
-                    that was checked: where there is no other way out, write clients.metadata_documents = false";
+        let what = "is not used for metadata documents, keys and logos of clients, which are fetched from where the \
+                    connection goes to an address that was checked: where there is no other way out, write \
+                    clients.metadata_documents = false";
         reader.warn("outbound.proxy", what);
     }
     let unused_expire = reader.lifetime(

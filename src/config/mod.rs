@@ -155,7 +155,7 @@ pub enum Backend {
 pub struct Clients {
     /// `metadata_documents`: whether a `client_id` may be an https URL.
     pub metadata_documents: bool,
-    /// `document_hosts`: hosts of such URLs; empty: any.
+    /// `document_hosts`: hosts of such URLs, and of the `jwks_uri` of a client that registers; empty: any.
     pub document_hosts: Vec<String>,
     /// `registration`, with `registration_token`
     pub registration: Registration,

@@ -5,8 +5,42 @@ use std::time::Duration;
 use super::page::{Lifetimes, Page, Stamp, is_json};
 use super::published::Published;
 use crate::clock::UnixTime;
-use crate::protocol::client_metadata::{self, ClientDocument, DocumentUrl};
+use crate::protocol::client::{Client, ClientAuthentication};
+use crate::protocol::client_metadata::{self, ClientDocument, DocumentUrl, RULES};
 use crate::protocol::error::{ErrorCode, OAuthError};
+
+/// A key that was withdrawn is believed for an hour at most, wherever it is published.
+const MOST_WITH_KEYS: Duration = Duration::from_secs(3600);
+
+/// How long keys are believed while what they are published in cannot be had.
+pub(super) const KEYS_WITHOUT_HOST: Duration = Duration::from_secs(24 * 3600);
+
+/// For how long a document of this client is fresh at most.
+pub(super) fn most(client: &Client) -> Duration {
+    match client.authentication {
+        ClientAuthentication::Keys { .. } => MOST_WITH_KEYS,
+        _ => ClientDocument::LIFETIMES.most,
+    }
+}
+
+/// Whether this copy will do where no newer one can be had (CLI-18): for a client with keys so long only, since its owner may
+/// have taken one out.
+pub(super) fn bears(document: &ClientDocument, now: UnixTime) -> bool {
+    match document.client.authentication {
+        ClientAuthentication::Keys { .. } => now < document.fresh_until + KEYS_WITHOUT_HOST,
+        _ => true,
+    }
+}
+
+fn kept(client: Client, stamp: Stamp) -> ClientDocument {
+    ClientDocument {
+        fresh_until: stamp.fresh_until.min(stamp.fetched_at + most(&client)),
+        client,
+        fetched_at: stamp.fetched_at,
+        etag: stamp.etag,
+        rules: RULES,
+    }
+}
 
 impl Published for ClientDocument {
     type Place = DocumentUrl;
@@ -29,19 +63,11 @@ impl Published for ClientDocument {
         if std::str::from_utf8(&page.body).is_err() {
             return Err(refuse("the document is not UTF-8"));
         }
-        Ok(Self {
-            client: client_metadata::read(url, &page.body)?,
-            fresh_until: stamp.fresh_until,
-            etag: stamp.etag,
-        })
+        Ok(kept(client_metadata::read(url, &page.body)?, stamp))
     }
 
     fn renewed(&self, stamp: Stamp) -> Self {
-        Self {
-            client: self.client.clone(),
-            fresh_until: stamp.fresh_until,
-            etag: stamp.etag,
-        }
+        kept(self.client.clone(), stamp)
     }
 
     fn fresh_until(&self) -> UnixTime {
@@ -49,7 +75,8 @@ impl Published for ClientDocument {
     }
 
     fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
+        // that it is unchanged says nothing where it is read otherwise now
+        self.etag.as_deref().filter(|_| self.rules == RULES)
     }
 
     fn weight(&self) -> usize {
@@ -296,8 +323,10 @@ mod tests {
         let page = document(id, "Kept");
         ClientDocument {
             client: client_metadata::read(&url(id), page.as_bytes()).unwrap(),
+            fetched_at: clock.now(),
             fresh_until: UnixTime(clock.now().0 + seconds),
             etag: Some("\"kept\"".to_owned()),
+            rules: RULES,
         }
     }
 

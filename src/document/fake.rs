@@ -11,29 +11,40 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::watch;
 
-use super::{Documents, FetchRates, Rate};
+use super::{Asker, Documents, FetchRates, Rate};
 use crate::clock::{ManualClock, UnixTime};
-use crate::outbound::stranger::{Fetch, FetchError, FetchFault, Fetched, Freshness, Wanted};
+use crate::outbound::stranger::{
+    Fetch, FetchError, FetchFault, Fetched, Freshness, Standing, Wanted,
+};
 
 type Answer = Arc<dyn Fn(&Wanted) -> Result<Fetched, FetchFault> + Send + Sync>;
 
-pub(super) const ASKER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const ASKER: Asker = Asker {
+    address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    standing: Standing::Stranger,
+};
 const NOT_FOUND: FetchFault = FetchFault::Status(StatusCode::NOT_FOUND);
 
 /// A web, a clock, and documents that are fetched without limits.
 pub(super) fn documents() -> (Arc<Web>, Arc<ManualClock>, Arc<Documents>) {
+    with_rates(unlimited())
+}
+
+pub(super) fn unlimited() -> FetchRates {
     let most = Rate {
         per_minute: NonZeroU32::MAX,
         burst: NonZeroU32::MAX,
     };
-    with_rates(FetchRates {
+    FetchRates {
         asker: most,
         host: most,
         known: most,
         strangers: most,
         at_once: 1000,
         strangers_at_once: 1000,
-    })
+        host_at_once: 1000,
+        ..FetchRates::default()
+    }
 }
 
 pub(super) fn with_rates(rates: FetchRates) -> (Arc<Web>, Arc<ManualClock>, Arc<Documents>) {

@@ -8,9 +8,12 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::DocumentError;
+use super::client::KEYS_WITHOUT_HOST;
+use super::held::{Held, rest_since};
 use super::page::{Lifetimes, Page, Stamp};
 use super::published::Published;
 use crate::clock::UnixTime;
+use crate::outbound::stranger::Standing;
 use crate::protocol::error::{ErrorCode, OAuthError};
 
 /// A key set of a client (RFC 7517 §5), as JSON.
@@ -23,12 +26,7 @@ pub(super) struct KeptKeys {
     set: KeySet,
     ids: Vec<String>,
     stamp: Stamp,
-    failed_at: Option<UnixTime>,
 }
-
-/// How long a key that is not in the set is believed not to be: whoever makes up a `kid` for each request makes us
-/// fetch no more often.
-const AGAIN: Duration = Duration::from_secs(60);
 
 impl KeptKeys {
     /// The key set.
@@ -36,29 +34,34 @@ impl KeptKeys {
         self.set.clone()
     }
 
-    /// Whether this copy will do for a caller that finds no key called `missing` in the copy that it had.
+    /// Whether it has the key called `id`, if there is need of one.
+    fn has(&self, id: Option<&str>) -> bool {
+        id.is_none_or(|id| self.ids.iter().any(|known| known == id))
+    }
+
+    /// Whether this copy will do where no newer one can be had.
+    pub(super) fn bears(&self, id: Option<&str>, now: UnixTime) -> bool {
+        self.has(id) && now - self.stamp.fetched_at < KEYS_WITHOUT_HOST
+    }
+
+    /// Whether `held` will do for a caller that needs the key called `id`.
     ///
     /// # Errors
-    /// [`DocumentError::TooMany`] where we would ask again, but could not, less than a minute ago: that the key does not
-    /// exist was never heard, and must not be said.
+    /// [`DocumentError::TooMany`] where the key is not there, and we have asked, or tried to ask, less than a minute ago: that
+    /// it does not exist by now was never heard, and must not be said.
     pub(super) fn will_do(
-        &self,
-        missing: Option<&str>,
+        held: &Held<Self>,
+        id: Option<&str>,
+        standing: Standing,
         now: UnixTime,
     ) -> Result<bool, DocumentError> {
-        if !self.is_fresh(now) {
-            return Ok(false);
+        let (keys, rest) = (&held.copy, held.rest(standing, now));
+        if keys.has(id) {
+            return Ok(keys.is_fresh(now) || rest.is_some() && keys.bears(id, now));
         }
-        let has = |missing: &str| self.ids.iter().any(|id| id == missing);
-        if missing.is_none_or(has) || now - self.stamp.fetched_at < AGAIN {
-            return Ok(true);
-        }
-        let waited = self.failed_at.map(|failed_at| now - failed_at);
-        match waited.and_then(|waited| AGAIN.checked_sub(waited)) {
-            Some(retry_after) if !retry_after.is_zero() => {
-                Err(DocumentError::TooMany { retry_after })
-            }
-            _ => Ok(false),
+        match rest_since(keys.stamp.fetched_at, now).max(rest) {
+            Some(retry_after) => Err(DocumentError::TooMany { retry_after }),
+            None => Ok(false),
         }
     }
 }
@@ -90,14 +93,12 @@ impl Published for KeptKeys {
             set: KeySet(page.body),
             ids,
             stamp,
-            failed_at: None,
         })
     }
 
     fn renewed(&self, stamp: Stamp) -> Self {
         Self {
             stamp,
-            failed_at: None,
             ..self.clone()
         }
     }
@@ -113,13 +114,6 @@ impl Published for KeptKeys {
     fn weight(&self) -> usize {
         let ids = self.ids.iter();
         self.set.0.len() + ids.map(|id| id.len() + size_of::<String>()).sum::<usize>()
-    }
-
-    fn failed(held: Option<&Self>, _: &DocumentError, now: UnixTime) -> Option<Self> {
-        held.map(|held| Self {
-            failed_at: Some(now),
-            ..held.clone()
-        })
     }
 }
 
@@ -211,7 +205,8 @@ mod tests {
     #[tokio::test]
     async fn a_new_key_is_found_within_a_minute() {
         let (web, _clock, documents) = rotated(59).await;
-        assert_eq!(ask(&documents, Some("new")).await.unwrap(), "old");
+        let error = ask(&documents, Some("new")).await.unwrap_err();
+        assert!(error.to_string().ends_with("again in 1 s"), "{error}");
         assert_eq!(web.asked().len(), 0, "asked for a moment ago");
         let (web, _clock, documents) = rotated(60).await;
         assert_eq!(ask(&documents, Some("old")).await.unwrap(), "old");
@@ -226,7 +221,8 @@ mod tests {
         let (web, clock, documents) = rotated(0).await;
         for second in 0..600 {
             let made_up = format!("made up {second}");
-            ask(&documents, Some(&made_up)).await.unwrap();
+            let answer = ask(&documents, Some(&made_up)).await;
+            assert_eq!(answer.is_ok(), second > 0 && second % 60 == 0, "{second}");
             clock.advance(SECOND);
         }
         assert_eq!(web.asked().len(), 9);
@@ -253,14 +249,33 @@ mod tests {
         assert_eq!(ask(&documents, Some("new")).await.unwrap(), "new");
     }
 
+    /// CLI-14, CLI-18
     #[tokio::test]
-    async fn an_expired_key_set_is_not_used() {
-        let (web, clock, documents) = rotated(3600).await;
-        web.fail(URL, FetchFault::Connect);
-        assert!(ask(&documents, None).await.is_err());
-        clock.advance(SECOND);
-        assert!(ask(&documents, Some("old")).await.is_err());
-        assert_eq!(web.asked().len(), 2);
+    async fn the_last_good_keys_do_for_a_day_while_no_newer_ones_can_be_had() {
+        let html = typed("text/html", "<html>", freshness(None, None));
+        let spoils: [&dyn Fn(&Web); 2] = [&|web| web.fail(URL, FetchFault::Connect), &|web| {
+            let html = html.clone();
+            web.put(URL, move |_| Ok(html.clone()));
+        }];
+        for spoil in spoils {
+            let (web, clock, documents) = rotated(86_399).await;
+            spoil(&web);
+            let url = Url::parse(URL).unwrap();
+            let last = |id| documents.last_keys(&url, id).is_some();
+            let error = ask(&documents, Some("old")).await.unwrap_err();
+            assert!(!matches!(error, DocumentError::Refused(_)), "{error}");
+            assert!(last(Some("old")) && last(None) && !last(Some("new")));
+            for _ in 0..10 {
+                assert_eq!(ask(&documents, Some("old")).await.unwrap(), "old");
+                assert_eq!(ask(&documents, None).await.unwrap(), "old");
+                ask(&documents, Some("new")).await.unwrap_err();
+            }
+            assert_eq!(web.asked().len(), 1, "its host is left alone");
+            clock.advance(SECOND);
+            assert!(!last(Some("old")) && !last(None));
+            ask(&documents, Some("old")).await.unwrap_err();
+            assert_eq!(web.asked().len(), 1);
+        }
     }
 
     /// CLI-14, CLI-17

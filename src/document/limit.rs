@@ -1,4 +1,4 @@
-//! How often strangers may make us fetch: by asker, by host, all together, and at a time.
+//! How often strangers may make us fetch: by asker, by host, all together, and at a time; and how long that may take.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
@@ -6,12 +6,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::DashMap;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::outbound::stranger::Standing;
 
 /// So many a minute, and so many at once after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,22 +30,28 @@ pub struct Rate {
 pub struct FetchRates {
     /// Fetches for one asker.
     pub asker: Rate,
-    /// Fetches from one host, of what has not been good before.
+    /// Fetches from one host, for strangers.
     pub host: Rate,
-    /// Fetches of one URL of which we have a good copy.
+    /// Fetches of one URL of a client that is known.
     pub known: Rate,
-    /// Fetches of what has not been good before, all together.
+    /// Fetches for strangers, all together.
     pub strangers: Rate,
     /// Fetches at a time.
     pub at_once: usize,
-    /// How many of those at a time may be of what has not been good before.
+    /// How many of those at a time may be for strangers.
     pub strangers_at_once: usize,
+    /// How many of those at a time may be from one host; half of them for strangers.
+    pub host_at_once: usize,
+    /// How long one of them may take, with all that it takes.
+    pub flight: Duration,
+    /// How long anybody waits for it who can go on with the copy that there is.
+    pub patience: Duration,
 }
 
 /// A person who signs in makes us fetch a document and a logo, ten times a minute if they are in a hurry.
 const ASKER: Rate = rate(20, 20);
-/// A host serves the documents of a few clients, and those that are in use lie in memory. Whoever would have us
-/// bombard a host gets a request every two seconds out of us.
+/// A host serves the documents of a few clients. Whoever would have us bombard a host gets a request every two seconds
+/// out of us.
 const HOST: Rate = rate(30, 10);
 /// A copy is good for a minute at least, so that only failures come more often than once a minute.
 const KNOWN: Rate = rate(6, 3);
@@ -52,6 +61,12 @@ const STRANGERS: Rate = rate(300, 300);
 const AT_ONCE: usize = 32;
 /// A quarter is left to what is in use: hosts that answer slowly on purpose cannot hold everything up.
 const STRANGERS_AT_ONCE: usize = 24;
+/// For whoever has signed in with a client of their own, which is slow on purpose.
+const HOST_AT_ONCE: usize = 4;
+/// Somebody waits at a browser (CLI-07).
+const FLIGHT: Duration = Duration::from_secs(5);
+/// What a client of a host that hangs waits for its tokens, once a minute.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// When to come again while everything is in use: a fetch is over in a few seconds.
 const BUSY: Duration = Duration::from_secs(5);
@@ -76,23 +91,22 @@ impl Default for FetchRates {
             strangers: STRANGERS,
             at_once: AT_ONCE,
             strangers_at_once: STRANGERS_AT_ONCE,
+            host_at_once: HOST_AT_ONCE,
+            flight: FLIGHT,
+            patience: PATIENCE,
         }
     }
 }
 
 /// What is to be fetched, as far as the limits care.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Standing<'a> {
-    /// Nothing good is known of it: it is counted with all that its host has.
-    Stranger {
-        /// The host.
-        host: &'a str,
-    },
-    /// We have a good copy of it. Counted for itself: nonsense at its host, asked for by others, does not lock it out.
-    Known {
-        /// The URL.
-        url: &'a str,
-    },
+pub(super) struct Target<'a> {
+    /// A stranger's is counted with all that its host has; what is known for itself: nonsense there does not lock it out.
+    pub(super) standing: Standing,
+    /// The host.
+    pub(super) host: &'a str,
+    /// The URL.
+    pub(super) url: &'a str,
 }
 
 /// Leave to fetch. Held until the answer is there.
@@ -100,6 +114,23 @@ pub(super) enum Standing<'a> {
 pub(super) struct Leave {
     _slot: OwnedSemaphorePermit,
     _stranger: Option<OwnedSemaphorePermit>,
+    _host: HostSlot,
+}
+
+/// One of the fetches from a host that are under way.
+#[derive(Debug)]
+struct HostSlot {
+    under_way: Arc<DashMap<String, usize>>,
+    host: String,
+}
+
+impl Drop for HostSlot {
+    fn drop(&mut self) {
+        self.under_way.remove_if_mut(&self.host, |_, count| {
+            *count -= 1;
+            *count == 0
+        });
+    }
 }
 
 /// Too often: come again in so long; whole seconds, at least one.
@@ -115,6 +146,9 @@ pub(super) struct Limits<C: Clock = MonotonicClock> {
     strangers: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
     slots: Arc<Semaphore>,
     stranger_slots: Arc<Semaphore>,
+    // As many as may be under way at a time.
+    under_way: Arc<DashMap<String, usize>>,
+    host_at_once: usize,
     clock: C,
     hasher: RandomState,
 }
@@ -143,6 +177,8 @@ impl<C: Clock + Clone> Limits<C> {
             strangers: RateLimiter::direct_with_clock(quota(rates.strangers), clock.clone()),
             slots: Arc::new(Semaphore::new(rates.at_once)),
             stranger_slots: Arc::new(Semaphore::new(rates.strangers_at_once)),
+            under_way: Arc::default(),
+            host_at_once: rates.host_at_once,
             clock,
             hasher: RandomState::new(),
         }
@@ -151,28 +187,44 @@ impl<C: Clock + Clone> Limits<C> {
 
 impl<C: Clock> Limits<C> {
     /// Counts one more fetch for `asker`. What `asker` may not have does not count for the host or for all.
-    pub(super) fn admit(&self, asker: IpAddr, what: Standing<'_>) -> Result<Leave, Limited> {
+    pub(super) fn admit(&self, asker: IpAddr, what: Target<'_>) -> Result<Leave, Limited> {
         let busy = |_| Limited(BUSY);
-        let stranger = match what {
-            Standing::Stranger { .. } => Some(
-                Arc::clone(&self.stranger_slots)
-                    .try_acquire_owned()
-                    .map_err(busy)?,
-            ),
-            Standing::Known { .. } => None,
+        let free = |slots| Semaphore::try_acquire_owned(Arc::clone(slots)).map_err(busy);
+        let host = what.host.trim_end_matches('.');
+        let stranger = match what.standing {
+            Standing::Stranger => Some(free(&self.stranger_slots)?),
+            Standing::Known => None,
         };
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(busy)?;
+        let leave = Leave {
+            _slot: free(&self.slots)?,
+            _stranger: stranger,
+            _host: self.host_slot(host, what.standing)?,
+        };
         self.check(&self.asker, network(asker))?;
-        match what {
-            Standing::Stranger { host } => {
-                self.check(&self.host, host.trim_end_matches('.'))?;
+        match what.standing {
+            Standing::Stranger => {
+                self.check(&self.host, host)?;
                 self.strangers.check().map_err(|no| self.later(&no))?;
             }
-            Standing::Known { url } => self.check(&self.known, url)?,
+            Standing::Known => self.check(&self.known, what.url)?,
         }
-        Ok(Leave {
-            _slot: slot,
-            _stranger: stranger,
+        Ok(leave)
+    }
+
+    fn host_slot(&self, host: &str, standing: Standing) -> Result<HostSlot, Limited> {
+        // strangers may be kept waiting by what other strangers do, and must not keep out who is known there
+        let most = match standing {
+            Standing::Stranger => self.host_at_once / 2,
+            Standing::Known => self.host_at_once,
+        };
+        let mut count = self.under_way.entry(host.to_owned()).or_default();
+        if *count >= most {
+            return Err(Limited(BUSY));
+        }
+        *count += 1;
+        Ok(HostSlot {
+            under_way: Arc::clone(&self.under_way),
+            host: host.to_owned(),
         })
     }
 
@@ -215,6 +267,8 @@ mod tests {
             strangers: rate(60, 6),
             at_once: 4,
             strangers_at_once: 3,
+            host_at_once: 2,
+            ..FetchRates::default()
         }
     }
 
@@ -227,16 +281,26 @@ mod tests {
         IpAddr::from([192, 0, 2, asker])
     }
 
-    fn host(host: &str) -> Standing<'_> {
-        Standing::Stranger { host }
+    fn host(host: &str) -> Target<'_> {
+        let (standing, url) = (Standing::Stranger, "");
+        Target {
+            standing,
+            host,
+            url,
+        }
     }
 
-    fn known(url: &str) -> Standing<'_> {
-        Standing::Known { url }
+    fn known(url: &str) -> Target<'_> {
+        let (standing, host) = (Standing::Known, url.split('/').nth(2).unwrap());
+        Target {
+            standing,
+            host,
+            url,
+        }
     }
 
     /// How long to wait for leave; zero: none.
-    fn wait(limits: &Limits<FakeRelativeClock>, asker: IpAddr, what: Standing<'_>) -> u64 {
+    fn wait(limits: &Limits<FakeRelativeClock>, asker: IpAddr, what: Target<'_>) -> u64 {
         let answer = limits.admit(asker, what);
         answer.err().map_or(0, |Limited(wait)| wait.as_secs())
     }
@@ -340,6 +404,29 @@ mod tests {
             assert!(last == 0 || last == 10, "a refusal took no slot: {last}");
         }
         assert_eq!(wait(&limits, from(5), host("5.example")), 0);
+    }
+
+    /// CLI-17
+    #[test]
+    fn a_slow_host_holds_up_only_itself_whether_or_not_it_is_known() {
+        let few = FetchRates {
+            asker: rate(600, 600),
+            ..few()
+        };
+        let (limits, _clock) = limits(few);
+        let url = |n| format!("https://a.example/{n}");
+        let admit = |n| limits.admit(from(1), known(&url(n)));
+        let stranger = limits.admit(from(2), host("a.example.")).unwrap();
+        let busy = BUSY.as_secs();
+        assert_eq!(wait(&limits, from(4), host("a.example")), busy);
+        let first = admit(0).unwrap();
+        assert_eq!(wait(&limits, from(3), known(&url(2))), busy);
+        assert_eq!(wait(&limits, from(5), host("b.example")), 0);
+        drop(first);
+        let second = admit(3).unwrap();
+        assert_eq!(wait(&limits, from(6), known(&url(4))), busy);
+        drop((stranger, second));
+        assert!(limits.under_way.is_empty(), "nothing stays behind");
     }
 
     #[test]

@@ -93,11 +93,7 @@ impl Published for KeptLogo {
         self.logo.as_ref().map_or(0, |logo| logo.bytes.len())
     }
 
-    fn is_good(&self) -> bool {
-        self.logo.is_ok()
-    }
-
-    fn failed(_: Option<&Self>, error: &DocumentError, now: UnixTime) -> Option<Self> {
+    fn failed(error: &DocumentError, now: UnixTime) -> Option<Self> {
         Some(Self::refused(error.clone(), now))
     }
 }
@@ -127,7 +123,7 @@ mod tests {
 
     async fn ask(documents: &Documents) -> Result<Logo, DocumentError> {
         let url = Url::parse(URL).unwrap();
-        documents.logo(&url, ASKER).await
+        documents.logo(&url, ASKER.address).await
     }
 
     /// CLI-22, C2

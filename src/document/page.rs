@@ -38,18 +38,14 @@ pub(super) struct Stamp {
     pub(super) etag: Option<String>,
 }
 
-/// What is longer is not remembered: it is no name of a version, but ballast.
-const LONGEST_ETAG: usize = 256;
-
 impl Lifetimes {
     /// The stamp of what came back just now.
     pub(super) fn stamp(&self, freshness: &Freshness, now: UnixTime) -> Stamp {
         let lifetime = freshness.lifetime.unwrap_or(self.silent);
-        let etag = freshness.etag.clone();
         Stamp {
             fetched_at: now,
             fresh_until: now + lifetime.clamp(self.least, self.most),
-            etag: etag.filter(|etag| etag.len() <= LONGEST_ETAG),
+            etag: freshness.etag.clone(),
         }
     }
 
@@ -163,18 +159,6 @@ mod tests {
         ] {
             let is_fresh = BOUNDS.is_fresh(UnixTime(until), UnixTime(1000));
             assert_eq!(is_fresh, fresh, "{until}");
-        }
-    }
-
-    #[test]
-    fn an_endless_etag_is_not_remembered() {
-        for (length, remembered) in [(0, true), (256, true), (257, false)] {
-            let freshness = Freshness {
-                lifetime: None,
-                etag: Some("x".repeat(length)),
-            };
-            let stamp = BOUNDS.stamp(&freshness, UnixTime(0));
-            assert_eq!(stamp.etag.is_some(), remembered, "{length}");
         }
     }
 }

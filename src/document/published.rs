@@ -39,14 +39,9 @@ pub(super) trait Published: Send + Sync + Sized + 'static {
     /// About how many bytes it takes.
     fn weight(&self) -> usize;
 
-    /// Whether it is what it should be, and not the memory of a failure.
-    fn is_good(&self) -> bool {
-        true
-    }
-
-    /// What is kept of a failure, if anything.
-    fn failed(held: Option<&Self>, error: &DocumentError, now: UnixTime) -> Option<Self> {
-        let _ = (held, error, now);
+    /// What is kept of a failure in the place of a copy, if anything.
+    fn failed(error: &DocumentError, now: UnixTime) -> Option<Self> {
+        let _ = (error, now);
         None
     }
 }

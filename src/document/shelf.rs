@@ -1,26 +1,29 @@
 //! Where copies stand: one fetch for however many ask at a time, and what it brings is kept for all.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 use http::StatusCode;
 use moka::sync::Cache;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use url::Url;
 
-use super::DocumentError;
-use super::limit::{Leave, Limited, Limits, Standing};
+use super::held::Held;
+use super::limit::{Leave, Limited, Limits, Target};
 use super::page::Page;
 use super::published::{Place, Published};
+use super::{Asker, DocumentError};
 use crate::clock::{Clock, UnixTime};
-use crate::outbound::stranger::{Fetch, FetchError, FetchFault, Fetched, Wanted};
+use crate::outbound::stranger::{Fetch, FetchError, FetchFault, Fetched, Standing, Wanted};
 
 /// What all shelves share.
 pub(super) struct Source {
     pub(super) fetch: Arc<dyn Fetch>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
+    pub(super) flight: Duration,
 }
 
 /// Copies of one kind of thing, bounded by their weight. Which ones stay is for how often they are asked for (TinyLFU):
@@ -29,9 +32,10 @@ pub(super) struct Shelf<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     source: Arc<Source>,
-    held: Cache<String, Arc<T>>,
+    held: Cache<String, Held<T>>,
     // As many as may be under way at a time, since each holds a `Leave`.
-    under_way: DashMap<String, Outcome<T>>,
+    // Who is known does not wait for what a stranger has begun, which may be kept waiting itself.
+    under_way: DashMap<(Standing, String), Outcome<T>>,
 }
 
 type Outcome<T> = watch::Receiver<Option<Result<Arc<T>, DocumentError>>>;
@@ -48,8 +52,8 @@ const ROW: usize = 512;
 impl<T: Published> Shelf<T> {
     /// An empty shelf for `capacity` bytes.
     pub(super) fn new(source: Arc<Source>, capacity: u64) -> Self {
-        let weigh = |name: &String, held: &Arc<T>| {
-            let bytes = ROW + name.len() + held.weight();
+        let weigh = |name: &String, held: &Held<T>| {
+            let bytes = ROW + name.len() + held.copy.weight();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self(Arc::new(Inner {
@@ -64,7 +68,7 @@ impl<T: Published> Shelf<T> {
 
     /// The copy that we have, however old.
     pub(super) fn held(&self, name: &str) -> Option<Arc<T>> {
-        self.0.held.get(name)
+        self.0.held.get(name).map(|held| held.copy)
     }
 
     /// What is at `place`: the copy that we have if it `will_do`, else fetched, once for all who ask. `spare` is a copy
@@ -72,9 +76,9 @@ impl<T: Published> Shelf<T> {
     pub(super) async fn ask(
         &self,
         place: &T::Place,
-        asker: IpAddr,
+        asker: Asker,
         spare: Option<Arc<T>>,
-        will_do: impl Fn(&T, UnixTime) -> Result<bool, DocumentError>,
+        will_do: impl Fn(&Held<T>, UnixTime) -> Result<bool, DocumentError>,
     ) -> Result<Arc<T>, DocumentError> {
         let mut outcome = match self.board(place, asker, spare, will_do)? {
             Boarding::Done(held) => return Ok(held),
@@ -91,9 +95,9 @@ impl<T: Published> Shelf<T> {
     fn board(
         &self,
         place: &T::Place,
-        asker: IpAddr,
+        asker: Asker,
         spare: Option<Arc<T>>,
-        will_do: impl Fn(&T, UnixTime) -> Result<bool, DocumentError>,
+        will_do: impl Fn(&Held<T>, UnixTime) -> Result<bool, DocumentError>,
     ) -> Result<Boarding<T>, DocumentError> {
         let inner = &*self.0;
         let name = place.name();
@@ -102,9 +106,9 @@ impl<T: Published> Shelf<T> {
         if let Some(held) = &held
             && will_do(held, now)?
         {
-            return Ok(Boarding::Done(Arc::clone(held)));
+            return Ok(Boarding::Done(Arc::clone(&held.copy)));
         }
-        let vacant = match inner.under_way.entry(name.to_owned()) {
+        let vacant = match inner.under_way.entry((asker.standing, name.to_owned())) {
             Entry::Occupied(under_way) => return Ok(Boarding::Wait(under_way.get().clone())),
             Entry::Vacant(vacant) => vacant,
         };
@@ -113,17 +117,21 @@ impl<T: Published> Shelf<T> {
         if let Some(held) = &held
             && will_do(held, now)?
         {
-            return Ok(Boarding::Done(Arc::clone(held)));
+            return Ok(Boarding::Done(Arc::clone(&held.copy)));
         }
         // A refusal is for this asker alone. Who joins what is under way does not depend on who began it.
-        let leave = inner.admit(place, asker, held.as_deref())?;
+        let leave = inner.admit(place, asker)?;
         let (tell, outcome) = watch::channel(None);
         vacant.insert(outcome.clone());
         tokio::spawn(fly(
             Arc::clone(&self.0),
             place.clone(),
-            held,
-            Flight { tell, leave },
+            held.map(|held| held.copy),
+            Flight {
+                tell,
+                leave,
+                standing: asker.standing,
+            },
         ));
         Ok(Boarding::Wait(outcome))
     }
@@ -133,6 +141,7 @@ impl<T: Published> Shelf<T> {
 struct Flight<T> {
     tell: watch::Sender<Option<Result<Arc<T>, DocumentError>>>,
     leave: Leave,
+    standing: Standing,
 }
 
 async fn fly<T: Published>(
@@ -141,13 +150,21 @@ async fn fly<T: Published>(
     held: Option<Arc<T>>,
     flight: Flight<T>,
 ) {
-    let landing = Landing(&shelf, place.name());
-    let fetched = shelf.fetch(&place, held.as_deref()).await.map(Arc::new);
+    let landing = Landing(&shelf, (flight.standing, place.name().to_owned()));
+    // one time for all that it takes: it may be two requests
+    let fetching = shelf.fetch(&place, held.as_deref(), flight.standing);
+    let fetched = timeout(shelf.source.flight, fetching)
+        .await
+        .unwrap_or_else(|_| Err(fault(place.url(), FetchFault::TooSlow)))
+        .map(Arc::new);
     let keep = match &fetched {
-        Ok(fetched) => Some(Arc::clone(fetched)),
+        Ok(fetched) => Some(Held::new(Arc::clone(fetched))),
         Err(error) => {
             let now = shelf.source.clock.now();
-            T::failed(held.as_deref(), error, now).map(Arc::new)
+            let failure = T::failed(error, now).map(|failure| Held::new(Arc::new(failure)));
+            let failed = Some((flight.standing, now));
+            let copy = shelf.held.get(place.name()).map(|held| held.copy).or(held);
+            failure.or(copy.map(|copy| Held { copy, failed }))
         }
     };
     if let Some(keep) = keep {
@@ -160,45 +177,45 @@ async fn fly<T: Published>(
 }
 
 /// Takes a fetch from the list, also where it panicked: or nobody could ever fetch that again.
-struct Landing<'a, T>(&'a Inner<T>, &'a str);
+struct Landing<'a, T>(&'a Inner<T>, (Standing, String));
 
 impl<T> Drop for Landing<'_, T> {
     fn drop(&mut self) {
-        self.0.under_way.remove(self.1);
+        self.0.under_way.remove(&self.1);
     }
 }
 
 impl<T: Published> Inner<T> {
     /// The copy that is good for longer: ours, or `spare`, which is ours then.
-    fn newest(&self, name: &str, spare: Option<Arc<T>>) -> Option<Arc<T>> {
+    fn newest(&self, name: &str, spare: Option<Arc<T>>) -> Option<Held<T>> {
         let Some(spare) = spare else {
             return self.held.get(name);
         };
         let until = spare.fresh_until();
         let entry = self.held.entry_by_ref(name);
-        let newest = entry.or_insert_with_if(|| spare, |held| held.fresh_until() < until);
+        let newest =
+            entry.or_insert_with_if(|| Held::new(spare), |held| held.copy.fresh_until() < until);
         Some(newest.into_value())
     }
 
-    fn admit(
-        &self,
-        place: &T::Place,
-        asker: IpAddr,
-        held: Option<&T>,
-    ) -> Result<Leave, DocumentError> {
-        let standing = if held.is_some_and(T::is_good) {
-            Standing::Known { url: place.name() }
-        } else {
-            let host = place.url().host_str().unwrap_or_default();
-            Standing::Stranger { host }
+    fn admit(&self, place: &T::Place, asker: Asker) -> Result<Leave, DocumentError> {
+        let target = Target {
+            standing: asker.standing,
+            host: place.url().host_str().unwrap_or_default(),
+            url: place.name(),
         };
-        let admitted = self.source.limits.admit(asker, standing);
+        let admitted = self.source.limits.admit(asker.address, target);
         admitted.map_err(|Limited(retry_after)| DocumentError::TooMany { retry_after })
     }
 
-    async fn fetch(&self, place: &T::Place, held: Option<&T>) -> Result<T, DocumentError> {
+    async fn fetch(
+        &self,
+        place: &T::Place,
+        held: Option<&T>,
+        standing: Standing,
+    ) -> Result<T, DocumentError> {
         let etag = held.and_then(T::etag);
-        let mut fetched = self.get(place, etag).await?;
+        let mut fetched = self.get(place, etag, standing).await?;
         if let (Fetched::Unchanged(freshness), Some(held), Some(etag)) = (&fetched, held, etag) {
             let named = freshness.etag.as_deref().unwrap_or(etag);
             if is_same_version(named, etag) {
@@ -207,7 +224,7 @@ impl<T: Published> Inner<T> {
                 return Ok(held.renewed(stamp));
             }
             // Something is unchanged, but it is not what we have: asked once more as if we had nothing.
-            fetched = self.get(place, None).await?;
+            fetched = self.get(place, None, standing).await?;
         }
         match fetched {
             Fetched::Page {
@@ -226,8 +243,14 @@ impl<T: Published> Inner<T> {
         }
     }
 
-    async fn get(&self, place: &T::Place, etag: Option<&str>) -> Result<Fetched, DocumentError> {
+    async fn get(
+        &self,
+        place: &T::Place,
+        etag: Option<&str>,
+        standing: Standing,
+    ) -> Result<Fetched, DocumentError> {
         let wanted = Wanted {
+            standing,
             url: place.url().clone(),
             accept: T::ACCEPT,
             limit: T::LIMIT,
@@ -392,6 +415,7 @@ mod tests {
             fetch: Arc::clone(&web) as _,
             clock: Arc::new(SystemClock),
             limits: Limits::new(FetchRates::default()),
+            flight: FetchRates::default().flight,
         };
         let shelf: Shelf<ClientDocument> = Shelf::new(Arc::new(source), CAPACITY);
         let now = SystemClock.now();

@@ -1,7 +1,5 @@
 //! Refusals and incidents as HTTP: one table of status codes, and who reads what.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -74,13 +72,13 @@ pub fn for_client(failure: &Failure, with_header: bool) -> Response {
                 refused(&error, with_header)
             }
             // never invalid_client: the client would throw its tokens away (CLI-18)
-            DocumentError::Fetch(_) => unavailable(
+            DocumentError::Fetch(_) | DocumentError::Keys(_) => unavailable(
                 "what the client publishes about itself cannot be fetched now; try again later",
                 RETRY_FETCH,
             ),
             DocumentError::TooMany { retry_after } => unavailable(
                 "too many clients are looked up now; wait as long as Retry-After says",
-                whole_seconds(*retry_after),
+                retry_after.as_secs(),
             ),
         },
         incident => {
@@ -123,10 +121,6 @@ fn unavailable(why: &'static str, seconds: u64) -> Response {
     let mut response = json_error(StatusCode::SERVICE_UNAVAILABLE, &error);
     response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response
-}
-
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// Too many requests of one address (RFC 6585 §4): told apart from every error that ends a session (SEC-16).
@@ -186,7 +180,7 @@ fn document_page(endpoints: &Endpoints, host: &str, cause: &DocumentError) -> Re
                 ),
             ],
         ),
-        DocumentError::Refused(error) => (
+        DocumentError::Refused(error) | DocumentError::Keys(error) => (
             format!(
                 "The app describes itself at {host}, but the description breaks a rule: {}.",
                 error.description
@@ -201,7 +195,7 @@ fn document_page(endpoints: &Endpoints, host: &str, cause: &DocumentError) -> Re
                 format!(
                     "The app describes itself at {host}. Too many apps had to be looked up in a short time."
                 ),
-                whole_seconds(*retry_after),
+                retry_after.as_secs(),
             );
         }
     };

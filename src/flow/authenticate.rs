@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::document::KeySet;
+use crate::document::{DocumentError, KeySet};
 use crate::event::Event;
-use crate::jwt::assertion::{AssertionFault, Presented};
-use crate::protocol::client::{Client, ClientAuthentication, KeySource};
+use crate::jwt::assertion::{Assertion, AssertionFault, Presented};
+use crate::protocol::client::{ClientAuthentication, KeySource};
 use crate::protocol::client_credentials::Credentials;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
@@ -56,10 +56,10 @@ impl Flows {
             };
             let client = &known.client;
             return match (&client.authentication, credentials.assertion()) {
-                (ClientAuthentication::Keys { keys, .. }, Some(assertion)) => self
-                    .check_assertion(client, keys, assertion, asker)
+                (ClientAuthentication::Keys { .. }, Some(assertion)) => self
+                    .prove_with_keys(known, assertion, asker)
                     .await
-                    .map(|()| Some(known)),
+                    .map(Some),
                 (ClientAuthentication::Keys { or_none: false, .. }, None) => {
                     Err(NO_ASSERTION.into())
                 }
@@ -72,48 +72,85 @@ impl Flows {
 
     /// An assertion is for us alone: for the issuer or, of older clients, the URL of the token endpoint, at whichever endpoint
     /// it is presented (RFC 7523bis); and it is good once, whatever the request then comes to.
-    async fn check_assertion(
+    async fn prove_with_keys(
         &self,
-        client: &Client,
-        keys: &KeySource,
+        mut known: KnownClient,
         assertion: &Secret,
         asker: IpAddr,
-    ) -> Result<(), Failure> {
+    ) -> Result<KnownClient, Failure> {
         let now = self.now();
         let token_endpoint = self.issuer.url("/token");
         let audiences = [self.issuer.as_str(), &token_endpoint];
+        let id = known.client.id.clone();
         let presented =
-            Presented::parse(assertion.expose(), &client.id, &audiences, now).map_err(not_valid)?;
-        let verified = match keys {
-            KeySource::Inline(keys) => presented.verify(keys.as_bytes()),
-            KeySource::At(place) => {
-                let keys = self.keys_at(client, place, presented.kid(), asker).await?;
-                presented.verify(&keys.0)
-            }
-        };
+            Presented::parse(assertion.expose(), &id, &audiences, now).map_err(not_valid)?;
+        let mut verified = self.verify(&known, &presented, asker).await?;
+        if verified == Err(AssertionFault::UnknownKey)
+            && let Some(again) = self.look_again(&known, asker).await?
+        {
+            known = again;
+            verified = self.verify(&known, &presented, asker).await?;
+        }
         let assertion = verified.map_err(not_valid)?;
         let (mark, until) = (assertion.mark, assertion.forgotten);
         if self.store.spend_assertion(mark, until, now).await? {
-            return Ok(());
+            return Ok(known);
         }
-        Event::AssertionReplayed { client: &client.id }.tell();
+        Event::AssertionReplayed { client: &id }.tell();
         Err(REPLAYED.into())
     }
 
-    /// The key set of a client; fetched again where it does not have the key `kid`, so that a client can change its keys.
+    /// Whether a client has signed what it presents.
+    async fn verify(
+        &self,
+        known: &KnownClient,
+        presented: &Presented<'_>,
+        asker: IpAddr,
+    ) -> Result<Result<Assertion, AssertionFault>, Failure> {
+        match &known.client.authentication {
+            ClientAuthentication::Keys {
+                keys: KeySource::Inline(keys),
+                ..
+            } => Ok(presented.verify(keys.as_bytes())),
+            ClientAuthentication::Keys {
+                keys: KeySource::At(place),
+                ..
+            } => {
+                let keys = self.keys_at(known, place, presented.kid(), asker).await?;
+                Ok(presented.verify(&keys.0))
+            }
+            // it has taken its keys out just now
+            _ => Err(NOT_PROVEN.into()),
+        }
+    }
+
+    /// The key set of a client; fetched again where it does not have the key `kid`, so that a client can change its keys. Where
+    /// that fails, the last good one will do for a day.
     async fn keys_at(
         &self,
-        client: &Client,
+        known: &KnownClient,
         place: &str,
         kid: Option<&str>,
-        asker: IpAddr,
+        address: IpAddr,
     ) -> Result<KeySet, Failure> {
+        let client = &known.client;
+        if known.is_registered() && self.admission.check_keys(client).is_err() {
+            return Err(KEYS_NOT_FETCHED.into());
+        }
         let url = Url::parse(place).map_err(|_| NO_KEYS)?;
-        let keys = self.admission.documents.keys(&url, asker, kid).await;
-        keys.map_err(|cause| {
-            tell(&client.id, &cause);
-            unavailable(url.host_str().unwrap_or_default(), cause)
-        })
+        let asker = self.asker(known, address);
+        let documents = &self.admission.documents;
+        let cause = match documents.keys(&url, asker, kid).await {
+            Ok(keys) => return Ok(keys),
+            Err(cause) => cause,
+        };
+        tell(&client.id, &cause);
+        let last = match cause {
+            // or whoever holds a key that was taken out asks until we may not look any more
+            DocumentError::TooMany { .. } => None,
+            _ => documents.last_keys(&url, kid),
+        };
+        last.ok_or_else(|| unavailable(url.host_str().unwrap_or_default(), cause))
     }
 }
 
@@ -149,6 +186,10 @@ const REPLAYED: OAuthError = OAuthError {
 const NO_KEYS: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,
     description: "the jwks_uri of the client cannot be read as a URL",
+};
+const KEYS_NOT_FETCHED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClient,
+    description: "the jwks_uri of the client is not fetched here any more: register again, with jwks",
 };
 const UNKNOWN: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,

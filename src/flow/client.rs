@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::clock::UnixTime;
-use crate::document::{DocumentError, Documents};
+use crate::document::{Asker, DocumentError, Documents};
 use crate::event::Event;
-use crate::protocol::client::{Client, ClientSource};
+use crate::outbound::stranger::Standing;
+use crate::protocol::client::{Client, ClientAuthentication, ClientSource, KeySource};
 use crate::protocol::client_metadata::{ClientDocument, DocumentUrl};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ClientId;
 
-use super::{Failure, Flows, IDLE_CLIENT};
+use super::{Admission, Failure, Flows, IDLE_CLIENT};
 
 /// A client that is known.
 pub(super) struct KnownClient {
@@ -110,27 +113,88 @@ impl Flows {
         };
         let last_good =
             |kept: Option<ClientDocument>| documents.last_good(url).or(kept.map(Arc::new));
-        let (Need::Fresh(asker) | Need::LastGood(asker)) = need else {
-            return Ok(last_good(kept).map(known));
+        let standing = standing(until.is_some());
+        let found = match need {
+            Need::Here => return Ok(last_good(kept).map(known)),
+            Need::Fresh(address) => {
+                let asker = Asker { address, standing };
+                documents.client(url, asker, kept.clone()).await
+            }
+            Need::LastGood(address) => {
+                let asker = Asker { address, standing };
+                documents.client_as_agreed(url, asker, kept.clone()).await
+            }
         };
-        match documents.client(url, asker, kept.clone()).await {
+        let cause = match found {
             Ok(document) => {
-                // so that it outlives a restart as it is now
-                if let (Some(kept), Some(until)) = (kept, until)
-                    && kept.client != document.client
-                {
-                    self.store.put_document((*document).clone(), until).await?;
+                if let (Some(kept), Some(until)) = (kept, until) {
+                    self.keep_newer(&kept, &document, until).await?;
                 }
-                Ok(Some(known(document)))
+                return Ok(Some(known(document)));
             }
-            Err(cause) => {
-                tell(id, &cause);
-                match (need, last_good(kept)) {
-                    (Need::LastGood(_), Some(document)) => Ok(Some(known(document))),
-                    _ => Err(unavailable(url.host(), cause)),
-                }
-            }
+            Err(cause) => cause,
+        };
+        tell(id, &cause);
+        let will_do = |copy: &Arc<ClientDocument>| match cause {
+            // or whoever holds a key that was taken out asks until we may not look any more
+            DocumentError::TooMany { .. } => !has_keys(&copy.client),
+            _ => documents.bears(copy),
+        };
+        match last_good(kept).filter(will_do) {
+            Some(document) if matches!(need, Need::LastGood(_)) => Ok(Some(known(document))),
+            _ => Err(unavailable(url.host(), cause)),
         }
+    }
+
+    /// A client as it describes itself now, since the copy that we have lacks a key; none where there is nothing to look at
+    /// again: its keys are not in a document, or that was fetched just now.
+    pub(super) async fn look_again(
+        &self,
+        known: &KnownClient,
+        address: IpAddr,
+    ) -> Result<Option<KnownClient>, Failure> {
+        let Origin::Document(copy, until) = &known.origin else {
+            return Ok(None);
+        };
+        let id = &known.client.id;
+        let is_inline = matches!(
+            known.client.authentication,
+            ClientAuthentication::Keys {
+                keys: KeySource::Inline(_),
+                ..
+            }
+        );
+        let Some(url) =
+            DocumentUrl::parse(id)?.filter(|_| is_inline && copy.fetched_at < self.now())
+        else {
+            return Ok(None);
+        };
+        let asker = self.asker(known, address);
+        let found = self.admits(&url)?.client_again(&url, asker).await;
+        let document = found.map_err(|cause| {
+            tell(id, &cause);
+            unavailable(url.host(), cause)
+        })?;
+        if let Some(until) = *until {
+            self.keep_newer(copy, &document, until).await?;
+        }
+        Ok(Some(KnownClient {
+            client: document.client.clone(),
+            origin: Origin::Document(document, *until),
+        }))
+    }
+
+    /// Keeps what a document says now, so that it outlives a restart.
+    async fn keep_newer(
+        &self,
+        kept: &ClientDocument,
+        document: &ClientDocument,
+        until: UnixTime,
+    ) -> Result<(), Failure> {
+        if kept.client != document.client || kept.rules != document.rules {
+            self.store.put_document(document.clone(), until).await?;
+        }
+        Ok(())
     }
 
     /// That clients of this host may come (CLI-23).
@@ -139,14 +203,22 @@ impl Flows {
         if !admission.metadata_documents {
             return Err(NO_DOCUMENTS);
         }
-        let mut hosts = admission.document_hosts.iter();
-        if admission.document_hosts.is_empty()
-            || hosts.any(|host| host.eq_ignore_ascii_case(url.host()))
-        {
+        if admission.fetches_from(url.host()) {
             Ok(&admission.documents)
         } else {
             Err(OTHER_HOSTS)
         }
+    }
+
+    /// Whoever asks for something of a client. It is known once anybody has signed in with it: a registration that nobody uses
+    /// is kept for a short time only.
+    pub(super) fn asker(&self, known: &KnownClient, address: IpAddr) -> Asker {
+        let standing = standing(match &known.origin {
+            Origin::Configuration => true,
+            Origin::Registration(until) => *until > self.now() + self.lifetimes.unused_client,
+            Origin::Document(_, until) => until.is_some(),
+        });
+        Asker { address, standing }
     }
 
     /// Remembers a client for another year; written at most once a month. A document is kept from the first time on that
@@ -170,10 +242,61 @@ impl Flows {
     }
 }
 
-/// One line in the log: nothing else tells an operator why a client cannot be connected.
+impl Admission {
+    /// Whether anything of clients is fetched from this host.
+    fn fetches_from(&self, host: &str) -> bool {
+        let mut hosts = self.document_hosts.iter();
+        self.metadata_documents
+            && (self.document_hosts.is_empty()
+                || hosts.any(|known| known.eq_ignore_ascii_case(host)))
+    }
+
+    /// That the keys with which a client registers are not at a place from which nothing is fetched.
+    pub(super) fn check_keys(&self, client: &Client) -> Result<(), OAuthError> {
+        let ClientAuthentication::Keys {
+            keys: KeySource::At(place),
+            ..
+        } = &client.authentication
+        else {
+            return Ok(());
+        };
+        let url = Url::parse(place).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        if host.is_some_and(|host| self.fetches_from(host)) {
+            Ok(())
+        } else {
+            Err(NO_KEYS_FROM_THERE)
+        }
+    }
+}
+
+impl KnownClient {
+    /// Whether it is here because it registered.
+    pub(super) fn is_registered(&self) -> bool {
+        matches!(self.origin, Origin::Registration(_))
+    }
+}
+
+fn standing(is_known: bool) -> Standing {
+    if is_known {
+        Standing::Known
+    } else {
+        Standing::Stranger
+    }
+}
+
+fn has_keys(client: &Client) -> bool {
+    matches!(client.authentication, ClientAuthentication::Keys { .. })
+}
+
+/// One line in the log: nothing else tells an operator why a client cannot be connected. That somebody asked too often is no
+/// news of the client.
 pub(super) fn tell(client: &ClientId, cause: &DocumentError) {
     match cause {
-        DocumentError::Refused(error) => Event::DocumentRefused { client, error }.tell(),
+        DocumentError::Refused(error) | DocumentError::Keys(error) => {
+            Event::DocumentRefused { client, error }.tell();
+        }
+        DocumentError::TooMany { .. } => {}
         other => {
             let cause = other.to_string();
             Event::DocumentUnavailable {
@@ -195,6 +318,10 @@ pub(super) fn unavailable(host: &str, cause: DocumentError) -> Failure {
 const NO_DOCUMENTS: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,
     description: "a client_id that is a URL is not accepted here: the client has to be registered",
+};
+const NO_KEYS_FROM_THERE: OAuthError = OAuthError {
+    code: ErrorCode::InvalidClientMetadata,
+    description: "jwks_uri is not accepted here: give jwks",
 };
 const OTHER_HOSTS: OAuthError = OAuthError {
     code: ErrorCode::InvalidClient,

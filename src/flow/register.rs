@@ -81,6 +81,7 @@ impl Flows {
         };
         let registration = register::register(body, &self.scopes, fresh)
             .and_then(|asked| asked.keep_to_hosts(&self.admission.redirect_hosts))
+            .and_then(|asked| self.admission.check_keys(&asked.client).map(|()| asked))
             .inspect_err(tell)?;
         Ok(Checked {
             registration,

@@ -52,6 +52,9 @@ impl Flows {
             let changed =
                 client_management::change(body, &self.scopes, &client, secret, management)
                     .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+                    .and_then(|changed| {
+                        self.admission.check_keys(&changed.client).map(|()| changed)
+                    })
                     .inspect_err(tell)?;
             let change = self.store.change_client(&client, changed.client, now);
             match change.await? {

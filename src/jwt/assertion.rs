@@ -6,17 +6,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
-};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixTime;
+use crate::protocol::client_keys::{is_for_signatures, is_private};
 use crate::protocol::ids::ClientId;
+use crate::protocol::unverified_subject::{LONGEST_ASSERTION, part};
 use crate::secret::SecretDigest;
 
 /// An assertion with nothing wrong in it but, maybe, its signature.
@@ -49,7 +49,7 @@ impl<'a> Presented<'a> {
         audiences: &[&str],
         now: UnixTime,
     ) -> Result<Self, AssertionFault> {
-        if text.len() > MAX_LEN {
+        if text.len() > LONGEST_ASSERTION {
             return Err(AssertionFault::TooLong);
         }
         let (message, signature) = text.rsplit_once('.').ok_or(AssertionFault::Malformed)?;
@@ -80,7 +80,7 @@ impl<'a> Presented<'a> {
     ///
     /// # Errors
     /// The first fault found.
-    pub fn verify(self, keys: &[u8]) -> Result<Assertion, AssertionFault> {
+    pub fn verify(&self, keys: &[u8]) -> Result<Assertion, AssertionFault> {
         let keys: KeySet = serde_json::from_slice(keys).map_err(|_| AssertionFault::KeySet)?;
         let named = keys.keys.iter().filter(|key| match &self.kid {
             Some(kid) => key.get("kid").and_then(Value::as_str) == Some(kid),
@@ -103,7 +103,7 @@ impl<'a> Presented<'a> {
                 .unwrap_or(false)
         });
         if signed {
-            Ok(self.assertion)
+            Ok(self.assertion.clone())
         } else {
             Err(AssertionFault::BadSignature)
         }
@@ -312,15 +312,6 @@ struct KeySet {
     keys: Vec<Value>,
 }
 
-/// Header or payload of a JWT: base64url of a JSON object. An array would be read as the members in their order.
-fn part<T: DeserializeOwned>(encoded: &str) -> Option<T> {
-    let json = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return None;
-    }
-    serde_json::from_slice(&json).ok()
-}
-
 /// Reads a member that may be absent but not null.
 fn present<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
 where
@@ -333,20 +324,11 @@ where
 /// A key of the set, if it is one for signatures by `algorithm`. Keys that we do not understand are left out, and never make
 /// the others unreadable (RFC 7517 §5).
 fn usable(key: &Value, algorithm: Algorithm) -> Option<DecodingKey> {
-    // whoever publishes the private half has no secret to prove anything with
-    if ["d", "p", "k"].iter().any(|half| key.get(half).is_some()) {
+    if is_private(key) || !is_for_signatures(key) {
         return None;
     }
     let jwk: Jwk = serde_json::from_value(key.clone()).ok()?;
     let common = &jwk.common;
-    let for_signatures = common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
-        && common
-            .key_operations
-            .as_ref()
-            .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
     let for_algorithm = common
         .key_algorithm
         .is_none_or(|own| own == KeyAlgorithm::from(algorithm));
@@ -362,7 +344,7 @@ fn usable(key: &Value, algorithm: Algorithm) -> Option<DecodingKey> {
         }
         _ => false,
     };
-    (for_signatures && for_algorithm && fits).then(|| DecodingKey::from_jwk(&jwk).ok())?
+    (for_algorithm && fits).then(|| DecodingKey::from_jwk(&jwk).ok())?
 }
 
 fn modulus_bits(modulus: &str) -> Option<usize> {
@@ -379,8 +361,6 @@ const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("ES256", Algorithm::ES256),
     ("EdDSA", Algorithm::EdDSA),
 ];
-/// Those of real clients have about 800 bytes.
-const MAX_LEN: usize = 8 * 1024;
 /// Each assertion is remembered until it has expired (RFC 7523 §3: one that is "unreasonably far in the future" may be
 /// refused). Clients make them for five minutes; an hour is what other servers put up with at most.
 const MAX_LIFE: i64 = 3600;

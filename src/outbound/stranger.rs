@@ -24,9 +24,20 @@ use super::public_address::is_public_name;
 use super::resolver::{Lookup, NameFault, Reach, Resolver, SystemLookup};
 use super::{OutboundError, USER_AGENT, all_authorities};
 
+/// Whose what is fetched is. Those who are in use do not wait behind whatever somebody has made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Of somebody with whom nobody has signed in yet: anybody can be that as often as they like.
+    Stranger,
+    /// Of somebody with whom people have signed in.
+    Known,
+}
+
 /// Something that a stranger's URL may name.
 #[derive(Clone, Debug)]
 pub struct Wanted {
+    /// Whose it is.
+    pub standing: Standing,
     /// Where it is.
     pub url: Url,
     /// `Accept`
@@ -58,7 +69,7 @@ pub enum Fetched {
 pub struct Freshness {
     /// `max-age`, less `Age`; zero for `no-cache` and `no-store`; none where nothing is said.
     pub lifetime: Option<Duration>,
-    /// `ETag`
+    /// `ETag`, if it is one of a length that is worth keeping.
     pub etag: Option<String>,
 }
 
@@ -153,11 +164,28 @@ impl Error for FetchError {}
 pub struct StrangerClient {
     authorities: Vec<Certificate>,
     private_hosts: Vec<PrivateHost>,
-    lookup: Arc<dyn Lookup>,
     limits: Limits,
+    strangers: Clients,
+    known: Clients,
+}
+
+/// The clients that ask for names in one place. That of the machine answers so many questions at a time: names that never
+/// answer, which strangers can make up, keep nobody from being found who is known.
+struct Clients {
+    lookup: Arc<dyn Lookup>,
     // Made at the first request, as that of `Outbound`. They differ in what their resolvers let through.
     public: OnceLock<Client>,
     any: OnceLock<Client>,
+}
+
+impl Clients {
+    fn new(lookup: Arc<dyn Lookup>) -> Self {
+        Self {
+            lookup,
+            public: OnceLock::new(),
+            any: OnceLock::new(),
+        }
+    }
 }
 
 /// How long a fetch may take.
@@ -198,17 +226,28 @@ impl StrangerClient {
         Ok(Self {
             authorities: all_authorities(ca)?,
             private_hosts,
-            lookup: Arc::new(SystemLookup::default()),
             limits: Limits::default(),
-            public: OnceLock::new(),
-            any: OnceLock::new(),
+            strangers: Clients::new(Arc::new(SystemLookup::default())),
+            known: Clients::new(Arc::new(SystemLookup::default())),
         })
     }
 
     /// Asks `lookup` for addresses rather than the machine. What it answers is checked all the same.
     #[must_use]
     pub fn with_lookup(self, lookup: Arc<dyn Lookup>) -> Self {
-        Self { lookup, ..self }
+        Self {
+            strangers: Clients::new(Arc::clone(&lookup)),
+            ..self.with_known_lookup(lookup)
+        }
+    }
+
+    /// The same, for what is of somebody who is known.
+    #[must_use]
+    pub fn with_known_lookup(self, lookup: Arc<dyn Lookup>) -> Self {
+        Self {
+            known: Clients::new(lookup),
+            ..self
+        }
     }
 
     /// Waits shorter or longer.
@@ -218,7 +257,7 @@ impl StrangerClient {
     }
 
     async fn fetch(&self, wanted: &Wanted) -> Result<Fetched, FetchFault> {
-        let client = self.client(self.reach(&wanted.url)?)?;
+        let client = self.client(self.reach(&wanted.url)?, wanted.standing)?;
         let etag = wanted.etag.as_ref().filter(|etag| is_entity_tag(etag));
         let mut request = client
             .get(wanted.url.clone())
@@ -264,21 +303,27 @@ impl StrangerClient {
         }
     }
 
-    fn client(&self, reach: Reach) -> Result<&Client, FetchFault> {
+    fn client(&self, reach: Reach, standing: Standing) -> Result<&Client, FetchFault> {
+        let clients = match standing {
+            Standing::Stranger => &self.strangers,
+            Standing::Known => &self.known,
+        };
         let kept = match reach {
-            Reach::Public => &self.public,
-            Reach::Any => &self.any,
+            Reach::Public => &clients.public,
+            Reach::Any => &clients.any,
         };
         if let Some(client) = kept.get() {
             return Ok(client);
         }
         // Two first requests at once may both make one: the first to be kept serves both.
-        let client = self.build(reach).map_err(|_| FetchFault::Connect)?;
+        let client = self
+            .build(reach, &clients.lookup)
+            .map_err(|_| FetchFault::Connect)?;
         Ok(kept.get_or_init(|| client))
     }
 
-    fn build(&self, reach: Reach) -> reqwest::Result<Client> {
-        let lookup = Arc::clone(&self.lookup);
+    fn build(&self, reach: Reach, lookup: &Arc<dyn Lookup>) -> reqwest::Result<Client> {
+        let lookup = Arc::clone(lookup);
         #[expect(clippy::disallowed_methods, reason = "this is the place for strangers")]
         Client::builder()
             .user_agent(USER_AGENT)

@@ -46,6 +46,24 @@ pub(super) fn check_one_source(
     Ok(())
 }
 
+/// Whether somebody published the private half of a key, and so has no secret to prove anything with.
+#[must_use]
+pub fn is_private(key: &Value) -> bool {
+    PRIVATE.iter().any(|name| key.get(*name).is_some())
+}
+
+/// Whether a key is one to check signatures with, by what it says of itself (RFC 7517 §4.2, §4.3).
+#[must_use]
+pub fn is_for_signatures(key: &Value) -> bool {
+    let said = |name| key.get(name).filter(|value| !value.is_null());
+    let purpose = said("use").is_none_or(|purpose| purpose == "sig");
+    let operations = said("key_ops").is_none_or(|operations| {
+        let mut listed = operations.as_array().into_iter().flatten();
+        listed.any(|operation| operation == "verify")
+    });
+    purpose && operations
+}
+
 /// The key set as it is kept: of each key only what verifying needs, so that nobody after us reads a member that we
 /// have not seen. Keys of other kinds are left out (RFC 7517 §5).
 fn inline(jwks: &Value) -> Result<String, OAuthError> {
@@ -74,17 +92,16 @@ fn inline(jwks: &Value) -> Result<String, OAuthError> {
 
 /// A key with its necessary members; none where it is of a kind or for a use that is not ours.
 fn public_key(key: &Value) -> Result<Option<Map<String, Value>>, OAuthError> {
-    let key = key
-        .as_object()
-        .ok_or(invalid("jwks has a key that is not an object"))?;
+    if !key.is_object() {
+        return Err(invalid("jwks has a key that is not an object"));
+    }
     let member = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
-    let is_there = |name: &&str| key.get(*name).is_some_and(|value| !value.is_null());
-    if member("kty") == "oct" || PRIVATE.iter().any(is_there) {
+    if member("kty") == "oct" || is_private(key) {
         return Err(invalid(
             "jwks has a private or symmetric key (kty oct, or a member d, p, q, dp, dq, qi, oth or k)",
         ));
     }
-    if !matches!(member("use"), "" | "sig") {
+    if !is_for_signatures(key) {
         return Ok(None);
     }
     // each member, and the bytes that it has
@@ -148,14 +165,18 @@ mod tests {
     fn of_a_key_only_what_verifies_is_kept() {
         let rsa = json!({"kty": "RSA", "n": bytes(256), "e": "AQAB", "kid": "1", "alg": "RS256"});
         let ed = json!({"kty": "OKP", "crv": "Ed25519", "x": bytes(32), "use": "sig"});
-        let with_more =
-            ec(json!({"x5c": ["MIIB"], "d": null, "kid": 7, "x5u": "http://10.0.0.1/"}));
+        let with_more = ec(
+            json!({"x5c": ["MIIB"], "key_ops": ["verify"], "kid": 7, "x5u": "http://10.0.0.1/"}),
+        );
         let others = [
             ec(json!({"use": "enc"})),
+            ec(json!({"key_ops": ["encrypt"]})),
+            ec(json!({"key_ops": "verify"})),
             json!({"kty": "EC", "crv": "P-384", "x": bytes(48), "y": bytes(48)}),
             json!({"kty": "AKP", "pub": bytes(32)}),
             json!({}),
         ];
+        assert!(!others.iter().any(is_private));
         let mut asked = vec![rsa.clone(), ed.clone(), with_more];
         asked.extend(others);
         assert_eq!(
@@ -168,8 +189,10 @@ mod tests {
     #[test]
     fn a_key_set_with_a_private_or_broken_key_is_refused() {
         for name in PRIVATE {
-            let refused = kept(&json!([ec(json!({})), ec(json!({name: "AQAB"}))])).unwrap_err();
-            assert!(refused.description.contains("private"), "{name}");
+            for value in [json!("AQAB"), json!(null)] {
+                let refused = kept(&json!([ec(json!({})), ec(json!({name: value}))])).unwrap_err();
+                assert!(refused.description.contains("private"), "{name}");
+            }
         }
         for (keys, rule) in [
             (json!([{"kty": "oct"}]), "symmetric"),

@@ -23,11 +23,18 @@ pub struct DocumentUrl {
 pub struct ClientDocument {
     /// The client that it describes.
     pub client: Client,
+    /// When it was asked for.
+    pub fetched_at: UnixTime,
     /// Until when it need not be read again.
     pub fresh_until: UnixTime,
     /// `ETag`
     pub etag: Option<String>,
+    /// By which [`RULES`] it was read: what is unchanged since is not good by later ones.
+    pub rules: u16,
 }
+
+/// Counts the rules of [`read`]: one more with each change that refuses or leaves out what was accepted before.
+pub const RULES: u16 = 1;
 
 impl DocumentUrl {
     /// The URL that a client id is; none where it is no URL at all.

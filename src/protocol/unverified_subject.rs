@@ -3,10 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::ids::ClientId;
 
-const LONGEST_ASSERTION: usize = 8 << 10;
+/// Bytes of an assertion: those of real clients have about 800.
+pub const LONGEST_ASSERTION: usize = 8 << 10;
 const LONGEST_SUBJECT: usize = 2048;
 
 /// The `sub` of a JWT that nobody has verified: good for choosing the keys, and for nothing else. It is bounded and plain, since it will be looked up and logged.
@@ -24,15 +26,20 @@ pub(super) fn unverified_subject(assertion: &str) -> Option<ClientId> {
     else {
         return None;
     };
-    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    // an array would be read as the members in their order
-    if !payload.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    let Claims { sub } = serde_json::from_slice(&payload).ok()?;
+    let Claims { sub } = part(payload)?;
     let is_plain =
         !sub.is_empty() && sub.len() <= LONGEST_SUBJECT && !sub.contains(char::is_control);
     is_plain.then(|| ClientId::new(sub))
+}
+
+/// Header or payload of a JWT: base64url of a JSON object. An array would be read as the members in their order.
+#[must_use]
+pub fn part<T: DeserializeOwned>(encoded: &str) -> Option<T> {
+    let json = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(&json).ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{BrowserRecord, Opening, Turn};
 use crate::clock::UnixTime;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
-use crate::protocol::client_metadata::ClientDocument;
+use crate::protocol::client_metadata::{ClientDocument, RULES};
 use crate::protocol::consent::{Agreement, Consent, ConsentKey};
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
@@ -111,7 +111,9 @@ pub fn document(name: &str) -> ClientDocument {
             source: ClientSource::Document,
             ..client(name)
         },
+        fetched_at: NOW,
         fresh_until: NOW,
+        rules: RULES,
         etag: Some("\"1\"".to_owned()),
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anteroom::clock::UnixTime;
+use anteroom::protocol::ids::ClientId;
 use anteroom::secret::{Secret, SecretDigest};
 use anteroom::store::Store as _;
 use anteroom::store::sled::SledStore;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::answer::Answer;
 use crate::harness::client::{Client, LOOPBACK, Tokens, VERIFIER};
+use crate::harness::log::Log;
 use crate::harness::server::{Server, server};
 use crate::harness::website::{Page, Website};
 
@@ -31,6 +33,7 @@ const DOCUMENT: &str = "/oauth/client.json";
 const KEYS: &str = "/oauth/jwks.json";
 const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 /// Longer than a copy of this site's documents is fresh.
 const EXPIRED: Duration = Duration::from_secs(120);
 
@@ -214,6 +217,14 @@ fn assert_invalid_client(answer: &Answer, says: &str) {
         answer.text()
     );
     assert!(answer.text().contains(says), "{says}: {}", answer.text());
+}
+
+fn assert_later(answer: &Answer) {
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.error()),
+        (503, "temporarily_unavailable")
+    );
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
 }
 
 /// TOK-25, CLI-13, CLI-14, DISC-30, T6, T7
@@ -471,12 +482,7 @@ async fn keys_that_cannot_be_had_are_no_reason_to_refuse_a_client() {
     let code = it.client.code("mona").await;
     it.site.put(KEYS, Page::new("<html></html>").status(503));
     let assertion = it.assertion("one");
-    let answer = it.redeem(&code, &assertion).await;
-    assert_eq!(
-        (answer.status.as_u16(), &*answer.error()),
-        (503, "temporarily_unavailable")
-    );
-    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_later(&it.redeem(&code, &assertion).await);
     // nothing is fetched for what is wrong anyway
     let hits = it.site.hits(KEYS);
     let mut claims = it.claims("two");
@@ -500,13 +506,62 @@ async fn a_client_changes_its_keys_and_a_made_up_one_is_looked_for_seldom() {
     it.key = next;
     let tokens = Tokens::read(&it.refresh(&tokens.refresh, &it.assertion("new")).await);
     assert_eq!(it.site.hits(KEYS), 2);
-    for made_up in ["k3", "../k2", ""] {
+    let made_up = |kid: &str, jti: &str| {
         let mut header = it.header();
-        header["kid"] = json!(made_up);
-        let assertion = it.key.sign(&header, &it.claims("made up"));
-        assert_invalid_client(&it.refresh(&tokens.refresh, &assertion).await, "kid");
+        header["kid"] = json!(kid);
+        it.key.sign(&header, &it.claims(jti))
+    };
+    for kid in ["k3", "../k2", ""] {
+        // we have not looked since it was asked for: it may be there by now
+        assert_later(&it.refresh(&tokens.refresh, &made_up(kid, "made up")).await);
     }
     assert_eq!(it.site.hits(KEYS), 2);
+    it.server.advance(61 * SECOND);
+    assert_invalid_client(
+        &it.refresh(&tokens.refresh, &made_up("k3", "later")).await,
+        "kid",
+    );
+    assert_eq!(it.site.hits(KEYS), 3);
+}
+
+/// CLI-14, CLI-18
+#[tokio::test]
+async fn a_key_set_that_is_none_for_a_while_makes_no_client_throw_its_tokens_away() {
+    let half = Page::new("{\"keys\":").header("content-type", "application/json");
+    for (bad, rule) in [
+        (Page::new("<html></html>"), "Content-Type"),
+        (half, "JSON object"),
+    ] {
+        let mut it = Signing::like_chatgpt().await;
+        let tokens = it.sign_in().await;
+        it.site.put(KEYS, bad);
+        it.server.advance(2 * HOUR);
+        let tokens = Tokens::read(&it.refresh(&tokens.refresh, &it.assertion("old")).await);
+        it.server.advance(61 * SECOND);
+        it.key = Key::new("RS256", "k2");
+        let (log, listening) = Log::listen("warn");
+        assert_later(&it.refresh(&tokens.refresh, &it.assertion("new")).await);
+        drop(listening);
+        let log = log.text();
+        assert!(log.contains("document_refused"), "{log}");
+        assert!(log.contains(rule), "{log}");
+    }
+}
+
+/// CLI-14
+#[tokio::test]
+async fn a_new_key_in_a_document_is_found_within_a_minute() {
+    let mut it = Signing::start("ES256", &["private_key_jwt"], true).await;
+    let tokens = it.sign_in().await;
+    it.server.advance(30 * SECOND);
+    let next = Key::new("ES256", "k2");
+    publish(&it.site, &["private_key_jwt"], true, &[&next]);
+    it.key = next;
+    assert_later(&it.refresh(&tokens.refresh, &it.assertion("early")).await);
+    let hits = it.site.hits(DOCUMENT);
+    it.server.advance(30 * SECOND);
+    Tokens::read(&it.refresh(&tokens.refresh, &it.assertion("new")).await);
+    assert_eq!(it.site.hits(DOCUMENT), hits + 1);
 }
 
 /// CLI-14, CLI-18
@@ -539,4 +594,85 @@ async fn a_key_that_its_owner_took_out_of_the_document_opens_nothing_once_that_i
         let new = next.sign(&it.header(), &it.claims(&tokens.refresh));
         tokens = Tokens::read(&it.refresh(&tokens.refresh, &new).await);
     }
+}
+
+/// CLI-14, CLI-17
+#[tokio::test]
+async fn whoever_holds_a_key_that_was_taken_out_cannot_ask_until_nobody_looks_any_more() {
+    for inline in [true, false] {
+        let it = Signing::start("ES256", &["private_key_jwt"], inline).await;
+        let tokens = it.sign_in().await;
+        let next = Key::new("ES256", "k2");
+        publish(&it.site, &["private_key_jwt"], inline, &[&next]);
+        it.server.advance(2 * HOUR);
+        for number in 0..30 {
+            let id = it.site.url(&format!("/{number}.json"));
+            Client::named(&it.server, &id, LOOPBACK).refresh("x").await;
+        }
+        assert_later(&it.refresh(&tokens.refresh, &it.assertion("old")).await);
+    }
+}
+
+/// CLI-23, CLI-39
+#[tokio::test]
+async fn who_registers_names_no_place_for_keys_from_which_nothing_is_fetched() {
+    let site = Website::start().await;
+    let key = Key::new("ES256", "k1");
+    site.put(KEYS, Page::json(&json!({"keys": [key.jwk()]})));
+    let mut metadata = Client::public();
+    metadata["token_endpoint_auth_method"] = json!("private_key_jwt");
+    metadata["jwks_uri"] = json!(site.url(KEYS));
+    let open = server().documents_from(&site).start().await;
+    let before = Signing {
+        client: Client::register(&open, &metadata).await,
+        server: open,
+        alg: "ES256",
+        key,
+        site,
+    };
+    let code = before.client.code("mona").await;
+    for closed in [true, false] {
+        let server = server().documents_from(&before.site);
+        let server = server.configure(move |config| {
+            if closed {
+                config.clients.metadata_documents = false;
+            } else {
+                config.clients.document_hosts = vec!["app.example".to_owned()];
+            }
+        });
+        let server = server.start().await;
+        let answer = server.post_json(&server.url("/register"), &metadata).await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.error()),
+            (400, "invalid_client_metadata")
+        );
+        assert!(answer.text().contains("give jwks"), "{}", answer.text());
+        // who registered before
+        let id = ClientId::new(&*before.client.id);
+        let found = before
+            .server
+            .app
+            .flows()
+            .store
+            .find_client(&id, UnixTime(0));
+        let (kept, until) = found.await.unwrap().unwrap();
+        server
+            .app
+            .flows()
+            .store
+            .put_client(kept, until)
+            .await
+            .unwrap();
+        let moved = Signing {
+            client: before.client.moved_to(&server),
+            server,
+            site: Website::start().await,
+            alg: "ES256",
+            key: Key::new("ES256", "k1"),
+        };
+        let answer = moved.redeem(&code, &moved.assertion("moved")).await;
+        assert_invalid_client(&answer, "register again");
+    }
+    assert_eq!(before.site.hits(KEYS), 0);
+    Tokens::read(&before.redeem(&code, &before.assertion("one")).await);
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anteroom::outbound::resolver::Lookup;
 use anteroom::outbound::stranger::{
-    Fetch as _, FetchFault, Fetched, Limits, PrivateHost, StrangerClient, Wanted,
+    Fetch as _, FetchFault, Fetched, Limits, PrivateHost, Standing, StrangerClient, Wanted,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -77,6 +77,7 @@ fn outsider(website: &Website) -> StrangerClient {
 
 fn wanted(url: &str) -> Wanted {
     Wanted {
+        standing: Standing::Stranger,
         url: Url::parse(url).unwrap(),
         accept: "application/json",
         limit: 64 << 10,

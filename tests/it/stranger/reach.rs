@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 
-use anteroom::outbound::stranger::{Fetch as _, FetchFault, PrivateHost, StrangerClient};
+use anteroom::outbound::stranger::{
+    Fetch as _, FetchFault, PrivateHost, Standing, StrangerClient, Wanted,
+};
 use tokio::net::TcpListener;
 
-use super::{Answers, NOBODY, address, body, client, fault, hurried, outsider, wanted};
+use super::{Answers, NOBODY, Silence, address, body, client, fault, hurried, outsider, wanted};
 use crate::harness::server::server;
 use crate::harness::website::{Page, Website};
 
@@ -227,4 +230,23 @@ async fn a_proxy_of_the_environment_is_not_used() {
         }
         _ = proxy.accept() => panic!("the proxy was asked"),
     }
+}
+
+/// CLI-17
+#[tokio::test]
+async fn names_that_never_answer_keep_no_known_client_from_being_found() {
+    let website = Website::start().await;
+    let known = Answers::new([&[address(&website)]]);
+    let client = outsider(&website)
+        .with_lookup(Arc::new(Silence))
+        .with_known_lookup(known.clone())
+        .with_limits(hurried());
+    let stranger = wanted("https://docs.example/");
+    let friend = Wanted {
+        standing: Standing::Known,
+        ..stranger.clone()
+    };
+    assert_eq!(fault(&client, stranger).await, FetchFault::TooSlow);
+    assert_eq!(fault(&client, friend).await, FetchFault::NotPublic);
+    assert_eq!(known.asked(), ["docs.example."]);
 }
