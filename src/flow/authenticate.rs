@@ -13,7 +13,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::secret::Secret;
 
-use super::client::{KnownClient, Need, tell, unavailable};
+use super::client::{FoundClient, Need, tell, unavailable};
 use super::{Failure, Flows};
 
 impl Flows {
@@ -23,7 +23,7 @@ impl Flows {
         authorization: Option<&[u8]>,
         form: &Form,
         asker: IpAddr,
-    ) -> Result<KnownClient, Failure> {
+    ) -> Result<FoundClient, Failure> {
         let credentials = Credentials::parse(authorization, form)?;
         match self.prove(&credentials, asker).await? {
             Some(known) => Ok(known),
@@ -37,7 +37,7 @@ impl Flows {
         &self,
         credentials: &Credentials,
         asker: IpAddr,
-    ) -> Result<Option<KnownClient>, Failure> {
+    ) -> Result<Option<FoundClient>, Failure> {
         let proven = self.prove_one(credentials, asker).await;
         if let Err(Failure::Refused(_)) = &proven {
             tell_failed(credentials);
@@ -49,7 +49,7 @@ impl Flows {
         &self,
         credentials: &Credentials,
         asker: IpAddr,
-    ) -> Result<Option<KnownClient>, Failure> {
+    ) -> Result<Option<FoundClient>, Failure> {
         for (id, _) in credentials.readings() {
             let Some(known) = self.find_client(&id, Need::LastGood(asker)).await? else {
                 continue;
@@ -74,10 +74,10 @@ impl Flows {
     /// it is presented (RFC 7523bis); and it is good once, whatever the request then comes to.
     async fn prove_with_keys(
         &self,
-        mut known: KnownClient,
+        mut known: FoundClient,
         assertion: &Secret,
         asker: IpAddr,
-    ) -> Result<KnownClient, Failure> {
+    ) -> Result<FoundClient, Failure> {
         let now = self.now();
         let token_endpoint = self.issuer.url("/token");
         let audiences = [self.issuer.as_str(), &token_endpoint];
@@ -103,7 +103,7 @@ impl Flows {
     /// Whether a client has signed what it presents.
     async fn verify(
         &self,
-        known: &KnownClient,
+        known: &FoundClient,
         presented: &Presented<'_>,
         asker: IpAddr,
     ) -> Result<Result<Assertion, AssertionFault>, Failure> {
@@ -128,7 +128,7 @@ impl Flows {
     /// that fails, the last good one will do for a day.
     async fn keys_at(
         &self,
-        known: &KnownClient,
+        known: &FoundClient,
         place: &str,
         kid: Option<&str>,
         address: IpAddr,

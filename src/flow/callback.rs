@@ -16,7 +16,7 @@ pub use crate::upstream::NotAllowed;
 use crate::upstream::{Kept, SignIn, UpstreamError};
 
 use super::authorize::OTHER_BROWSER;
-use super::client::KnownClient;
+use super::client::FoundClient;
 use super::consent::ForClient;
 use super::{Failure, Flows};
 
@@ -204,7 +204,7 @@ impl Flows {
     /// browser is sent back.
     async fn issue_code(
         &self,
-        known: Option<KnownClient>,
+        known: Option<FoundClient>,
         pending: PendingSignIn,
         sign_in: SignIn,
     ) -> Result<Secret, Failure> {

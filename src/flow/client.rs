@@ -16,15 +16,15 @@ use crate::protocol::ids::ClientId;
 
 use super::{Admission, Failure, Flows, IDLE_CLIENT};
 
-/// A client that is known.
-pub(super) struct KnownClient {
+/// A client that was found.
+pub(super) struct FoundClient {
     /// The client.
     pub(super) client: Client,
-    origin: Origin,
+    kept: Kept,
 }
 
-/// Where it is known from, and until when it is kept.
-enum Origin {
+/// Where a client was found, and until when it is kept there.
+enum Kept {
     /// The configuration, which is not forgotten.
     Configuration,
     /// A registration.
@@ -52,21 +52,21 @@ impl Flows {
         &self,
         id: &ClientId,
         need: Need,
-    ) -> Result<Option<KnownClient>, Failure> {
+    ) -> Result<Option<FoundClient>, Failure> {
         let mut configured = self.admission.known.iter();
         if let Some(client) = configured.find(|known| known.id == *id) {
-            return Ok(Some(KnownClient {
+            return Ok(Some(FoundClient {
                 client: client.clone(),
-                origin: Origin::Configuration,
+                kept: Kept::Configuration,
             }));
         }
         if let Some(url) = DocumentUrl::parse(id)? {
             return self.find_described(id, &url, need).await;
         }
         let found = self.find_registered(id).await?;
-        Ok(found.map(|(client, until)| KnownClient {
+        Ok(found.map(|(client, until)| FoundClient {
             client,
-            origin: Origin::Registration(until),
+            kept: Kept::Registration(until),
         }))
     }
 
@@ -101,15 +101,15 @@ impl Flows {
         id: &ClientId,
         url: &DocumentUrl,
         need: Need,
-    ) -> Result<Option<KnownClient>, Failure> {
+    ) -> Result<Option<FoundClient>, Failure> {
         let documents = self.admits(url)?;
         let (kept, until) = match self.store.find_document(id, self.now()).await? {
             Some((kept, until)) => (Some(kept), Some(until)),
             None => (None, None),
         };
-        let known = |document: Arc<ClientDocument>| KnownClient {
+        let known = |document: Arc<ClientDocument>| FoundClient {
             client: document.client.clone(),
-            origin: Origin::Document(document, until),
+            kept: Kept::Document(document, until),
         };
         let last_good =
             |kept: Option<ClientDocument>| documents.last_good(url).or(kept.map(Arc::new));
@@ -150,10 +150,10 @@ impl Flows {
     /// again: its keys are not in a document, or that was fetched just now.
     pub(super) async fn look_again(
         &self,
-        known: &KnownClient,
+        known: &FoundClient,
         address: IpAddr,
-    ) -> Result<Option<KnownClient>, Failure> {
-        let Origin::Document(copy, until) = &known.origin else {
+    ) -> Result<Option<FoundClient>, Failure> {
+        let Kept::Document(copy, until) = &known.kept else {
             return Ok(None);
         };
         let id = &known.client.id;
@@ -178,9 +178,9 @@ impl Flows {
         if let Some(until) = *until {
             self.keep_newer(copy, &document, until).await?;
         }
-        Ok(Some(KnownClient {
+        Ok(Some(FoundClient {
             client: document.client.clone(),
-            origin: Origin::Document(document, *until),
+            kept: Kept::Document(document, *until),
         }))
     }
 
@@ -212,27 +212,27 @@ impl Flows {
 
     /// Whoever asks for something of a client. It is known once anybody has signed in with it: a registration that nobody uses
     /// is kept for a short time only.
-    pub(super) fn asker(&self, known: &KnownClient, address: IpAddr) -> Asker {
-        let standing = standing(match &known.origin {
-            Origin::Configuration => true,
-            Origin::Registration(until) => *until > self.now() + self.lifetimes.unused_client,
-            Origin::Document(_, until) => until.is_some(),
+    pub(super) fn asker(&self, known: &FoundClient, address: IpAddr) -> Asker {
+        let standing = standing(match &known.kept {
+            Kept::Configuration => true,
+            Kept::Registration(until) => *until > self.now() + self.lifetimes.unused_client,
+            Kept::Document(_, until) => until.is_some(),
         });
         Asker { address, standing }
     }
 
     /// Remembers a client for another year; written at most once a month. A document is kept from the first time on that
     /// somebody has signed in with it: who only asks fills nothing.
-    pub(super) async fn keep_client(&self, known: &KnownClient) -> Result<(), Failure> {
+    pub(super) async fn keep_client(&self, known: &FoundClient) -> Result<(), Failure> {
         let now = self.now();
         let keep = IDLE_CLIENT.max(self.lifetimes.idle * 12 / 10);
         let is_soon = |until: UnixTime| until < now + keep * 11 / 12;
-        match &known.origin {
-            Origin::Registration(until) if is_soon(*until) => {
+        match &known.kept {
+            Kept::Registration(until) if is_soon(*until) => {
                 let id = &known.client.id;
                 self.store.keep_client(id, now + keep, now).await?;
             }
-            Origin::Document(document, until) if until.is_none_or(is_soon) => {
+            Kept::Document(document, until) if until.is_none_or(is_soon) => {
                 let document = ClientDocument::clone(document);
                 self.store.put_document(document, now + keep).await?;
             }
@@ -270,10 +270,10 @@ impl Admission {
     }
 }
 
-impl KnownClient {
+impl FoundClient {
     /// Whether it is here because it registered.
     pub(super) fn is_registered(&self) -> bool {
-        matches!(self.origin, Origin::Registration(_))
+        matches!(self.kept, Kept::Registration(_))
     }
 }
 

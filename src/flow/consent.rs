@@ -16,7 +16,7 @@ use crate::secret::SecretDigest;
 use crate::upstream::Upstream;
 
 use super::authorize::{Asked, UNKNOWN_CLIENT, Visitor};
-use super::client::{KnownClient, Need};
+use super::client::{FoundClient, Need};
 use super::{Failure, Flows, StoreError};
 
 /// How long a person may take at the provider.
@@ -87,7 +87,7 @@ impl Flows {
     pub(super) async fn unchanged(
         &self,
         request: &AuthorizationRequest,
-    ) -> Result<Option<KnownClient>, Failure> {
+    ) -> Result<Option<FoundClient>, Failure> {
         let id = &request.client_id;
         match self.find_client(id, Need::Here).await? {
             Some(known) if known.client.fingerprint() == request.fingerprint => Ok(Some(known)),

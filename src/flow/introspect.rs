@@ -14,7 +14,7 @@ use crate::protocol::introspect::{Introspection, TokenFacts};
 use crate::protocol::session::Session;
 use crate::secret::Secret;
 
-use super::client::{KnownClient, Need};
+use super::client::{FoundClient, Need};
 use super::refresh::RefreshToken;
 use super::{Failure, Flows};
 
@@ -89,7 +89,7 @@ impl Flows {
             Err(Failure::Refused(_)) => return Ok(None),
             found => found?,
         };
-        let Some(KnownClient { client, .. }) = known else {
+        let Some(FoundClient { client, .. }) = known else {
             // a document that is not at hand now may well be there when the client comes
             return Ok(DocumentUrl::parse(id)?.map(|_| session));
         };

@@ -19,7 +19,7 @@ use crate::seal::{Purpose, Sealer};
 use crate::secret::{Secret, same};
 use crate::store::Turn;
 
-use super::client::KnownClient;
+use super::client::FoundClient;
 use super::token::Issued;
 use super::{Failure, Flows};
 
@@ -80,7 +80,7 @@ impl Flows {
     /// same refresh token (two windows, one lost reply); outside it the session ends.
     pub(super) async fn refresh(
         &self,
-        known: &KnownClient,
+        known: &FoundClient,
         request: RefreshRequest,
     ) -> Result<Issued, Failure> {
         let client = &known.client;

@@ -524,7 +524,8 @@ async fn a_logo_is_shown_only_where_we_know_whose_it_is() {
     let client = Client::register(&server, &metadata).await;
     let page = server.get(&client.authorization_url()).await;
     assert!(!page.text().contains("<img"), "{}", page.text());
-    let of = |source, logo: &str| Kept {
+    let logo = "https://claude.ai/logo.png";
+    let of = |source| Kept {
         id: ClientId::new("https://claude.ai/client.json"),
         name: None,
         uri: None,
@@ -535,17 +536,10 @@ async fn a_logo_is_shown_only_where_we_know_whose_it_is() {
         scopes: None,
         source,
     };
-    let long = format!("https://claude.ai/{}", "x".repeat(2048));
-    for (source, logo, shown) in [
-        (ClientSource::Document, "https://claude.ai/logo.png", true),
-        (ClientSource::Document, "http://claude.ai/logo.png", false),
-        (ClientSource::Document, "data:image/png;base64,AAAA", false),
-        (ClientSource::Document, &long, false),
-        (ClientSource::Known, "https://claude.ai/logo.png", false),
-    ] {
-        let link = flows.logo_link(&of(source, logo));
-        assert_eq!(link.is_some(), shown, "{logo}");
-        assert!(link.is_none_or(|link| !link.contains("claude")), "{logo}");
+    for (source, shown) in [(ClientSource::Document, true), (ClientSource::Known, false)] {
+        let link = flows.logo_link(&of(source.clone()));
+        assert_eq!(link.is_some(), shown, "{source:?}");
+        assert!(link.is_none_or(|link| !link.contains("claude")));
     }
 }
 
