@@ -22,6 +22,12 @@
 //!
 //! A room imports only those that stand below it; `tests/it/architecture.rs` has the table.
 //!
+//! # Who is asking
+//!
+//! [`flow::client`] finds a client: in the configuration; at its `client_id`, if that is a URL ([`document`] keeps what
+//! [`outbound::stranger`] fetches); or among those that registered. Where a client has to prove itself,
+//! [`flow::authenticate`] holds it to the way that it named: a secret, or what it signed ([`jwt::assertion`]).
+//!
 //! # One sign-in
 //!
 //! 1. `GET /authorize` ([`flow::authorize`]): the request is checked, client and redirect URI first, and turned into a
