@@ -1,6 +1,6 @@
 //! What clients publish about themselves: their metadata documents, key sets and logos, fetched, checked and kept.
 //!
-//! Whatever is asked for is taken from memory while it is fresh ([`Lifetimes`](page::Lifetimes) within our bounds), else
+//! Whatever is asked for is taken from memory while it is fresh (as long as the answer says, within our bounds), else
 //! fetched within the limits of `limit.rs`, once for all who ask at a time (`shelf.rs`). Everything here bounds itself:
 //! there is nothing to sweep.
 

@@ -5,8 +5,10 @@
 )]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anteroom::clock::UnixTime;
+use anteroom::config::Config;
 use anteroom::protocol::client::Client as Registered;
 use anteroom::protocol::client_metadata::ClientDocument;
 use anteroom::protocol::consent::{Consent, ConsentKey};
@@ -22,7 +24,7 @@ use tokio::sync::Notify;
 
 use crate::harness::answer::{Answer, parameter};
 use crate::harness::client::{Client, STATE, Tokens};
-use crate::harness::server::{Server, server};
+use crate::harness::server::{Server, rate, server};
 use crate::introspect::{ask, trust};
 
 /// What is wrong with a verb.
@@ -130,9 +132,14 @@ delegate! {
 
 /// A server over an unsteady store.
 async fn unsteady() -> (Server, Arc<Unsteady>) {
+    unsteady_but(|_| {}).await
+}
+
+async fn unsteady_but(change: fn(&mut Config)) -> (Server, Arc<Unsteady>) {
     let kept = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&kept);
-    let server = server().configure(trust).store(move |store| {
+    let server = server().configure(trust).configure(change);
+    let server = server.store(move |store| {
         let store = Arc::new(Unsteady {
             store,
             trouble: Mutex::default(),
@@ -145,6 +152,22 @@ async fn unsteady() -> (Server, Arc<Unsteady>) {
     let server = server.start().await;
     let store = kept.lock().unwrap().take().unwrap();
     (server, store)
+}
+
+/// SEC-15, SEC-16, REV-05
+#[tokio::test]
+async fn our_outage_is_not_held_against_who_introspects() {
+    let (server, store) = unsteady_but(|config| {
+        config.limits.token = rate(2, Duration::from_secs(3600));
+    })
+    .await;
+    let access = server.client().await.sign_in("mona").await.access;
+    store.order("", Trouble::Fails);
+    for _ in 0..4 {
+        assert_come_again("introspect", &ask(&server, &access).await);
+    }
+    store.heal();
+    assert_eq!(ask(&server, &access).await.json()["active"], true);
 }
 
 /// That an answer makes nobody throw anything away.
