@@ -75,7 +75,11 @@ fn gate() -> Gate {
         name: None,
         verified_email: None,
     };
-    let standing = Arc::new(Standing::new(Id::new(SystemClock.now()), identity));
+    let standing = Arc::new(Standing::new(
+        Id::new(SystemClock.now()),
+        ClientId::new("client"),
+        identity,
+    ));
     let everybody = Arc::new(Everybody(standing));
     let pattern = |method: &str, name: Option<&str>| MethodPattern {
         method: method.to_owned(),

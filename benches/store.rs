@@ -11,7 +11,7 @@ use std::time::Duration;
 use anteroom::clock::UnixTime;
 use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
-use anteroom::store::sample::{NOW, code, id, opening, pending, session, turn};
+use anteroom::store::sample::{NOW, code, first_sign_in, id, opening, pending, session, turn};
 use anteroom::store::sled::SledStore;
 use divan::Bencher;
 use tempfile::{TempDir, tempdir};
@@ -45,7 +45,11 @@ fn place(on_disk: bool, sessions: u64) -> Place {
     runtime.block_on(async {
         for number in 0..sessions {
             let (at, of) = (id(1 << 32 | number), id(number));
-            let put = store.put_code(at, code(of, expires()), session(of, expires()), None);
+            let put = store.put_code(
+                at,
+                first_sign_in(code(of, expires()), session(of, expires())),
+                NOW,
+            );
             put.await.unwrap();
             let spent = store.spend_code(at, opening("0", expires()), NOW);
             spent.await.unwrap().unwrap();

@@ -24,6 +24,7 @@ use crate::protocol::authorize::OFFLINE_ACCESS;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::discovery::{Offers, ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
+use crate::protocol::person_rule::PeopleRules;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
 use crate::seal::{Purpose, Sealer};
@@ -167,7 +168,10 @@ fn upstream(
     outbound: Outbound,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Upstream>, AppError> {
-    let ProviderKind::GitHub { base_url, api_url } = &provider.kind;
+    let ProviderKind::GitHub { base_url, api_url } = &provider.kind else {
+        let not_yet = "OpenID Connect is not connected yet".to_owned();
+        return Err(AppError::Provider(provider.id.to_string(), not_yet));
+    };
     let settings = GitHubSettings {
         id: provider.id.clone(),
         label: provider.label.clone(),
@@ -175,6 +179,7 @@ fn upstream(
         client_secret: provider.client_secret.clone(),
         base_url: base_url.clone(),
         api_url: api_url.clone(),
+        rules: PeopleRules::default(),
         callback: issuer.callback(&provider.id),
         allow: GitHubAllow {
             anyone: provider.allow.anyone,

@@ -60,10 +60,12 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         data_dir: data_dir?,
         store: store?,
         sealing_key: sealing_key?,
+        sealing_keys_before: Vec::new(),
         providers: providers?,
         servers: servers?,
         scopes: scopes?,
         default_scopes: default_scopes?,
+        roles: Vec::new(),
         clients: clients?,
         tokens: tokens?,
         consent_remember: consent_remember?,
@@ -131,6 +133,9 @@ fn tokens(reader: &mut Reader<'_>) -> Option<Tokens> {
         refresh: refresh?,
         session: session?,
         reuse_grace: reuse_grace?,
+        upstream_check: preset.upstream_check,
+        upstream_grace: preset.upstream_grace,
+        signing_key: None,
     })
 }
 

@@ -29,9 +29,11 @@ use url::Url;
 pub use self::environment::Environment;
 pub use self::load::{Effective, Loaded, load, read};
 pub use self::problem::{Fault, Refused, Source};
+use crate::protocol::email_pattern::EmailPattern;
 use crate::protocol::ids::{ClientId, ProviderId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::person_rule::PersonRule;
 use crate::protocol::redirect_uri::RedirectUri;
 use crate::protocol::scope::{Scope, ScopeSet};
 use crate::secret::{Secret, SecretDigest};
@@ -49,6 +51,8 @@ pub struct Config {
     pub store: StoreKind,
     /// The sealing key, base64; none: one is made in `data_dir`.
     pub sealing_key: Option<Secret>,
+    /// `sealing_keys_before`: keys that `sealing_key` took the place of, base64; what they sealed is still read.
+    pub sealing_keys_before: Vec<Secret>,
     /// The providers people can sign in with; never empty.
     pub providers: Vec<Provider>,
     /// The MCP servers; never empty.
@@ -57,6 +61,8 @@ pub struct Config {
     pub scopes: Vec<(Scope, Vec<MethodPattern>)>,
     /// What is challenged for, and granted when a client asks for nothing.
     pub default_scopes: ScopeSet,
+    /// `scope_policy.roles`: scopes that are not for everybody, each with those to whom it is open.
+    pub roles: Vec<(Scope, Vec<(ProviderId, PersonRule)>)>,
     /// Registration.
     pub clients: Clients,
     /// Lifetimes and algorithm.
@@ -110,6 +116,15 @@ pub enum ProviderKind {
         /// `api_url`, without a slash at the end.
         api_url: Url,
     },
+    /// Any provider of `OpenID` Connect; Google is one, with settings of its own.
+    OpenId {
+        /// `issuer`, byte for byte as the provider writes it.
+        issuer: String,
+        /// `scopes` to ask for; `openid` is one of them.
+        scopes: Vec<String>,
+        /// Whether it is Google: it has a way of its own to ask for refresh tokens, and two spellings of its issuer.
+        google: bool,
+    },
 }
 
 /// Who may enter: whoever one of the rules names.
@@ -125,6 +140,42 @@ pub struct Allow {
     pub orgs: Vec<String>,
     /// Members of these teams: organisation and slug.
     pub teams: Vec<(String, String)>,
+    /// Accounts by `sub` (`id:...`), at a provider of `OpenID` Connect.
+    pub subjects: Vec<String>,
+    /// Accounts that the provider has signed to be of these domains.
+    pub domains: Vec<String>,
+    /// Accounts whose verified address is one of these.
+    pub emails: Vec<EmailPattern>,
+    /// Accounts of which the provider says this: the name of a claim, and its value.
+    pub claims: Vec<(String, String)>,
+}
+
+impl Allow {
+    /// The same as rules about people.
+    #[must_use]
+    pub fn rules(&self) -> Vec<PersonRule> {
+        let mut rules = Vec::new();
+        rules.extend(self.anyone.then_some(PersonRule::Anyone));
+        rules.extend(self.ids.iter().map(|id| PersonRule::Id(id.to_string())));
+        rules.extend(self.subjects.iter().cloned().map(PersonRule::Id));
+        rules.extend(self.logins.iter().cloned().map(PersonRule::Login));
+        rules.extend(self.orgs.iter().cloned().map(PersonRule::Org));
+        rules.extend(
+            self.teams
+                .iter()
+                .cloned()
+                .map(|(org, slug)| PersonRule::Team { org, slug }),
+        );
+        rules.extend(self.domains.iter().cloned().map(PersonRule::Domain));
+        rules.extend(self.emails.iter().cloned().map(PersonRule::Email));
+        rules.extend(
+            self.claims
+                .iter()
+                .cloned()
+                .map(|(name, value)| PersonRule::Claim { name, value }),
+        );
+        rules
+    }
 }
 
 /// `[[server]]`
@@ -208,6 +259,12 @@ pub struct Tokens {
     pub session: Duration,
     /// `reuse_grace`
     pub reuse_grace: Duration,
+    /// `upstream_check`: how long a session is good after its provider last vouched for the person.
+    pub upstream_check: Duration,
+    /// `upstream_grace`: how long it is good beyond that while the provider cannot be asked.
+    pub upstream_grace: Duration,
+    /// `signing_key`: PKCS#8 in PEM; none: keys are made, and kept in the store.
+    pub signing_key: Option<Secret>,
 }
 
 /// What access tokens are signed with (RFC 7518 §3.1, RFC 8037 §3.1).

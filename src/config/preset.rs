@@ -88,6 +88,9 @@ impl Default for Tokens {
             refresh: 30 * DAY,
             session: 180 * DAY,
             reuse_grace: Duration::from_secs(10),
+            upstream_check: Duration::from_secs(5 * 60),
+            upstream_grace: Duration::from_secs(24 * 3600),
+            signing_key: None,
         }
     }
 }
@@ -123,6 +126,7 @@ impl Config {
             data_dir: PathBuf::from(DATA_DIR),
             store: StoreKind::Memory,
             sealing_key: None,
+            sealing_keys_before: Vec::new(),
             providers: vec![provider],
             servers: vec![Server {
                 path: SERVER_PATH.to_owned(),
@@ -132,6 +136,7 @@ impl Config {
             }],
             default_scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),
             scopes,
+            roles: Vec::new(),
             clients: Clients::default(),
             tokens: Tokens::default(),
             consent_remember: CONSENT_REMEMBER,

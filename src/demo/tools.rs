@@ -345,7 +345,11 @@ mod tests {
             verified_email: None,
         };
         let principal = Principal {
-            standing: Arc::new(Standing::new(Id::new(UnixTime(0)), identity)),
+            standing: Arc::new(Standing::new(
+                Id::new(UnixTime(0)),
+                ClientId::new("client"),
+                identity,
+            )),
             client_id: ClientId::new("inspector"),
             scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").unwrap(),
         };

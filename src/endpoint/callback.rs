@@ -53,6 +53,7 @@ async fn finish(
         provider,
         state: form.one("state")?.map(Secret::new),
         code: form.one("code")?.map(Secret::new),
+        iss: form.one("iss")?.map(str::to_owned),
         error: form.one("error")?.map(str::to_owned),
         binding: binding(session).await?,
     };

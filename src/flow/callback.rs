@@ -7,17 +7,21 @@ use zeroize::Zeroizing;
 
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
+use crate::protocol::consent::Agreement;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{Handle, Id, ProviderId, Subject};
-use crate::protocol::session::{AuthorizationRequest, IssuedCode, PendingSignIn, Session};
+use crate::protocol::session::{
+    AuthorizationRequest, IssuedCode, PendingSignIn, Session, SignInFor,
+};
 use crate::seal::Purpose;
 use crate::secret::{Secret, SecretDigest};
 pub use crate::upstream::NotAllowed;
-use crate::upstream::{Kept, SignIn, UpstreamError};
+use crate::upstream::{Back, Kept, SignIn, UpstreamError};
 
 use super::authorize::OTHER_BROWSER;
 use super::client::FoundClient;
 use super::consent::ForClient;
+use super::grant::Entry;
 use super::{Failure, Flows};
 
 /// How long all that is asked of a provider may take together: less than a request may.
@@ -32,6 +36,8 @@ pub struct Return {
     pub state: Option<Secret>,
     /// `code`
     pub code: Option<Secret>,
+    /// `iss` (RFC 9207)
+    pub iss: Option<String>,
     /// `error`
     pub error: Option<String>,
     /// The cookie that was set when the person agreed.
@@ -69,13 +75,20 @@ impl Flows {
     /// or an incident.
     pub async fn finish_sign_in(&self, back: Return) -> Result<Arrival, Failure> {
         let (id, pending) = self.take_pending(&back).await?;
-        let client = pending.request.client_id.clone();
+        let SignInFor::Client { request, agreement } = pending.purpose.clone() else {
+            return Err(NOTHING_PENDING.into());
+        };
+        let client = request.client_id.clone();
         let address = ReturnAddress::new(
-            pending.request.redirect.clone(),
-            pending.request.state.clone(),
+            request.redirect.clone(),
+            request.state.clone(),
             self.issuer.as_str(),
         );
-        match self.arrive(id, pending, back, &address).await {
+        let approved = Approved {
+            request: *request,
+            agreement,
+        };
+        match self.arrive(id, pending, approved, back, &address).await {
             Err(refused @ Failure::Refused(_)) => Err(refused),
             Err(incident) => {
                 let url = address.refuse(&BROKEN);
@@ -94,16 +107,20 @@ impl Flows {
         &self,
         id: Id,
         pending: PendingSignIn,
+        approved: Approved,
         back: Return,
         address: &ReturnAddress,
     ) -> Result<Arrival, Failure> {
-        let client = pending.request.client_id.clone();
+        let client = approved.request.client_id.clone();
         let signed_in = match (back.error, back.code) {
             (Some(error), _) => Err(provider_refused(&pending, code_of(&error))),
-            (None, Some(code)) => self.ask_provider(id, &pending, code).await?,
+            (None, Some(code)) => {
+                let iss = back.iss;
+                self.ask_provider(id, &pending, Back { code, iss }).await?
+            }
             (None, None) => Err(provider_refused(&pending, "neither code nor error")),
         };
-        let known = self.unchanged(&pending.request).await?;
+        let known = self.unchanged(&approved.request).await?;
         let answer = |url: String| {
             Box::new(ForClient {
                 client,
@@ -113,8 +130,8 @@ impl Flows {
         };
         match signed_in {
             Ok(sign_in) => {
-                let person = sign_in.identity.subject.clone();
-                let code = self.issue_code(known, pending, sign_in).await?;
+                let person = sign_in.vouched.identity.subject.clone();
+                let code = self.issue_code(known, &pending, approved, sign_in).await?;
                 Ok(Arrival::SignedIn(answer(address.answer(&code)), person))
             }
             Err(Unsuccessful::Client(error)) => Ok(Arrival::Failed(answer(address.refuse(&error)))),
@@ -146,10 +163,12 @@ impl Flows {
             return Err(NOTHING_PENDING.into());
         }
         if back.binding != Some(pending.browser) {
-            Event::OtherBrowser {
-                client: &pending.request.client_id,
+            if let SignInFor::Client { request, .. } = &pending.purpose {
+                Event::OtherBrowser {
+                    client: &request.client_id,
+                }
+                .tell();
             }
-            .tell();
             return Err(OTHER_BROWSER.into());
         }
         Ok((handle.id, pending))
@@ -159,7 +178,7 @@ impl Flows {
         &self,
         id: Id,
         pending: &PendingSignIn,
-        code: Secret,
+        back: Back,
     ) -> Result<Result<SignIn, Unsuccessful>, Failure> {
         let kept: Zeroizing<Vec<u8>> =
             self.sealer
@@ -169,16 +188,18 @@ impl Flows {
         else {
             return Ok(Err(provider_refused(pending, "no longer configured")));
         };
-        let finished = timeout(ASKING, upstream.finish(code, kept)).await;
+        let finished = timeout(ASKING, upstream.finish(back, kept)).await;
         Ok(finished
             .unwrap_or_else(|_| Err(UpstreamError::Unavailable("it took too long".to_owned())))
             .map_err(|error| match error {
                 UpstreamError::NotAllowed(why) => {
-                    Event::SignInRefused {
-                        provider: &pending.provider,
-                        client: &pending.request.client_id,
+                    if let SignInFor::Client { request, .. } = &pending.purpose {
+                        Event::SignInRefused {
+                            provider: &pending.provider,
+                            client: &request.client_id,
+                        }
+                        .tell();
                     }
-                    .tell();
                     Unsuccessful::NotAllowed(why)
                 }
                 UpstreamError::Unavailable(cause) => {
@@ -189,7 +210,9 @@ impl Flows {
                         ),
                     )
                 }
-                UpstreamError::Invalid(cause) => provider_refused(pending, &cause),
+                UpstreamError::Invalid(cause) | UpstreamError::Ended(cause) => {
+                    provider_refused(pending, &cause)
+                }
             }))
     }
 
@@ -205,11 +228,13 @@ impl Flows {
     async fn issue_code(
         &self,
         known: Option<FoundClient>,
-        pending: PendingSignIn,
+        pending: &PendingSignIn,
+        approved: Approved,
         sign_in: SignIn,
     ) -> Result<Secret, Failure> {
         let now = self.now();
-        let consent = self.consent_to(&pending, &sign_in.identity.subject).await?;
+        let subject = sign_in.vouched.identity.subject.clone();
+        let consent = self.consent_to(&approved, &subject).await?;
         let code = Handle::new(now);
         let session = Id::new(now);
         let AuthorizationRequest {
@@ -217,46 +242,41 @@ impl Flows {
             resource,
             scopes,
             ..
-        } = pending.request.clone();
+        } = approved.request.clone();
         let expires = now + self.lifetimes.code;
         let session = Session {
             id: session,
-            upstream: self.sealer.seal(
-                Purpose::UpstreamTokens,
-                session.as_bytes(),
-                &sign_in.tokens.to_bytes(),
-            ),
-            identity: sign_in.identity,
-            provider: pending.provider,
-            client_id,
+            subject: subject.clone(),
+            client_name: known.as_ref().and_then(|known| known.client.name.clone()),
+            client_host: approved.request.redirect.shown_host(),
+            client_id: client_id.clone(),
             resource,
             scopes,
             created: now,
             used: now,
-            checked: now,
             refresh: None,
             expires,
         };
         let issued = IssuedCode {
             digest: code.digest(),
             session: session.id,
-            request: pending.request,
+            request: approved.request,
             spent: false,
             expires,
         };
         if let Some(known) = &known {
             self.keep_client(known).await?;
         }
-        let (client, subject) = (
-            issued.request.client_id.clone(),
-            session.identity.subject.clone(),
-        );
         let session_id = session.id;
-        self.store
-            .put_code(code.id, issued, session, consent)
-            .await?;
+        let entry = Entry {
+            id: code.id,
+            code: issued,
+            session,
+            consent,
+        };
+        self.keep_sign_in(entry, &pending.provider, sign_in).await?;
         Event::CodeIssued {
-            client: &client,
+            client: &client_id,
             subject: &subject,
             session: session_id,
         }
@@ -269,10 +289,12 @@ impl Flows {
 fn provider_refused(pending: &PendingSignIn, error: &str) -> Unsuccessful {
     Unsuccessful::Client(match error {
         "access_denied" => {
-            Event::ConsentDenied {
-                client: &pending.request.client_id,
+            if let SignInFor::Client { request, .. } = &pending.purpose {
+                Event::ConsentDenied {
+                    client: &request.client_id,
+                }
+                .tell();
             }
-            .tell();
             ErrorCode::AccessDenied.with("the person said no at the provider")
         }
         "temporarily_unavailable" => {
@@ -299,6 +321,14 @@ fn code_of(error: &str) -> &str {
     } else {
         "an error that is no code"
     }
+}
+
+/// What a person agreed to before they went to the provider.
+pub(super) struct Approved {
+    /// What.
+    pub(super) request: AuthorizationRequest,
+    /// How.
+    pub(super) agreement: Agreement,
 }
 
 /// Why nobody is signed in.

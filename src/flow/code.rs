@@ -50,7 +50,7 @@ impl Flows {
         };
         Event::TokenIssued {
             client: &client.id,
-            subject: &session.identity.subject,
+            subject: &session.subject,
             session: session.id,
         }
         .tell();

@@ -10,12 +10,13 @@ use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::consent::{Consent, ConsentKey, Familiarity};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{ClientId, Handle, ProviderId, Subject};
-use crate::protocol::session::{AuthorizationRequest, PendingSignIn};
+use crate::protocol::session::{AuthorizationRequest, PendingSignIn, SignInFor};
 use crate::seal::Purpose;
 use crate::secret::SecretDigest;
-use crate::upstream::Upstream;
+use crate::upstream::{Intent, Upstream};
 
 use super::authorize::{Asked, UNKNOWN_CLIENT, Visitor};
+use super::callback::Approved;
 use super::client::{FoundClient, Need};
 use super::{Failure, Flows, StoreError};
 
@@ -63,7 +64,7 @@ impl Flows {
     /// What is to be remembered of an approved request, now that `subject` has signed in.
     pub(super) async fn consent_to(
         &self,
-        approved: &PendingSignIn,
+        approved: &Approved,
         subject: &Subject,
     ) -> Result<Option<(ConsentKey, Consent)>, StoreError> {
         if self.lifetimes.consent.is_zero() || !approved.agreement.is_kept_for(subject) {
@@ -143,7 +144,7 @@ impl Flows {
         let upstream = self.upstream(&provider).ok_or(UNKNOWN_PROVIDER)?;
         let now = self.now();
         let state = Handle::new(now);
-        let departure = upstream.begin(&state.clear);
+        let departure = upstream.begin(&state.clear, Intent::Connect).await?;
         let pending = PendingSignIn {
             state: state.digest(),
             browser,
@@ -153,8 +154,10 @@ impl Flows {
                 state.id.as_bytes(),
                 &departure.kept.to_bytes(),
             ),
-            request: asked.request,
-            agreement: asked.agreement,
+            purpose: SignInFor::Client {
+                request: Box::new(asked.request),
+                agreement: asked.agreement,
+            },
             expires: now + AT_PROVIDER,
         };
         self.store.put_pending(state.id, pending).await?;

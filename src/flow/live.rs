@@ -48,12 +48,18 @@ impl Flows {
                 self.live.end(session);
                 return Ok(None);
             };
+            let grant = self.store.find_grant(&found.subject, self.now()).await?;
+            let Some(grant) = grant else {
+                self.live.end(session);
+                return Ok(None);
+            };
             let place = self.live.standings.entry(session);
             // a session that ended between the look and the entry would stay in force: then look again. Whoever ends
             // one while we hold its place has to wait, and finds what we put there
             if self.live.endings.load(Ordering::SeqCst) == endings {
-                let standing =
-                    place.or_insert_with(|| Arc::new(Standing::new(session, found.identity)));
+                let standing = place.or_insert_with(|| {
+                    Arc::new(Standing::new(session, found.client_id, grant.identity))
+                });
                 return Ok(Some(Arc::clone(&standing)));
             }
         }

@@ -6,6 +6,7 @@ pub mod callback;
 pub mod client;
 pub mod code;
 pub mod consent;
+mod grant;
 pub mod introspect;
 pub mod live;
 pub mod logo;
@@ -36,7 +37,7 @@ use crate::seal::{SealError, Sealer};
 use crate::secret::SecretDigest;
 use crate::store::Store;
 pub use crate::store::StoreError;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamError};
 
 use live::LiveSessions;
 
@@ -147,11 +148,11 @@ impl Flows {
     /// Ends a session for everybody: in the store first, then for those who have seen it in force. A task of its own:
     /// a client that hangs up meanwhile must not keep the end from them.
     async fn end_session(&self, session: Id, why: &'static str) -> Result<(), Failure> {
-        let (store, live) = (Arc::clone(&self.store), Arc::clone(&self.live));
+        let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
         let ending = tokio::spawn(async move {
-            let ended = store.end_session(session).await;
+            let ended = store.end_session(session, now).await;
             live.end(session);
-            if ended? {
+            if ended?.is_some() {
                 Event::SessionEnded { session, why }.tell();
             }
             Ok(())
@@ -178,6 +179,9 @@ pub enum Failure {
         #[source]
         cause: DocumentError,
     },
+    /// The provider cannot do its part now: the person is told which one, and why.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// An incident: the store failed. It is never answered in a way that makes a client throw its tokens away.
     #[error(transparent)]
     Store(#[from] StoreError),

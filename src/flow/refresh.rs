@@ -112,7 +112,7 @@ impl Flows {
         };
         Event::TokenRefreshed {
             client: &client.id,
-            subject: &session.identity.subject,
+            subject: &session.subject,
             session: session.id,
         }
         .tell();
@@ -184,7 +184,7 @@ impl Flows {
         }
         Event::RefreshReused {
             client: &session.client_id,
-            subject: &session.identity.subject,
+            subject: &session.subject,
             session: session.id,
         }
         .tell();

@@ -65,7 +65,7 @@ impl Flows {
         let exp = (now + self.lifetimes.access).min(session.expires);
         let claims = AccessClaims {
             iss: self.issuer.as_str().to_owned(),
-            sub: session.identity.subject.clone(),
+            sub: session.subject.clone(),
             aud: session.resource.clone(),
             client_id: session.client_id.clone(),
             iat: now,

@@ -67,7 +67,7 @@ impl TokenFacts {
         Self {
             scope: session.scopes.to_string(),
             client_id: session.client_id,
-            sub: session.identity.subject,
+            sub: session.subject,
             aud: issuer.to_owned(),
             iss: issuer.to_owned(),
             exp: session.expires,

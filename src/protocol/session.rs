@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::consent::Agreement;
-use super::identity::Identity;
-use super::ids::{ClientId, Id, ProviderId};
+use super::ids::{ClientId, Id, ProviderId, Subject};
 use super::pkce::Challenge;
 use super::redirect_uri::RegisteredRedirect;
 use super::scope::ScopeSet;
@@ -55,12 +54,24 @@ pub struct PendingSignIn {
     pub provider: ProviderId,
     /// Our own PKCE verifier and, for `OpenID` Connect, the nonce: sealed.
     pub upstream: Sealed,
-    /// What was approved.
-    pub request: AuthorizationRequest,
-    /// How.
-    pub agreement: Agreement,
+    /// What for.
+    pub purpose: SignInFor,
     /// When it is too late.
     pub expires: UnixTime,
+}
+
+/// What somebody signs in for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignInFor {
+    /// To connect a client.
+    Client {
+        /// What was approved.
+        request: Box<AuthorizationRequest>,
+        /// How.
+        agreement: Agreement,
+    },
+    /// To see what is connected.
+    Account,
 }
 
 /// An authorization code that was handed out (RFC 6749 §4.1.2). It stays, spent, until it expires, so that a replay is
@@ -79,19 +90,20 @@ pub struct IssuedCode {
     pub expires: UnixTime,
 }
 
-/// One person at one provider, one client, one resource: what a token is bound to, and dies with.
+/// One person, one client, one resource: what a token is bound to, and dies with. What the provider gave stands in the
+/// person's [`Grant`](super::grant::Grant), by which it lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// `sid` in every access token.
     pub id: Id,
     /// Who signed in.
-    pub identity: Identity,
-    /// Where.
-    pub provider: ProviderId,
-    /// The provider's tokens, sealed.
-    pub upstream: Sealed,
+    pub subject: Subject,
     /// For which client.
     pub client_id: ClientId,
+    /// What the client called itself then.
+    pub client_name: Option<String>,
+    /// Where its answers went, to be shown: the host of its redirect URI.
+    pub client_host: String,
     /// For which resource.
     pub resource: String,
     /// What was granted.
@@ -100,8 +112,6 @@ pub struct Session {
     pub created: UnixTime,
     /// When the client last came for tokens.
     pub used: UnixTime,
-    /// When the provider last vouched for it.
-    pub checked: UnixTime,
     /// The refresh token in force; none before the code is redeemed, and none for clients without the grant.
     pub refresh: Option<RefreshState>,
     /// When it ends unless it is used.

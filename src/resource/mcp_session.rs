@@ -120,7 +120,11 @@ mod tests {
             verified_email: None,
         };
         Principal {
-            standing: Arc::new(Standing::new(Id::new(UnixTime(0)), identity)),
+            standing: Arc::new(Standing::new(
+                Id::new(UnixTime(0)),
+                ClientId::new("client"),
+                identity,
+            )),
             client_id: ClientId::new(client),
             scopes: ScopeSet::default(),
         }

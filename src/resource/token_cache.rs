@@ -144,7 +144,11 @@ mod tests {
             verified_email: None,
         };
         let principal = Principal {
-            standing: Arc::new(Standing::new(Id::new(NOW), identity)),
+            standing: Arc::new(Standing::new(
+                Id::new(NOW),
+                ClientId::new("client"),
+                identity,
+            )),
             client_id: ClientId::new("c"),
             scopes: ScopeSet::default(),
         };

@@ -1,6 +1,6 @@
 //! What the verbs need of a database: rows that carry a version, looked at one by one and changed together.
 //!
-//! Everything that knows what a code or a session is stands in `keyed.rs`, once. A backend brings these three
+//! Everything that knows what a code or a session is stands in `keyed.rs`, once. A backend brings these four
 //! functions.
 
 use std::future::Future;
@@ -13,6 +13,16 @@ pub trait Engine: Send + Sync + 'static {
     /// The row under `key`, unless it has expired. What is returned, and that nothing is there, is durable: no answer
     /// rests on what a crash would take back.
     fn get(&self, key: &[u8], now: UnixTime) -> impl Future<Output = Result<Option<Row>>> + Send;
+
+    /// The first rows, at most `max`, whose keys begin with `prefix` and lie behind `after`, in the order of their keys,
+    /// without those that have expired; with each, its key.
+    fn list(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        max: usize,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<Vec<(Vec<u8>, Row)>>> + Send;
 
     /// Makes every change, if every expectation holds; otherwise none. Durable before it returns,
     /// unless all it changes are rows of a sign-in under way, which may be gone after a crash. The keys of the changes

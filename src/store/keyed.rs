@@ -5,12 +5,15 @@ use async_trait::async_trait;
 use super::engine::{Change, Engine, Expect, FOREVER};
 use super::record::Table;
 use super::rows::{Look, Rows, anew, delete, new, put};
-use super::{BrowserRecord, ClientChange, Opening, Result, Rotation, Store, Turn};
+use super::{
+    BrowserRecord, ClientChange, EndedSession, Opening, Result, Rotation, SignedIn, Store, Turn,
+};
 use crate::clock::UnixTime;
 use crate::protocol::client::Client;
 use crate::protocol::client_metadata::ClientDocument;
 use crate::protocol::consent::{Consent, ConsentKey};
-use crate::protocol::ids::{ClientId, Id};
+use crate::protocol::grant::{Grant, GrantKey};
+use crate::protocol::ids::{ClientId, Id, Subject};
 use crate::protocol::session::{
     IssuedCode, PendingSignIn, PushedRequest, RefreshState, Rotated, Session,
 };
@@ -258,23 +261,8 @@ impl<E: Engine> Store for KeyedStore<E> {
             .await
     }
 
-    async fn put_code(
-        &self,
-        id: Id,
-        code: IssuedCode,
-        session: Session,
-        consent: Option<(ConsentKey, Consent)>,
-    ) -> Result<()> {
-        let of = session.id;
-        let mut changes = vec![
-            new(Table::Codes, id.as_bytes(), code.expires, &code)?,
-            new(Table::Sessions, of.as_bytes(), session.expires, &session)?,
-        ];
-        if let Some((key, consent)) = consent {
-            let name = key.as_bytes();
-            changes.push(anew(Table::Consents, name, consent.expires, &consent)?);
-        }
-        self.0.create(changes, "a code or session").await
+    async fn put_code(&self, id: Id, signed_in: SignedIn, now: UnixTime) -> Result<bool> {
+        self.0.settle(|| self.0.sign_in(id, &signed_in, now)).await
     }
 
     async fn find_code(&self, id: Id, now: UnixTime) -> Result<Option<IssuedCode>> {
@@ -293,15 +281,80 @@ impl<E: Engine> Store for KeyedStore<E> {
         self.0.settle(|| self.rotate(id, &turn, now)).await
     }
 
-    async fn end_session(&self, id: Id) -> Result<bool> {
-        let change = delete(Table::Sessions, id.as_bytes(), Expect::Present);
+    async fn end_session(&self, id: Id, now: UnixTime) -> Result<Option<EndedSession>> {
+        self.0.settle(|| self.0.end_one(id, now)).await
+    }
+
+    async fn find_grant(&self, person: &Subject, now: UnixTime) -> Result<Option<Grant>> {
+        let key = GrantKey::of(person);
+        self.0.record(Table::Grants, key.as_bytes(), now).await
+    }
+
+    async fn change_grant(&self, before: &Grant, after: Grant, now: UnixTime) -> Result<bool> {
+        self.0
+            .settle(|| self.0.replace_grant(before, &after, now))
+            .await
+    }
+
+    async fn end_grant(&self, before: &Grant, now: UnixTime) -> Result<Option<Vec<Id>>> {
+        self.0.settle(|| self.0.end_all(before, now)).await
+    }
+
+    async fn list_sessions(
+        &self,
+        after: Option<Id>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Session>> {
+        let after = after.map(|id| id.as_bytes().to_vec());
+        let listed = self.0.list(Table::Sessions, after.as_deref(), max, now);
+        Ok(listed
+            .await?
+            .into_iter()
+            .map(|(session, _)| session)
+            .collect())
+    }
+
+    async fn list_clients(
+        &self,
+        after: Option<&ClientId>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(Client, UnixTime)>> {
+        let after = after.map(|id| id.as_str().as_bytes());
+        self.0.list(Table::Clients, after, max, now).await
+    }
+
+    async fn list_documents(
+        &self,
+        after: Option<&ClientId>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(ClientDocument, UnixTime)>> {
+        let after = after.map(|id| id.as_str().as_bytes());
+        self.0.list(Table::Documents, after, max, now).await
+    }
+
+    async fn forget_document(&self, id: &ClientId) -> Result<bool> {
+        let change = delete(Table::Documents, id.as_str().as_bytes(), Expect::Present);
         self.0.commits(vec![change]).await
+    }
+
+    async fn list_grants(
+        &self,
+        after: Option<GrantKey>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Grant>> {
+        let after = after.map(|key| key.as_bytes().to_vec());
+        let listed = self.0.list(Table::Grants, after.as_deref(), max, now);
+        Ok(listed.await?.into_iter().map(|(grant, _)| grant).collect())
     }
 
     async fn find_key(&self, name: &str) -> Result<Option<Sealed>> {
         // Keys do not expire: any moment will do.
         self.0
-            .record(Table::SigningKeys, name.as_bytes(), UnixTime(0))
+            .record(Table::Keys, name.as_bytes(), UnixTime(0))
             .await
     }
 
@@ -311,8 +364,23 @@ impl<E: Engine> Store for KeyedStore<E> {
                 if let Some(kept) = self.find_key(name).await? {
                     return Ok(Look::Settled(kept));
                 }
-                let change = new(Table::SigningKeys, name.as_bytes(), FOREVER, &key)?;
+                let change = new(Table::Keys, name.as_bytes(), FOREVER, &key)?;
                 Ok(Look::Change(key.clone(), vec![change]))
+            })
+            .await
+    }
+
+    async fn change_key(&self, name: &str, before: &Sealed, after: Sealed) -> Result<bool> {
+        self.0
+            .settle(async || {
+                let found = self
+                    .0
+                    .find::<Sealed>(Table::Keys, name.as_bytes(), UnixTime(0));
+                let Some(mut found) = found.await?.filter(|found| found.record == *before) else {
+                    return Ok(Look::Settled(false));
+                };
+                found.record = after.clone();
+                Ok(Look::Change(true, vec![found.put(Table::Keys, FOREVER)?]))
             })
             .await
     }

@@ -1,6 +1,7 @@
 //! The store of `dev` and of tests: the same contract, in memory, gone with the process.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Result;
@@ -17,7 +18,7 @@ pub struct MemoryEngine(Mutex<Rows>);
 
 #[derive(Default)]
 struct Rows {
-    by_key: HashMap<Vec<u8>, Row>,
+    by_key: BTreeMap<Vec<u8>, Row>,
     expiry: BTreeSet<(UnixTime, Vec<u8>)>,
     version: u64,
 }
@@ -37,6 +38,25 @@ impl Engine for MemoryEngine {
             .get(key)
             .filter(|row| now < row.expires)
             .cloned())
+    }
+
+    async fn list(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(Vec<u8>, Row)>> {
+        let from = Bound::Excluded(prefix.max(after));
+        let rows = self.rows();
+        Ok(rows
+            .by_key
+            .range::<[u8], _>((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(_, row)| now < row.expires)
+            .take(max)
+            .map(|(key, row)| (key.clone(), row.clone()))
+            .collect())
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Commit> {

@@ -8,6 +8,7 @@
 pub mod browser_session;
 pub mod conformance;
 pub mod engine;
+mod granted;
 pub mod keyed;
 pub mod memory;
 pub mod record;
@@ -23,7 +24,8 @@ use crate::clock::UnixTime;
 use crate::protocol::client::Client;
 use crate::protocol::client_metadata::ClientDocument;
 use crate::protocol::consent::{Consent, ConsentKey};
-use crate::protocol::ids::{ClientId, Id};
+use crate::protocol::grant::{Grant, GrantKey};
+use crate::protocol::ids::{ClientId, Id, Subject};
 use crate::protocol::session::{IssuedCode, PendingSignIn, PushedRequest, RefreshState, Session};
 use crate::seal::Sealed;
 use crate::secret::SecretDigest;
@@ -103,15 +105,11 @@ pub trait Store: Send + Sync {
     /// Takes an approved request away. However many callers ask at once, one gets it.
     async fn take_pending(&self, id: Id, now: UnixTime) -> Result<Option<PendingSignIn>>;
 
-    /// Keeps a code, the session that it opens and, where it is to be remembered, what the person agreed to, in the place of
-    /// what they agreed to before: all or nothing.
-    async fn put_code(
-        &self,
-        id: Id,
-        code: IssuedCode,
-        session: Session,
-        consent: Option<(ConsentKey, Consent)>,
-    ) -> Result<()>;
+    /// Keeps what a sign-in led to, all or nothing: a code, the session that it opens, the grant that the session lives by,
+    /// in the place of the person's grant before and, where it is to be remembered, what they agreed to. The session joins
+    /// those that live by the grant; whichever of them is gone is left out. `false`, and nothing is kept, where the
+    /// person's grant is not as it was seen: then look again.
+    async fn put_code(&self, id: Id, signed_in: SignedIn, now: UnixTime) -> Result<bool>;
 
     /// Looks at a code without spending it; a spent one is still there until it expires.
     async fn find_code(&self, id: Id, now: UnixTime) -> Result<Option<IssuedCode>>;
@@ -128,14 +126,65 @@ pub trait Store: Send + Sync {
     /// session is gone.
     async fn rotate_refresh(&self, id: Id, turn: Turn, now: UnixTime) -> Result<Option<Rotation>>;
 
-    /// Ends a session: it is gone, and nothing brings it back. `true` for the one caller that ended it.
-    async fn end_session(&self, id: Id) -> Result<bool>;
+    /// Ends a session: it is gone, and nothing brings it back. Where it was the last in force that lived by its grant, the
+    /// grant goes with it. The one caller that ended it learns what is gone.
+    async fn end_session(&self, id: Id, now: UnixTime) -> Result<Option<EndedSession>>;
 
-    /// The signing key of this name.
+    /// What a person gave us at the provider.
+    async fn find_grant(&self, person: &Subject, now: UnixTime) -> Result<Option<Grant>>;
+
+    /// Puts `after` in the place of `before`, the same person's grant as it was seen. `false`, and nothing happens, where it
+    /// has changed since, or is gone. Which sessions live by it stays as it is.
+    async fn change_grant(&self, before: &Grant, after: Grant, now: UnixTime) -> Result<bool>;
+
+    /// Ends a grant, and all sessions that live by it. The one caller that ended it learns which. `None`, and nothing
+    /// happens, where the grant is not as it was seen.
+    async fn end_grant(&self, before: &Grant, now: UnixTime) -> Result<Option<Vec<Id>>>;
+
+    /// At most `max` sessions, in force or not yet, in the order of their ids, behind `after`.
+    async fn list_sessions(
+        &self,
+        after: Option<Id>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Session>>;
+
+    /// At most `max` registered clients, in the order of their ids, behind `after`; with each, when it will be forgotten.
+    async fn list_clients(
+        &self,
+        after: Option<&ClientId>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(Client, UnixTime)>>;
+
+    /// At most `max` documents of clients, in the order of their ids, behind `after`; with each, when it will be forgotten.
+    async fn list_documents(
+        &self,
+        after: Option<&ClientId>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(ClientDocument, UnixTime)>>;
+
+    /// Forgets the document of a client: `true` for the one caller that did.
+    async fn forget_document(&self, id: &ClientId) -> Result<bool>;
+
+    /// At most `max` grants, in the order of their keys, behind `after`.
+    async fn list_grants(
+        &self,
+        after: Option<GrantKey>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Grant>>;
+
+    /// The key, or the keys, of this name.
     async fn find_key(&self, name: &str) -> Result<Option<Sealed>>;
 
-    /// Keeps a signing key, unless there is one of this name. Whoever asks, the one that is kept is returned.
+    /// Keeps a key, unless there is one of this name. Whoever asks, the one that is kept is returned.
     async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed>;
+
+    /// Puts `after` in the place of `before`, the key of this name as it was seen. `false`, and nothing happens, where it has
+    /// changed since, or is gone.
+    async fn change_key(&self, name: &str, before: &Sealed, after: Sealed) -> Result<bool>;
 
     /// Keeps the record of a browser session unless there is one under `key`: `true` if it was kept.
     async fn put_browser_session(&self, key: SecretDigest, record: BrowserRecord) -> Result<bool>;
@@ -172,6 +221,30 @@ pub enum ClientChange {
     Overtaken,
     /// It is gone.
     Gone,
+}
+
+/// What a sign-in led to.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The code.
+    pub code: IssuedCode,
+    /// The session that it opens, not in force yet.
+    pub session: Session,
+    /// The person's grant before, as it was seen.
+    pub grant_before: Option<Grant>,
+    /// The grant that the session lives by. Its sessions are the store's to fill in.
+    pub grant: Grant,
+    /// What the person agreed to, where it is to be remembered.
+    pub consent: Option<(ConsentKey, Consent)>,
+}
+
+/// What is gone with a session.
+#[derive(Clone, Debug)]
+pub struct EndedSession {
+    /// The session as it was.
+    pub session: Session,
+    /// The grant, where no other session lives by it.
+    pub grant: Option<Grant>,
 }
 
 /// What a session gets when its code is redeemed.

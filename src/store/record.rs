@@ -10,12 +10,13 @@
 //! | pending sign-ins | `02` | its `Id` | [`PendingSignIn`](crate::protocol::session::PendingSignIn) | with it |
 //! | codes | `03` | its `Id` | [`IssuedCode`](crate::protocol::session::IssuedCode) | with it |
 //! | sessions | `04` | its `Id` | [`Session`](crate::protocol::session::Session) | with it |
-//! | signing keys | `05` | its name | [`Sealed`](crate::seal::Sealed) | never |
+//! | keys | `05` | its name | [`Sealed`](crate::seal::Sealed) | never |
 //! | browser sessions | `06` | SHA-256 of its id | [`BrowserRecord`](super::BrowserRecord) | with it |
 //! | documents | `07` | the `client_id` | [`ClientDocument`](crate::protocol::client_metadata::ClientDocument) | unless it is kept |
 //! | assertions | `08` | SHA-256 of client and `jti` | nothing | with it |
 //! | pushed requests | `09` | its `Id` | [`PushedRequest`](crate::protocol::session::PushedRequest) | with it |
 //! | consents | `0a` | its [`ConsentKey`](crate::protocol::consent::ConsentKey) | [`Consent`](crate::protocol::consent::Consent) | with it |
+//! | grants | `0b` | its [`GrantKey`](crate::protocol::grant::GrantKey) | [`Grant`](crate::protocol::grant::Grant) | with it |
 //! | expiry | `ff` | moment (8 bytes), key of a row | nothing | |
 //!
 //! An `Id` begins with its time, so that rows made together lie together.
@@ -38,7 +39,7 @@ use super::{Result, StoreError};
 use crate::clock::UnixTime;
 
 /// The version of the schema above. A store of a later one is not opened.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The version of the encoding of a payload.
 const ENCODING: u8 = 1;
@@ -55,8 +56,8 @@ pub enum Table {
     Codes = 3,
     /// Sessions.
     Sessions = 4,
-    /// Signing keys, sealed.
-    SigningKeys = 5,
+    /// Keys, sealed.
+    Keys = 5,
     /// Browser sessions.
     BrowserSessions = 6,
     /// Client ID metadata documents of clients that somebody signed in with.
@@ -67,6 +68,8 @@ pub enum Table {
     Pushed = 9,
     /// What people agreed to.
     Consents = 10,
+    /// What people gave us at their providers.
+    Grants = 11,
 }
 
 impl Table {

@@ -103,6 +103,21 @@ impl<E: Engine> Rows<E> {
         Ok(found.map(|found| found.record))
     }
 
+    /// The first records of a table, at most `max`, whose names lie behind `after`; with each, when its row is gone.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(T, UnixTime)>> {
+        let (prefix, after) = (table.key(b""), table.key(after.unwrap_or_default()));
+        let rows = self.engine.list(&prefix, &after, max, now).await?;
+        rows.into_iter()
+            .map(|(_, row)| Ok((decode(table, &row.payload)?, row.expires)))
+            .collect()
+    }
+
     /// Makes these changes, all or none: whether it did.
     pub(super) async fn commits(&self, changes: Vec<Change>) -> Result<bool> {
         Ok(self.engine.commit(changes).await? == Commit::Committed)

@@ -7,16 +7,18 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{BrowserRecord, Opening, Turn};
+use super::{BrowserRecord, Opening, SignedIn, Turn};
 use crate::clock::UnixTime;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::client_metadata::{ClientDocument, RULES};
 use crate::protocol::consent::{Agreement, Consent, ConsentKey};
+use crate::protocol::grant::Grant;
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
 use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{
     AuthorizationRequest, IssuedCode, PendingSignIn, PushedRequest, RefreshState, Session,
+    SignInFor,
 };
 use crate::seal::Sealed;
 use crate::secret::{Secret, SecretDigest};
@@ -126,8 +128,10 @@ pub fn pending(expires: UnixTime) -> PendingSignIn {
         browser: digest("browser"),
         provider: ProviderId::new("github"),
         upstream: sealed("verifier"),
-        request: request(),
-        agreement: Agreement::Short(Subject::new("github:583231")),
+        purpose: SignInFor::Client {
+            request: Box::new(request()),
+            agreement: Agreement::Short(Subject::new("github:583231")),
+        },
         expires,
     }
 }
@@ -147,25 +151,51 @@ pub fn code(session: Id, expires: UnixTime) -> IssuedCode {
 /// A session that is not in force yet.
 #[must_use]
 pub fn session(id: Id, expires: UnixTime) -> Session {
-    let provider = ProviderId::new("github");
     Session {
         id,
-        identity: Identity {
-            subject: Subject::at(&provider, "583231"),
-            login: Some("octocat".to_owned()),
-            name: Some("The Octocat".to_owned()),
-            verified_email: Some("octocat@example.com".to_owned()),
-        },
-        provider,
-        upstream: sealed("the provider's tokens, with the key's identifier, nonce and tag around"),
+        // of a person of its own: all sessions of one live by one grant
+        subject: Subject::new(format!("github:{id}")),
         client_id: ClientId::new("client"),
+        client_name: Some("Example client".to_owned()),
+        client_host: "127.0.0.1".to_owned(),
         resource: "https://mcp.example.com/mcp".to_owned(),
         scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").expect("these are scopes"),
         created: NOW,
         used: NOW,
-        checked: NOW,
         refresh: None,
         expires,
+    }
+}
+
+/// What a person gave us, whose sessions end before `expires`.
+#[must_use]
+pub fn grant(person: &str, expires: UnixTime) -> Grant {
+    Grant {
+        identity: Identity {
+            subject: Subject::new(person),
+            login: Some("octocat".to_owned()),
+            name: Some("The Octocat".to_owned()),
+            verified_email: Some("octocat@example.com".to_owned()),
+        },
+        provider: ProviderId::new("github"),
+        tokens: sealed("the provider's tokens, with the key's identifier, nonce and tag around"),
+        opens: ScopeSet::default(),
+        rules: [5; 32],
+        checked: NOW,
+        sessions: Vec::new(),
+        expires,
+    }
+}
+
+/// The first sign-in of whoever `session` is of, which nobody is to remember.
+#[must_use]
+pub fn first_sign_in(code: IssuedCode, session: Session) -> SignedIn {
+    SignedIn {
+        grant_before: None,
+        grant: grant(session.subject.as_str(), session.expires),
+        consent: None,
+        code,
+        session,
     }
 }
 

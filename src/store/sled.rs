@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::ops::Bound;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -94,6 +95,41 @@ impl SledEngine {
     }
 }
 
+impl SledEngine {
+    fn read_behind(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(Vec<u8>, Row)>> {
+        let from = Bound::Excluded(prefix.max(after));
+        let look = || {
+            let mut listed = Vec::new();
+            for found in self.tree.range::<&[u8], _>((from, Bound::Unbounded)) {
+                let (key, value) =
+                    found.map_err(|error| StoreError::because("rows cannot be read", error))?;
+                if !key.starts_with(prefix) || listed.len() == max {
+                    break;
+                }
+                let (header, payload) = Header::split(&value)?;
+                if now < header.expires {
+                    let row = Row {
+                        version: header.version,
+                        expires: header.expires,
+                        payload: payload.to_vec(),
+                    };
+                    listed.push((key.to_vec(), row));
+                }
+            }
+            Ok(listed)
+        };
+        // On a damaged file sled can panic instead of answering.
+        catch_unwind(AssertUnwindSafe(look))
+            .unwrap_or_else(|_| Err(StoreError::new("rows cannot be read: the file is damaged")))
+    }
+}
+
 impl Engine for SledEngine {
     async fn get(&self, key: &[u8], now: UnixTime) -> Result<Option<Row>> {
         let Some((header, payload)) = self.read(key)? else {
@@ -107,6 +143,20 @@ impl Engine for SledEngine {
             expires: header.expires,
             payload,
         }))
+    }
+
+    async fn list(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        max: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(Vec<u8>, Row)>> {
+        let listed = self.read_behind(prefix, after, max, now)?;
+        let newest = listed.iter().map(|(_, row)| row.version).max();
+        let settled = newest.unwrap_or_else(|| self.writer.begun());
+        self.writer.settled(settled).await?;
+        Ok(listed)
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Commit> {

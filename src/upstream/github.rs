@@ -19,12 +19,17 @@ use url::{ParseError, Url};
 use super::github_account::{account, verified_email};
 use super::github_allow::Door;
 use super::github_api::{Api, under};
-use super::{Departure, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens};
-use crate::clock::Clock;
+use super::{
+    Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
+    UseFor, Vouched,
+};
+use crate::clock::{Clock, UnixTime};
 use crate::entropy;
 use crate::outbound::{Outbound, OutboundError};
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ProviderId, Subject};
+use crate::protocol::person_rule::PeopleRules;
+use crate::protocol::scope::ScopeSet;
 use crate::secret::Secret;
 
 pub use super::github_allow::GitHubAllow;
@@ -48,6 +53,8 @@ pub struct GitHubSettings {
     pub callback: String,
     /// Who may enter.
     pub allow: GitHubAllow,
+    /// The same, and what is open to whom.
+    pub rules: PeopleRules,
 }
 
 type OAuthClient =
@@ -121,6 +128,7 @@ impl GitHub {
                 .filter(|scope| !scope.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            claims: None,
         }
     }
 }
@@ -146,7 +154,11 @@ impl Upstream for GitHub {
         asked
     }
 
-    fn begin(&self, state: &Secret) -> Departure {
+    fn rules(&self) -> &PeopleRules {
+        &self.settings.rules
+    }
+
+    async fn begin(&self, state: &Secret, _intent: Intent) -> Result<Departure, UpstreamError> {
         let verifier = Secret::new(URL_SAFE_NO_PAD.encode(entropy::random::<32>()));
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
             verifier.expose().to_owned(),
@@ -162,17 +174,17 @@ impl Upstream for GitHub {
             .add_scopes(scopes)
             .set_pkce_challenge(challenge)
             .url();
-        Departure {
+        Ok(Departure {
             url,
             kept: Kept {
                 verifier,
                 nonce: None,
             },
-        }
+        })
     }
 
-    async fn finish(&self, code: Secret, kept: Kept) -> Result<SignIn, UpstreamError> {
-        let tokens = self.redeem(&code, &kept).await?;
+    async fn finish(&self, back: Back, kept: Kept) -> Result<SignIn, UpstreamError> {
+        let tokens = self.redeem(&back.code, &kept).await?;
         let account = account(&self.api, &tokens.access).await?;
         let door = Door {
             settings: &self.settings,
@@ -189,16 +201,55 @@ impl Upstream for GitHub {
             return Err(closed.error);
         }
         let verified_email = verified_email(&self.api, &tokens.access).await?;
+        let identity = Identity {
+            // CONS-20: the number stays, while a login can be given up and taken by another.
+            subject: Subject::at(&self.settings.id, &account.id.to_string()),
+            login: Some(account.login),
+            name: account.name,
+            verified_email,
+        };
         Ok(SignIn {
-            identity: Identity {
-                // CONS-20: the number stays, while a login can be given up and taken by another.
-                subject: Subject::at(&self.settings.id, &account.id.to_string()),
-                login: Some(account.login),
-                name: account.name,
-                verified_email,
+            vouched: Vouched {
+                identity,
+                opens: ScopeSet::default(),
             },
             tokens,
         })
+    }
+
+    fn renews(&self, _tokens: &UpstreamTokens, _purpose: UseFor, _now: UnixTime) -> bool {
+        false
+    }
+
+    async fn renew(&self, _tokens: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError> {
+        Err(UpstreamError::Ended("there is no refresh token".to_owned()))
+    }
+
+    async fn vouch(
+        &self,
+        person: &Subject,
+        tokens: &UpstreamTokens,
+    ) -> Result<Vouched, UpstreamError> {
+        let account = account(&self.api, &tokens.access).await?;
+        let identity = Identity {
+            subject: Subject::at(&self.settings.id, &account.id.to_string()),
+            login: Some(account.login),
+            name: account.name,
+            verified_email: verified_email(&self.api, &tokens.access).await?,
+        };
+        if identity.subject != *person {
+            return Err(UpstreamError::Ended(
+                "the token is another account's".to_owned(),
+            ));
+        }
+        Ok(Vouched {
+            identity,
+            opens: ScopeSet::default(),
+        })
+    }
+
+    fn gives_back(&self) -> GivesBack {
+        GivesBack::TheseTokens
     }
 
     async fn forget(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {

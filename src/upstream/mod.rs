@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
 use crate::protocol::identity::Identity;
-use crate::protocol::ids::ProviderId;
+use crate::protocol::ids::{ProviderId, Subject};
+use crate::protocol::person_rule::PeopleRules;
+use crate::protocol::scope::ScopeSet;
 use crate::secret::Secret;
 
 /// A provider: we are its OAuth client.
@@ -27,22 +29,77 @@ pub trait Upstream: Send + Sync {
     /// What the provider will be asked for, in words for the consent page: "your profile (read)".
     fn asks_for(&self) -> Vec<String>;
 
-    /// Where to send the browser, with `state`; and what to keep until it comes back.
-    fn begin(&self, state: &Secret) -> Departure;
+    /// Who may enter here, and what is open to whom.
+    fn rules(&self) -> &PeopleRules;
 
-    /// The provider's code, redeemed; who signed in; and whether the allow-list lets them in.
+    /// Where to send the browser, with `state`; and what to keep until it comes back.
+    ///
+    /// # Errors
+    /// Where it cannot be told now: the provider says where its pages are, and cannot be asked.
+    async fn begin(&self, state: &Secret, intent: Intent) -> Result<Departure, UpstreamError>;
+
+    /// The provider's code, redeemed; who signed in; and whether the rules let them in.
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    async fn finish(&self, code: Secret, kept: Kept) -> Result<SignIn, UpstreamError>;
+    async fn finish(&self, back: Back, kept: Kept) -> Result<SignIn, UpstreamError>;
 
-    /// Gives the tokens back: the provider ends them. One that takes none back leaves it at that.
+    /// Whether `tokens` are to be renewed before anybody uses them: the access token expires soon, or renewing is how this
+    /// provider is asked whether it still vouches for somebody, and `purpose` is to ask.
+    fn renews(&self, tokens: &UpstreamTokens, purpose: UseFor, now: UnixTime) -> bool;
+
+    /// New tokens, by the refresh token. What the provider does not send again is taken over from `tokens`. Whoever calls
+    /// keeps the new ones before anything else is done: the old ones may be dead.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; [`UpstreamError::Ended`] where the refresh token is refused, or there is none.
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError>;
+
+    /// Asks whether the provider still vouches for `person`, and the rules still let them in.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; [`UpstreamError::Ended`] where the tokens are revoked, or are another person's.
+    async fn vouch(
+        &self,
+        person: &Subject,
+        tokens: &UpstreamTokens,
+    ) -> Result<Vouched, UpstreamError>;
+
+    /// What the provider ends when tokens are given back.
+    fn gives_back(&self) -> GivesBack;
+
+    /// Gives the tokens back: the provider ends them.
     ///
     /// # Errors
     /// See [`UpstreamError`]; tokens that have ended already are no error.
-    async fn forget(&self, _tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
-        Ok(())
-    }
+    async fn forget(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError>;
+}
+
+/// Why somebody is sent to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// To connect a client, which will act for them for a while.
+    Connect,
+    /// To see who they are, once.
+    Identify,
+}
+
+/// What tokens are about to be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseFor {
+    /// To ask whether the provider still vouches for the person.
+    Checking,
+    /// To call the provider's API.
+    Calling,
+}
+
+/// What ends at the provider when tokens are given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivesBack {
+    /// These tokens alone.
+    TheseTokens,
+    /// Perhaps all that the person ever allowed this application (RFC 7009 §2.1).
+    Everything,
 }
 
 /// A browser on its way to the provider.
@@ -63,17 +120,35 @@ pub struct Kept {
     pub nonce: Option<Secret>,
 }
 
+/// What a browser brings back.
+#[derive(Debug)]
+pub struct Back {
+    /// `code`
+    pub code: Secret,
+    /// `iss` (RFC 9207), where the provider sends it.
+    pub iss: Option<String>,
+}
+
 /// Somebody who signed in and may enter.
 #[derive(Debug)]
 pub struct SignIn {
-    /// Who.
-    pub identity: Identity,
+    /// Who, and what is open to them.
+    pub vouched: Vouched,
     /// The provider's tokens.
     pub tokens: UpstreamTokens,
 }
 
+/// Somebody whom the provider vouches for, and who may enter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Who.
+    pub identity: Identity,
+    /// The scopes that are not for everybody, and that are open to them.
+    pub opens: ScopeSet,
+}
+
 /// What the provider issued to us. It never leaves by way of an MCP client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UpstreamTokens {
     /// The access token.
     pub access: Secret,
@@ -83,6 +158,8 @@ pub struct UpstreamTokens {
     pub expires: Option<UnixTime>,
     /// The scopes it was given for.
     pub scopes: Vec<String>,
+    /// What the provider has signed about the person: the claims of its last ID token, verified, in JSON.
+    pub claims: Option<String>,
 }
 
 /// Why a sign-in stops at the provider.
@@ -95,6 +172,10 @@ pub enum UpstreamError {
     /// The provider cannot be reached, answers 5xx, or limits us: later it may work.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
+    /// The provider no longer vouches for the person: the tokens were revoked, the refresh token is refused, or they are
+    /// another person's by now. Never what could be our own fault or an outage.
+    #[error("the provider has ended it: {0}")]
+    Ended(String),
     /// The provider refuses our code, our credentials, or answers what cannot be understood: an incident of ours or
     /// theirs. Never carries what the provider sent but an `error` code.
     #[error("the provider's answer is of no use: {0}")]
@@ -134,6 +215,7 @@ struct TokensRecord<'a> {
     refresh: Option<&'a str>,
     expires: Option<UnixTime>,
     scopes: Vec<&'a str>,
+    claims: Option<&'a str>,
 }
 
 impl Kept {
@@ -166,6 +248,7 @@ impl UpstreamTokens {
             refresh: self.refresh.as_ref().map(Secret::expose),
             expires: self.expires,
             scopes: self.scopes.iter().map(String::as_str).collect(),
+            claims: self.claims.as_deref(),
         })
     }
 
@@ -178,6 +261,7 @@ impl UpstreamTokens {
             refresh: record.refresh.map(Secret::new),
             expires: record.expires,
             scopes: record.scopes.into_iter().map(str::to_owned).collect(),
+            claims: record.claims.map(str::to_owned),
         })
     }
 }
@@ -205,12 +289,14 @@ mod tests {
             refresh: Some(Secret::new("r")),
             expires: Some(UnixTime(7)),
             scopes: vec!["read:org".into()],
+            claims: Some("{}".into()),
         };
         let back = UpstreamTokens::from_bytes(&tokens.to_bytes()).unwrap();
         assert_eq!(back.access.expose(), "a");
         assert_eq!(back.refresh.unwrap().expose(), "r");
         assert_eq!(back.expires, Some(UnixTime(7)));
         assert_eq!(back.scopes, ["read:org"]);
+        assert_eq!(back.claims.as_deref(), Some("{}"));
         assert!(UpstreamTokens::from_bytes(b"").is_none());
     }
 }

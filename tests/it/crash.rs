@@ -20,8 +20,11 @@ use std::time::{Duration, Instant};
 use anteroom::entropy;
 use anteroom::protocol::session::RefreshState;
 use anteroom::secret::SecretDigest;
+use anteroom::store::SignedIn;
 use anteroom::store::Store;
-use anteroom::store::sample::{NOW, code, consent, digest, id, opening, session, turn};
+use anteroom::store::sample::{
+    NOW, code, consent, digest, first_sign_in, id, opening, session, turn,
+};
 use anteroom::store::sled::SledStore;
 use tempfile::tempdir;
 
@@ -39,8 +42,11 @@ async fn take_step(store: &SledStore, number: u64, step: u8) {
         1 => {
             let (code, session) = (code(of, expires), session(of, expires));
             let agreed = consent(&number.to_string(), expires);
-            let put = store.put_code(at, code, session, Some(agreed));
-            put.await.unwrap();
+            let signed_in = SignedIn {
+                consent: Some(agreed),
+                ..first_sign_in(code, session)
+            };
+            assert!(store.put_code(at, signed_in, NOW).await.unwrap());
         }
         2 => {
             let spent = store.spend_assertion(assertion(number), expires, NOW);
@@ -48,7 +54,7 @@ async fn take_step(store: &SledStore, number: u64, step: u8) {
             let opening = opening("token 2", expires);
             store.spend_code(at, opening, NOW).await.unwrap().unwrap();
         }
-        LAST_STEP => assert!(store.end_session(of).await.unwrap()),
+        LAST_STEP => assert!(store.end_session(of, NOW).await.unwrap().is_some()),
         _ => {
             let turn = turn(&token(step - 1), &token(step), expires);
             let rotation = store.rotate_refresh(of, turn, NOW).await.unwrap();
@@ -165,12 +171,8 @@ async fn the_one_that_is_killed() {
         if let Err(error) = life {
             say(&format!("failed {error}"));
             // Nobody is left hanging: whoever asks now is answered, too.
-            let late = store.put_code(
-                id(1),
-                code(id(2), NOW + LIFE),
-                session(id(2), NOW + LIFE),
-                None,
-            );
+            let late = first_sign_in(code(id(2), NOW + LIFE), session(id(2), NOW + LIFE));
+            let late = store.put_code(id(1), late, NOW);
             say(&format!("late {}", late.await.unwrap_err()));
             return;
         }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use anteroom::clock::{ManualClock, UnixTime};
 use anteroom::outbound::Outbound;
 use anteroom::protocol::ids::ProviderId;
+use anteroom::protocol::person_rule::PeopleRules;
 use anteroom::protocol::pkce::Challenge;
 use anteroom::secret::Secret;
 use anteroom::standin::{CLIENT_ID, CLIENT_SECRET, Fault, Standin};
 use anteroom::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
-use anteroom::upstream::{Kept, NotAllowed, SignIn, Upstream, UpstreamError};
+use anteroom::upstream::{Back, Intent, Kept, NotAllowed, SignIn, Upstream, UpstreamError};
 use url::Url;
 
 use crate::standin::{parameter, press, start};
@@ -30,6 +31,7 @@ fn settings(standin: &Standin, allow: GitHubAllow) -> GitHubSettings {
         base_url: Url::parse(&standin.base_url()).unwrap(),
         api_url: Url::parse(&standin.api_url()).unwrap(),
         callback: CALLBACK.to_owned(),
+        rules: PeopleRules::default(),
         allow,
     }
 }
@@ -46,11 +48,17 @@ async fn github(allow: GitHubAllow) -> (Standin, GitHub) {
 }
 
 /// The way of a browser through the provider, as far as its way back.
-async fn leave(github: &GitHub, login: &str) -> (Secret, Kept) {
-    let departure = github.begin(&Secret::new("state"));
+async fn leave(github: &GitHub, login: &str) -> (Back, Kept) {
+    let departure = github
+        .begin(&Secret::new("state"), Intent::Connect)
+        .await
+        .unwrap();
     let back = press(departure.url.as_str(), Some(login)).await;
     (
-        Secret::new(parameter(&back, "code").unwrap()),
+        Back {
+            code: Secret::new(parameter(&back, "code").unwrap()),
+            iss: None,
+        },
         departure.kept,
     )
 }
@@ -108,7 +116,10 @@ fn ids(ids: &[u64]) -> GitHubAllow {
 async fn a_departure_carries_the_state_the_exact_callback_and_a_challenge_of_its_own() {
     let (standin, github) = github(anyone()).await;
     let state = "AbC-_123";
-    let departure = github.begin(&Secret::new(state));
+    let departure = github
+        .begin(&Secret::new(state), Intent::Connect)
+        .await
+        .unwrap();
     let url = departure.url.as_str();
     assert!(
         url.starts_with(&format!("{}/login/oauth/authorize?", standin.base_url())),
@@ -126,7 +137,10 @@ async fn a_departure_carries_the_state_the_exact_callback_and_a_challenge_of_its
     let challenge = parameter(url, "code_challenge");
     let challenge = Challenge::parse(challenge.as_deref(), Some("S256")).unwrap();
     assert!(challenge.is_met_by(&departure.kept.verifier));
-    let another = github.begin(&Secret::new(state));
+    let another = github
+        .begin(&Secret::new(state), Intent::Connect)
+        .await
+        .unwrap();
     assert!(!challenge.is_met_by(&another.kept.verifier));
 }
 
@@ -148,7 +162,11 @@ async fn no_more_is_asked_for_than_the_allow_list_needs() {
         ),
     ] {
         let (_standin, github) = github(allow.clone()).await;
-        let url = github.begin(&Secret::new("state")).url;
+        let url = github
+            .begin(&Secret::new("state"), Intent::Connect)
+            .await
+            .unwrap()
+            .url;
         assert_eq!(
             parameter(url.as_str(), "scope").as_deref(),
             Some(scope),
@@ -193,7 +211,7 @@ async fn whoever_a_rule_names_may_enter_and_nobody_else() {
         for login in may {
             let signed_in = sign_in(&github, login).await;
             assert_eq!(
-                signed_in.unwrap().identity.login.as_deref(),
+                signed_in.unwrap().vouched.identity.login.as_deref(),
                 Some(*login),
                 "{allow:?}"
             );
@@ -209,10 +227,13 @@ async fn whoever_a_rule_names_may_enter_and_nobody_else() {
 async fn an_identity_is_the_number_and_only_a_verified_address() {
     let (standin, github) = github(orgs(&["acme"])).await;
     let signed_in = sign_in(&github, "mona").await.unwrap();
-    assert_eq!(signed_in.identity.subject.as_str(), "github:1");
-    assert_eq!(signed_in.identity.name.as_deref(), Some("Mona Lísa"));
+    assert_eq!(signed_in.vouched.identity.subject.as_str(), "github:1");
     assert_eq!(
-        signed_in.identity.verified_email.as_deref(),
+        signed_in.vouched.identity.name.as_deref(),
+        Some("Mona Lísa")
+    );
+    assert_eq!(
+        signed_in.vouched.identity.verified_email.as_deref(),
         Some("mona@example.com")
     );
     assert_eq!(signed_in.tokens.scopes, ["user:email", "read:org"]);
@@ -220,16 +241,16 @@ async fn an_identity_is_the_number_and_only_a_verified_address() {
 
     let open = connect(settings(&standin, anyone()));
     let signed_in = sign_in(&open, "hubot").await.unwrap();
-    assert_eq!(signed_in.identity.name, None);
+    assert_eq!(signed_in.vouched.identity.name, None);
     assert_eq!(
-        signed_in.identity.verified_email, None,
+        signed_in.vouched.identity.verified_email, None,
         "the address of hubot is not verified"
     );
 
     standin.grant_at_most(&[]);
     let signed_in = sign_in(&open, "mona").await.unwrap();
     assert_eq!(
-        signed_in.identity.verified_email, None,
+        signed_in.vouched.identity.verified_email, None,
         "the token may not read addresses"
     );
 }
@@ -238,15 +259,15 @@ async fn an_identity_is_the_number_and_only_a_verified_address() {
 #[tokio::test]
 async fn a_renamed_account_stays_the_same_person_and_its_old_name_is_not() {
     let (standin, github) = github(ids(&[1])).await;
-    let before = sign_in(&github, "mona").await.unwrap().identity;
+    let before = sign_in(&github, "mona").await.unwrap().vouched.identity;
     standin.rename("mona", "lisa");
     standin.rename("hubot", "mona");
-    let after = sign_in(&github, "lisa").await.unwrap().identity;
+    let after = sign_in(&github, "lisa").await.unwrap().vouched.identity;
     assert_eq!(after.subject, before.subject);
     assert_eq!(after.login.as_deref(), Some("lisa"));
     assert_eq!(refused(&github, "mona").await.account, "mona");
     let open = connect(settings(&standin, anyone()));
-    let successor = sign_in(&open, "mona").await.unwrap().identity;
+    let successor = sign_in(&open, "mona").await.unwrap().vouched.identity;
     assert_ne!(successor.subject, before.subject);
 }
 
@@ -363,10 +384,13 @@ async fn an_answer_that_cannot_be_understood_lets_nobody_in_and_is_not_repeated(
 async fn an_error_with_status_200_is_an_error() {
     let (standin, github) = github(anyone()).await;
 
-    let (code, kept) = leave(&github, "mona").await;
-    let used = Secret::new(code.expose());
+    let (back, kept) = leave(&github, "mona").await;
+    let used = Back {
+        code: back.code.clone(),
+        iss: None,
+    };
     let verifier = Secret::new(kept.verifier.expose());
-    github.finish(code, kept).await.unwrap();
+    github.finish(back, kept).await.unwrap();
     let kept = Kept {
         verifier,
         nonce: None,
@@ -597,7 +621,7 @@ async fn an_expiring_token_is_kept_with_its_refresh_token_and_its_end() {
     );
     standin.fault("/api/user/emails", Fault::NotForApps);
     let signed_in = github.finish(code, kept).await.unwrap();
-    assert_eq!(signed_in.identity.subject.as_str(), "github:7");
+    assert_eq!(signed_in.vouched.identity.subject.as_str(), "github:7");
     assert_eq!(
         signed_in.tokens.expires,
         Some(NOW + Duration::from_secs(28800))
@@ -618,6 +642,7 @@ fn an_address_that_requests_cannot_go_to_is_refused() {
         api_url: url("https://api.github.com"),
         callback: CALLBACK.to_owned(),
         allow: anyone(),
+        rules: PeopleRules::default(),
     };
     for (settings, accepted) in [
         (good.clone(), true),

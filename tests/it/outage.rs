@@ -12,12 +12,14 @@ use anteroom::config::Config;
 use anteroom::protocol::client::Client as Registered;
 use anteroom::protocol::client_metadata::ClientDocument;
 use anteroom::protocol::consent::{Consent, ConsentKey};
-use anteroom::protocol::ids::{ClientId, Id};
+use anteroom::protocol::grant::{Grant, GrantKey};
+use anteroom::protocol::ids::{ClientId, Id, Subject};
 use anteroom::protocol::session::{IssuedCode, PendingSignIn, PushedRequest, Session};
 use anteroom::seal::Sealed;
 use anteroom::secret::SecretDigest;
 use anteroom::store::{
-    BrowserRecord, ClientChange, Opening, Result, Rotation, Store, StoreError, Turn,
+    BrowserRecord, ClientChange, EndedSession, Opening, Result, Rotation, SignedIn, Store,
+    StoreError, Turn,
 };
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -115,14 +117,23 @@ delegate! {
     put_pending(id: Id, pending: PendingSignIn) -> ();
     find_pending(id: Id, now: UnixTime) -> Option<PendingSignIn>;
     take_pending(id: Id, now: UnixTime) -> Option<PendingSignIn>;
-    put_code(id: Id, code: IssuedCode, session: Session, consent: Option<(ConsentKey, Consent)>) -> ();
+    put_code(id: Id, signed_in: SignedIn, now: UnixTime) -> bool;
     find_code(id: Id, now: UnixTime) -> Option<IssuedCode>;
     spend_code(id: Id, opening: Opening, now: UnixTime) -> Option<Session>;
     find_session(id: Id, now: UnixTime) -> Option<Session>;
     rotate_refresh(id: Id, turn: Turn, now: UnixTime) -> Option<Rotation>;
-    end_session(id: Id) -> bool;
+    end_session(id: Id, now: UnixTime) -> Option<EndedSession>;
+    find_grant(person: &Subject, now: UnixTime) -> Option<Grant>;
+    change_grant(before: &Grant, after: Grant, now: UnixTime) -> bool;
+    end_grant(before: &Grant, now: UnixTime) -> Option<Vec<Id>>;
+    list_sessions(after: Option<Id>, max: usize, now: UnixTime) -> Vec<Session>;
+    list_clients(after: Option<&ClientId>, max: usize, now: UnixTime) -> Vec<(Registered, UnixTime)>;
+    list_documents(after: Option<&ClientId>, max: usize, now: UnixTime) -> Vec<(ClientDocument, UnixTime)>;
+    forget_document(id: &ClientId) -> bool;
+    list_grants(after: Option<GrantKey>, max: usize, now: UnixTime) -> Vec<Grant>;
     find_key(name: &str) -> Option<Sealed>;
     put_key_if_absent(name: &str, key: Sealed) -> Sealed;
+    change_key(name: &str, before: &Sealed, after: Sealed) -> bool;
     put_browser_session(key: SecretDigest, record: BrowserRecord) -> bool;
     save_browser_session(key: SecretDigest, record: BrowserRecord, now: UnixTime) -> bool;
     find_browser_session(key: SecretDigest, now: UnixTime) -> Option<BrowserRecord>;

@@ -352,7 +352,11 @@ async fn a_session_looked_up_anew_is_believed_in_its_new_object() {
     {
         let mut standing = world.sessions.standing.lock().unwrap();
         for entry in standing.values_mut() {
-            *entry = Arc::new(Standing::new(entry.session, entry.identity.clone()));
+            *entry = Arc::new(Standing::new(
+                entry.session,
+                entry.client_id.clone(),
+                entry.identity.clone(),
+            ));
         }
     }
     world.clock.advance(Duration::from_secs(61));

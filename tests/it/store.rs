@@ -19,7 +19,7 @@ use anteroom::store::browser_session::BrowserSessions;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::record::{Marker, Table};
 use anteroom::store::sample::{
-    NOW, client, code, digest, id, opening, pending, sealed, session, turn,
+    NOW, client, code, digest, first_sign_in, id, opening, pending, sealed, session, turn,
 };
 use anteroom::store::sled::SledStore;
 use tempfile::{TempDir, tempdir};
@@ -60,7 +60,7 @@ async fn closed_store() -> TempDir {
     store.put_client(client("kept"), NOW + HOUR).await.unwrap();
     let opened = (code(id(1), NOW + HOUR), session(id(1), NOW + HOUR));
     store
-        .put_code(id(2), opened.0, opened.1, None)
+        .put_code(id(2), first_sign_in(opened.0, opened.1), NOW)
         .await
         .unwrap();
     let opening = opening("first", NOW + HOUR);
@@ -259,10 +259,10 @@ async fn what_is_taken_and_ended_leaves_no_trace() {
     store.take_pending(id(3), NOW).await.unwrap().unwrap();
     let opened = (code(id(5), NOW + HOUR), session(id(5), NOW + HOUR));
     store
-        .put_code(id(4), opened.0, opened.1, None)
+        .put_code(id(4), first_sign_in(opened.0, opened.1), NOW)
         .await
         .unwrap();
-    assert!(store.end_session(id(5)).await.unwrap());
+    assert!(store.end_session(id(5), NOW).await.unwrap().is_some());
     drop(store);
     // The code that nobody redeemed, and its entry in the expiry table.
     assert_eq!(raw(directory.path()).len(), before + 2);

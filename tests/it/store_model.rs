@@ -10,11 +10,12 @@ use anteroom::clock::UnixTime;
 use anteroom::protocol::client::Client;
 use anteroom::protocol::client_metadata::ClientDocument;
 use anteroom::protocol::ids::{ClientId, Id};
+use anteroom::store::SignedIn;
 use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::sample::{
-    NOW, browser_record, client, code, consent, digest, document, id, opening, pending, pushed,
-    sealed, session, turn,
+    NOW, browser_record, client, code, consent, digest, document, first_sign_in, id, opening,
+    pending, pushed, sealed, session, turn,
 };
 use anteroom::store::sled::SledStore;
 use proptest::prelude::*;
@@ -390,7 +391,14 @@ async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String
         Verb::PutCode(r, life, lives, agreed) => {
             let (code, session) = (code(row(r), until(life)), session(row(r), until(lives)));
             let agreed = agreed.map(|(person, life)| consent(&token(person), until(life)));
-            said(store.put_code(row(r), code, session, agreed).await.is_ok())
+            let signed_in = SignedIn {
+                consent: agreed,
+                ..first_sign_in(code, session)
+            };
+            said(matches!(
+                store.put_code(row(r), signed_in, now).await,
+                Ok(true)
+            ))
         }
         Verb::SpendCode(r, first, life) => {
             let opening = opening(&token(first), until(life));
@@ -407,7 +415,7 @@ async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String
             let rotated = store.rotate_refresh(row(r), turn, now).await.unwrap();
             rotated.map_or_else(String::new, |rotation| said(rotation.won))
         }
-        Verb::EndSession(r) => said(store.end_session(row(r)).await.unwrap()),
+        Verb::EndSession(r) => said(store.end_session(row(r), now).await.unwrap().is_some()),
         _ => String::new(),
     }
 }

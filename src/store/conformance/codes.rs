@@ -5,20 +5,24 @@ use std::time::Duration;
 
 use super::{Tried, end, just_before, later, ok, race};
 use crate::protocol::session::Session;
-use crate::store::sample::{NOW, code, id, opening, session};
+use crate::store::sample::{NOW, code, first_sign_in, id, opening, session};
 
 /// `put_code` keeps code and session, or, where it fails, neither.
 pub async fn a_code_and_its_session_are_kept_both_or_neither(store: Tried) {
     let kept = (code(id(2), later(1)), session(id(2), later(1)));
     ok(store
-        .put_code(id(1), kept.0.clone(), kept.1.clone(), None)
+        .put_code(id(1), first_sign_in(kept.0.clone(), kept.1.clone()), NOW)
         .await);
     // This session is there already.
-    let again = store.put_code(id(3), kept.0.clone(), kept.1.clone(), None);
+    let again = store.put_code(id(3), first_sign_in(kept.0.clone(), kept.1.clone()), NOW);
     assert!(again.await.is_err());
     assert_eq!(ok(store.find_code(id(3), NOW).await), None);
     // This code is.
-    let again = store.put_code(id(1), code(id(4), later(1)), session(id(4), later(1)), None);
+    let again = store.put_code(
+        id(1),
+        first_sign_in(code(id(4), later(1)), session(id(4), later(1))),
+        NOW,
+    );
     assert!(again.await.is_err());
     assert_eq!(ok(store.find_session(id(4), NOW).await), None);
     assert_eq!(ok(store.find_code(id(1), NOW).await), Some(kept.0));
@@ -29,7 +33,11 @@ pub async fn a_code_and_its_session_are_kept_both_or_neither(store: Tried) {
 pub async fn a_code_is_spent_once(store: Tried) {
     let kept = session(id(2), later(1));
     ok(store
-        .put_code(id(1), code(id(2), later(1)), kept.clone(), None)
+        .put_code(
+            id(1),
+            first_sign_in(code(id(2), later(1)), kept.clone()),
+            NOW,
+        )
         .await);
     let now = NOW + Duration::from_secs(5);
     let opened = race(64, |caller| {
@@ -59,7 +67,11 @@ pub async fn a_code_is_spent_once(store: Tried) {
 pub async fn a_spent_code_is_found_until_it_expires(store: Tried) {
     let fresh = code(id(2), later(1));
     ok(store
-        .put_code(id(1), fresh.clone(), session(id(2), later(1)), None)
+        .put_code(
+            id(1),
+            first_sign_in(fresh.clone(), session(id(2), later(1))),
+            NOW,
+        )
         .await);
     assert_eq!(ok(store.find_code(id(1), NOW).await), Some(fresh.clone()));
     ok(store.spend_code(id(1), opening("a", later(9)), NOW).await).expect("it is fresh");
@@ -77,7 +89,11 @@ pub async fn a_spent_code_is_found_until_it_expires(store: Tried) {
 pub async fn an_expired_code_opens_nothing(store: Tried) {
     let kept = session(id(2), later(2));
     ok(store
-        .put_code(id(1), code(id(2), later(1)), kept.clone(), None)
+        .put_code(
+            id(1),
+            first_sign_in(code(id(2), later(1)), kept.clone()),
+            NOW,
+        )
         .await);
     let late = store.spend_code(id(1), opening("a", later(9)), later(1));
     assert_eq!(ok(late.await), None);
@@ -89,7 +105,9 @@ pub async fn a_code_opens_no_session_that_has_ended(store: Tried) {
     for (number, ends) in [(1, true), (2, false)] {
         let (at, of) = (id(number + 10), id(number));
         let short = session(of, NOW + Duration::from_secs(1));
-        ok(store.put_code(at, code(of, later(1)), short, None).await);
+        ok(store
+            .put_code(at, first_sign_in(code(of, later(1)), short), NOW)
+            .await);
         if ends {
             assert!(end(&store, number).await);
         }

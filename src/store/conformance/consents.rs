@@ -6,12 +6,22 @@ use super::{Tried, just_before, later, ok, race};
 use crate::clock::UnixTime;
 use crate::protocol::consent::{Consent, ConsentKey};
 use crate::store::Result;
-use crate::store::sample::{NOW, code, consent, id, session};
+use crate::store::SignedIn;
+use crate::store::sample::{NOW, code, consent, first_sign_in, id, session};
 
 /// Keeps a code and a session of this number, with what a person agreed to.
-async fn put(store: &Tried, number: u64, consent: Option<(ConsentKey, Consent)>) -> Result<()> {
+async fn put(store: &Tried, number: u64, consent: Option<(ConsentKey, Consent)>) -> Result<bool> {
     let (code, session) = (code(id(number), later(1)), session(id(number), later(1)));
-    store.put_code(id(number), code, session, consent).await
+    store
+        .put_code(
+            id(number),
+            SignedIn {
+                consent,
+                ..first_sign_in(code, session)
+            },
+            NOW,
+        )
+        .await
 }
 
 async fn find(store: &Tried, person: &str, now: UnixTime) -> Option<Consent> {
@@ -44,9 +54,11 @@ pub async fn a_consent_is_not_kept_without_its_code(store: Tried) {
         // a new code of a session that is there
         let again = store.put_code(
             id(2),
-            code(id(1), later(1)),
-            session(id(1), later(1)),
-            Some((key, agreed)),
+            SignedIn {
+                consent: Some((key, agreed)),
+                ..first_sign_in(code(id(1), later(1)), session(id(1), later(1)))
+            },
+            NOW,
         );
         assert!(again.await.is_err());
     }

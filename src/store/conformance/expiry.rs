@@ -6,9 +6,10 @@ use super::browsers::find_browser;
 use super::{Tried, just_before, later, ok, race, signed_in};
 use crate::clock::UnixTime;
 use crate::protocol::ids::ClientId;
+use crate::store::SignedIn;
 use crate::store::sample::{
-    NOW, browser_record, client, code, consent, digest, document, id, pending, pushed, session,
-    turn,
+    NOW, browser_record, client, code, consent, digest, document, first_sign_in, id, pending,
+    pushed, session, turn,
 };
 
 /// Kinds of row that [`fill`] puts.
@@ -37,7 +38,16 @@ async fn fill(store: &Tried) {
     ok(store.put_pending(id(1), pending(later(2))).await);
     let (code, session) = (code(id(2), later(3)), session(id(2), later(4)));
     let agreed = consent("mona", later(8));
-    ok(store.put_code(id(1), code, session, Some(agreed)).await);
+    ok(store
+        .put_code(
+            id(1),
+            SignedIn {
+                consent: Some(agreed),
+                ..first_sign_in(code, session)
+            },
+            NOW,
+        )
+        .await);
     let record = browser_record("values", later(5));
     assert!(ok(store
         .put_browser_session(digest("cookie"), record)

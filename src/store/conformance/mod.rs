@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokio::sync::Barrier;
 
-use super::sample::{NOW, code, id, opening, session};
+use super::sample::{NOW, code, first_sign_in, id, opening, session};
 use super::{Result, Store};
 use crate::clock::UnixTime;
 use crate::protocol::session::Session;
@@ -154,12 +154,16 @@ where
 async fn signed_in(store: &Tried, number: u64, expires: UnixTime) -> Session {
     let (at, of) = (id(number + 1_000_000), id(number));
     ok(store
-        .put_code(at, code(of, later(1)), session(of, later(1)), None)
+        .put_code(
+            at,
+            first_sign_in(code(of, later(1)), session(of, later(1))),
+            NOW,
+        )
         .await);
     let opened = ok(store.spend_code(at, opening("first", expires), NOW).await);
     opened.expect("a fresh code opens its session")
 }
 
 async fn end(store: &Tried, number: u64) -> bool {
-    ok(store.end_session(id(number)).await)
+    ok(store.end_session(id(number), NOW).await).is_some()
 }

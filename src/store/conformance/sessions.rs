@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Tried, end, just_before, later, ok, race, signed_in};
 use crate::store::Rotation;
-use crate::store::sample::{NOW, code, digest, id, opening, sealed, session, turn};
+use crate::store::sample::{NOW, code, digest, first_sign_in, id, opening, sealed, session, turn};
 
 /// Of 32 who rotate the same token at once, one does; all of them see what it made of the session.
 pub async fn a_refresh_token_is_rotated_once(store: Tried) {
@@ -43,7 +43,7 @@ pub async fn a_refresh_token_that_is_not_in_force_changes_nothing(store: Tried) 
         .await);
     let without = session(id(2), later(1));
     ok(store
-        .put_code(id(3), code(id(2), later(1)), without, None)
+        .put_code(id(3), first_sign_in(code(id(2), later(1)), without), NOW)
         .await);
     for (number, from) in [(1, "first"), (1, "unknown"), (2, "first")] {
         let before = ok(store.find_session(id(number), NOW).await).expect("it is there");
@@ -107,7 +107,11 @@ pub async fn an_ended_session_is_not_brought_back_by_its_code(store: Tried) {
     for number in 0..32 {
         let (at, of) = (id(number + 1000), id(number));
         ok(store
-            .put_code(at, code(of, later(1)), session(of, later(1)), None)
+            .put_code(
+                at,
+                first_sign_in(code(of, later(1)), session(of, later(1))),
+                NOW,
+            )
             .await);
         let answers = race(4, |caller| {
             let store = Arc::clone(&store);

@@ -173,7 +173,7 @@ impl World {
             name: Some("Zoë\r\nX-Anteroom-User: root 100%".to_owned()),
             verified_email: None,
         };
-        let standing = Arc::new(Standing::new(session, identity));
+        let standing = Arc::new(Standing::new(session, ClientId::new("client"), identity));
         self.sessions
             .standing
             .lock()
