@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::event::Event;
 use crate::protocol::consent::{Consent, ConsentKey};
 use crate::protocol::grant::Grant;
 use crate::protocol::ids::{Id, ProviderId};
@@ -63,7 +64,12 @@ impl Flows {
                 grant,
                 consent: entry.consent.clone(),
             };
-            if self.store.put_code(entry.id, signed_in, now).await? {
+            if let Some(ended) = self.store.put_code(entry.id, signed_in, now).await? {
+                for session in ended {
+                    self.live.end(session);
+                    let why = "the person has too many";
+                    Event::SessionEnded { session, why }.tell();
+                }
                 return Ok(());
             }
         }

@@ -15,14 +15,14 @@ pub trait Engine: Send + Sync + 'static {
     fn get(&self, key: &[u8], now: UnixTime) -> impl Future<Output = Result<Option<Row>>> + Send;
 
     /// The first rows, at most `max`, whose keys begin with `prefix` and lie behind `after`, in the order of their keys,
-    /// without those that have expired; with each, its key.
+    /// without those that have expired. What is returned, and that nothing else is there, is durable.
     fn list(
         &self,
         prefix: &[u8],
         after: &[u8],
         max: usize,
         now: UnixTime,
-    ) -> impl Future<Output = Result<Vec<(Vec<u8>, Row)>>> + Send;
+    ) -> impl Future<Output = Result<Vec<Row>>> + Send;
 
     /// Makes every change, if every expectation holds; otherwise none. Durable before it returns,
     /// unless all it changes are rows of a sign-in under way, which may be gone after a crash. The keys of the changes

@@ -261,7 +261,12 @@ impl<E: Engine> Store for KeyedStore<E> {
             .await
     }
 
-    async fn put_code(&self, id: Id, signed_in: SignedIn, now: UnixTime) -> Result<bool> {
+    async fn put_code(
+        &self,
+        id: Id,
+        signed_in: SignedIn,
+        now: UnixTime,
+    ) -> Result<Option<Vec<Id>>> {
         self.0.settle(|| self.0.sign_in(id, &signed_in, now)).await
     }
 

@@ -46,7 +46,7 @@ impl Engine for MemoryEngine {
         after: &[u8],
         max: usize,
         now: UnixTime,
-    ) -> Result<Vec<(Vec<u8>, Row)>> {
+    ) -> Result<Vec<Row>> {
         let from = Bound::Excluded(prefix.max(after));
         let rows = self.rows();
         Ok(rows
@@ -55,7 +55,7 @@ impl Engine for MemoryEngine {
             .take_while(|(key, _)| key.starts_with(prefix))
             .filter(|(_, row)| now < row.expires)
             .take(max)
-            .map(|(key, row)| (key.clone(), row.clone()))
+            .map(|(_, row)| row.clone())
             .collect())
     }
 

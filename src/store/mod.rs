@@ -4,6 +4,12 @@
 //! durable: after `Ok`, neither `kill -9` nor a power cut takes it back. Only a sign-in under way (a pushed or approved
 //! request, a browser session) may be gone after a crash: the person begins again. Everything has an end; what has
 //! expired is never returned, and [`Store::sweep`] really deletes it.
+//!
+//! All sessions of a person live by one [`Grant`]. The steps that make and end them keep both together: a session, in
+//! force or not yet, is on the list of its person's grant, and whoever takes the last living one away takes the grant,
+//! too. Only a session that nobody ends, and that expires, leaves its grant behind: [`Store::list_grants`] finds it, so
+//! that it can be ended and what it holds given back. No session may be put, opened or rotated so as to outlive the
+//! grant: that is for the callers to see to.
 
 pub mod browser_session;
 pub mod conformance;
@@ -106,10 +112,20 @@ pub trait Store: Send + Sync {
     async fn take_pending(&self, id: Id, now: UnixTime) -> Result<Option<PendingSignIn>>;
 
     /// Keeps what a sign-in led to, all or nothing: a code, the session that it opens, the grant that the session lives by,
-    /// in the place of the person's grant before and, where it is to be remembered, what they agreed to. The session joins
-    /// those that live by the grant; whichever of them is gone is left out. `false`, and nothing is kept, where the
-    /// person's grant is not as it was seen: then look again.
-    async fn put_code(&self, id: Id, signed_in: SignedIn, now: UnixTime) -> Result<bool>;
+    /// in the place of the person's grant before and, where it is to be remembered, what they agreed to.
+    ///
+    /// The session joins those that live by the grant before: from here they live by this one, and it is kept at least as
+    /// long. Whichever of them has ended or expired is taken off the list. Where they are more than [`MAX_SESSIONS`], the
+    /// oldest end in the same step: the caller learns which.
+    ///
+    /// `None`, and nothing is kept, where the person's grant is not as it was seen, but for its list of sessions: then look
+    /// again. Of many who have seen the same grant, and bring another, one is let in.
+    ///
+    /// # Errors
+    /// Where there is a code or a session of this identifier already: a mistake of ours, and replacing what it names would
+    /// bring back what has ended.
+    async fn put_code(&self, id: Id, signed_in: SignedIn, now: UnixTime)
+    -> Result<Option<Vec<Id>>>;
 
     /// Looks at a code without spending it; a spent one is still there until it expires.
     async fn find_code(&self, id: Id, now: UnixTime) -> Result<Option<IssuedCode>>;
@@ -126,22 +142,28 @@ pub trait Store: Send + Sync {
     /// session is gone.
     async fn rotate_refresh(&self, id: Id, turn: Turn, now: UnixTime) -> Result<Option<Rotation>>;
 
-    /// Ends a session: it is gone, and nothing brings it back. Where it was the last in force that lived by its grant, the
-    /// grant goes with it. The one caller that ended it learns what is gone.
+    /// Ends a session, in force or not yet: it is gone, whoever asks, and nothing brings it back. Where no other session
+    /// lives by its grant, the grant goes with it, in the same step; one that has expired does not count as living. The
+    /// one caller that ended it learns what is gone.
     async fn end_session(&self, id: Id, now: UnixTime) -> Result<Option<EndedSession>>;
 
-    /// What a person gave us at the provider.
+    /// What a person gave us at the provider, and which sessions live by it: some of those may have expired.
     async fn find_grant(&self, person: &Subject, now: UnixTime) -> Result<Option<Grant>>;
 
-    /// Puts `after` in the place of `before`, the same person's grant as it was seen. `false`, and nothing happens, where it
-    /// has changed since, or is gone. Which sessions live by it stays as it is.
+    /// Puts `after` in the place of `before`, the same person's grant as it was seen. Which sessions live by it does not
+    /// count, and stays as it is, so that nobody who signs out meanwhile is in the way. `false`, and nothing happens, where
+    /// anything else has changed since, or the grant is gone: however many callers come at once with the same `before`,
+    /// and something new, one changes it.
     async fn change_grant(&self, before: &Grant, after: Grant, now: UnixTime) -> Result<bool>;
 
-    /// Ends a grant, and all sessions that live by it. The one caller that ended it learns which. `None`, and nothing
-    /// happens, where the grant is not as it was seen.
+    /// Ends a grant, and all sessions that live by it now. The one caller that ended it learns which. `None`, and nothing
+    /// happens, where the grant is gone, or is not as it was seen, but for its list of sessions: somebody has signed in
+    /// again, or has changed it.
     async fn end_grant(&self, before: &Grant, now: UnixTime) -> Result<Option<Vec<Id>>>;
 
-    /// At most `max` sessions, in force or not yet, in the order of their ids, behind `after`.
+    /// At most `max` sessions, in force or not yet, in the order of their ids, behind `after`, be that there or not. Whoever
+    /// goes on behind the last one until nothing comes sees each that was there all the while once. The same holds for
+    /// the other lists.
     async fn list_sessions(
         &self,
         after: Option<Id>,
@@ -183,7 +205,7 @@ pub trait Store: Send + Sync {
     async fn put_key_if_absent(&self, name: &str, key: Sealed) -> Result<Sealed>;
 
     /// Puts `after` in the place of `before`, the key of this name as it was seen. `false`, and nothing happens, where it has
-    /// changed since, or is gone.
+    /// changed since, or is not there: of many callers with the same `before`, and something new, one changes it.
     async fn change_key(&self, name: &str, before: &Sealed, after: Sealed) -> Result<bool>;
 
     /// Keeps the record of a browser session unless there is one under `key`: `true` if it was kept.
@@ -212,6 +234,9 @@ pub trait Store: Send + Sync {
     async fn sweep(&self, now: UnixTime, max: usize) -> Result<usize>;
 }
 
+/// The most sessions that live by one grant: its row does not grow without bound, however often a person signs in.
+pub const MAX_SESSIONS: usize = 500;
+
 /// How a change of a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientChange {
@@ -232,7 +257,7 @@ pub struct SignedIn {
     pub session: Session,
     /// The person's grant before, as it was seen.
     pub grant_before: Option<Grant>,
-    /// The grant that the session lives by. Its sessions are the store's to fill in.
+    /// The grant that the session lives by, of the same person. Its sessions are the store's to fill in.
     pub grant: Grant,
     /// What the person agreed to, where it is to be remembered.
     pub consent: Option<(ConsentKey, Consent)>,
@@ -243,7 +268,7 @@ pub struct SignedIn {
 pub struct EndedSession {
     /// The session as it was.
     pub session: Session,
-    /// The grant, where no other session lives by it.
+    /// The grant, where no other session lives by it: what it holds can be given back.
     pub grant: Option<Grant>,
 }
 

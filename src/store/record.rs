@@ -24,7 +24,8 @@
 //! # Values
 //! A header of 24 bytes ([`Header`]), then the payload: one byte for the version of its encoding, then the record in
 //! postcard. Postcard knows fields and variants by their order: a variant may be added at the end of an enum; any
-//! other change of a stored type is a new version, and [`decode`] must then read the old one too.
+//! other change of a stored type is a new version, and [`decode`] must then read the old one too. Before the first
+//! release it was a new [`FORMAT`] instead, and a store of an older one is refused as a whole.
 //!
 //! # Expiry
 //! A row that expires is filed in the expiry table under a moment that is not later than its expiry. A row that is
@@ -38,7 +39,8 @@ use super::engine::FOREVER;
 use super::{Result, StoreError};
 use crate::clock::UnixTime;
 
-/// The version of the schema above. A store of a later one is not opened.
+/// The version of the schema above. A store of another one is not opened, and its owner is told what to do. Format 2 kept
+/// what a provider gave in each session, and had no grants.
 pub const FORMAT: u32 = 3;
 
 /// The version of the encoding of a payload.

@@ -62,7 +62,7 @@ impl<T> Found<T> {
 
 impl<E: Engine> Rows<E> {
     /// How often a verb looks at the rows before it gives up. Every look but the last saw somebody else succeed, and
-    /// what these verbs change goes one way only (unspent, spent; there, gone), so two or three are the rule.
+    /// most of what these verbs change goes one way only (unspent, spent; there, gone), so two or three are the rule.
     const LOOKS: usize = 256;
 
     /// The rows of `engine`.
@@ -92,6 +92,18 @@ impl<E: Engine> Rows<E> {
         }))
     }
 
+    /// The row of this name, expired or not, with what it holds unread.
+    pub(super) async fn row(&self, table: Table, name: &[u8]) -> Result<Option<Found<()>>> {
+        let key = table.key(name);
+        let row = self.engine.get(&key, UnixTime(i64::MIN)).await?;
+        Ok(row.map(|row| Found {
+            record: (),
+            key,
+            version: row.version,
+            expires: row.expires,
+        }))
+    }
+
     /// What the row of this name holds.
     pub(super) async fn record<T: DeserializeOwned>(
         &self,
@@ -114,7 +126,7 @@ impl<E: Engine> Rows<E> {
         let (prefix, after) = (table.key(b""), table.key(after.unwrap_or_default()));
         let rows = self.engine.list(&prefix, &after, max, now).await?;
         rows.into_iter()
-            .map(|(_, row)| Ok((decode(table, &row.payload)?, row.expires)))
+            .map(|row| Ok((decode(table, &row.payload)?, row.expires)))
             .collect()
     }
 

@@ -4,6 +4,8 @@
     reason = "these are for tests: what they cannot build is a failed test"
 )]
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -167,7 +169,7 @@ pub fn session(id: Id, expires: UnixTime) -> Session {
     }
 }
 
-/// What a person gave us, whose sessions end before `expires`.
+/// What a person gave us, whose sessions end by `expires`.
 #[must_use]
 pub fn grant(person: &str, expires: UnixTime) -> Grant {
     Grant {
@@ -187,12 +189,14 @@ pub fn grant(person: &str, expires: UnixTime) -> Grant {
     }
 }
 
-/// The first sign-in of whoever `session` is of, which nobody is to remember.
+/// The first sign-in of whoever `session` is of, which nobody is to remember. The grant lasts a year longer than the
+/// session does now, which may be used and live on.
 #[must_use]
 pub fn first_sign_in(code: IssuedCode, session: Session) -> SignedIn {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
     SignedIn {
         grant_before: None,
-        grant: grant(session.subject.as_str(), session.expires),
+        grant: grant(session.subject.as_str(), session.expires + year),
         consent: None,
         code,
         session,

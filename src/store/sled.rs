@@ -93,40 +93,33 @@ impl SledEngine {
         let (header, payload) = Header::split(&value)?;
         Ok(Some((header, payload.to_vec())))
     }
-}
 
-impl SledEngine {
+    /// See [`Engine::list`], but for the last sentence.
     fn read_behind(
         &self,
         prefix: &[u8],
         after: &[u8],
         max: usize,
         now: UnixTime,
-    ) -> Result<Vec<(Vec<u8>, Row)>> {
+    ) -> Result<Vec<Row>> {
+        let mut listed = Vec::new();
         let from = Bound::Excluded(prefix.max(after));
-        let look = || {
-            let mut listed = Vec::new();
-            for found in self.tree.range::<&[u8], _>((from, Bound::Unbounded)) {
-                let (key, value) =
-                    found.map_err(|error| StoreError::because("rows cannot be read", error))?;
-                if !key.starts_with(prefix) || listed.len() == max {
-                    break;
-                }
-                let (header, payload) = Header::split(&value)?;
-                if now < header.expires {
-                    let row = Row {
-                        version: header.version,
-                        expires: header.expires,
-                        payload: payload.to_vec(),
-                    };
-                    listed.push((key.to_vec(), row));
-                }
+        for found in self.tree.range::<&[u8], _>((from, Bound::Unbounded)) {
+            let (key, value) =
+                found.map_err(|error| StoreError::because("rows cannot be read", error))?;
+            if listed.len() == max || !key.starts_with(prefix) {
+                break;
             }
-            Ok(listed)
-        };
-        // On a damaged file sled can panic instead of answering.
-        catch_unwind(AssertUnwindSafe(look))
-            .unwrap_or_else(|_| Err(StoreError::new("rows cannot be read: the file is damaged")))
+            let (header, payload) = Header::split(&value)?;
+            if now < header.expires {
+                listed.push(Row {
+                    version: header.version,
+                    expires: header.expires,
+                    payload: payload.to_vec(),
+                });
+            }
+        }
+        Ok(listed)
     }
 }
 
@@ -151,11 +144,13 @@ impl Engine for SledEngine {
         after: &[u8],
         max: usize,
         now: UnixTime,
-    ) -> Result<Vec<(Vec<u8>, Row)>> {
-        let listed = self.read_behind(prefix, after, max, now)?;
-        let newest = listed.iter().map(|(_, row)| row.version).max();
-        let settled = newest.unwrap_or_else(|| self.writer.begun());
-        self.writer.settled(settled).await?;
+    ) -> Result<Vec<Row>> {
+        // On a damaged file sled can panic instead of answering.
+        let look = AssertUnwindSafe(|| self.read_behind(prefix, after, max, now));
+        let listed = catch_unwind(look)
+            .unwrap_or_else(|_| Err(StoreError::new("rows cannot be read: the file is damaged")))?;
+        // Perhaps one that is left out was deleted just now.
+        self.writer.settled(self.writer.begun()).await?;
         Ok(listed)
     }
 

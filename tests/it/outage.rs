@@ -117,7 +117,7 @@ delegate! {
     put_pending(id: Id, pending: PendingSignIn) -> ();
     find_pending(id: Id, now: UnixTime) -> Option<PendingSignIn>;
     take_pending(id: Id, now: UnixTime) -> Option<PendingSignIn>;
-    put_code(id: Id, signed_in: SignedIn, now: UnixTime) -> bool;
+    put_code(id: Id, signed_in: SignedIn, now: UnixTime) -> Option<Vec<Id>>;
     find_code(id: Id, now: UnixTime) -> Option<IssuedCode>;
     spend_code(id: Id, opening: Opening, now: UnixTime) -> Option<Session>;
     find_session(id: Id, now: UnixTime) -> Option<Session>;
@@ -415,8 +415,8 @@ async fn a_session_that_ends_while_it_is_looked_up_is_over_for_everybody() {
     let (server, store) = unsteady().await;
     let client = server.client().await;
     let tokens = client.sign_in("mona").await;
-    // somebody has found the session in force, and has not yet told
-    store.order("find_session", Trouble::Waits);
+    // somebody has found the session and its grant, and has not yet told
+    store.order("find_grant", Trouble::Waits);
     let (looking, access) = (client.clone(), tokens.access.clone());
     let looking = tokio::spawn(async move { looking.initialize(&access).await });
     store.waits.notified().await;

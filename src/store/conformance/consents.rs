@@ -12,16 +12,12 @@ use crate::store::sample::{NOW, code, consent, first_sign_in, id, session};
 /// Keeps a code and a session of this number, with what a person agreed to.
 async fn put(store: &Tried, number: u64, consent: Option<(ConsentKey, Consent)>) -> Result<bool> {
     let (code, session) = (code(id(number), later(1)), session(id(number), later(1)));
-    store
-        .put_code(
-            id(number),
-            SignedIn {
-                consent,
-                ..first_sign_in(code, session)
-            },
-            NOW,
-        )
-        .await
+    let signed_in = SignedIn {
+        consent,
+        ..first_sign_in(code, session)
+    };
+    let kept = store.put_code(id(number), signed_in, NOW).await?;
+    Ok(kept.is_some())
 }
 
 async fn find(store: &Tried, person: &str, now: UnixTime) -> Option<Consent> {
