@@ -8,12 +8,12 @@ use crate::clock::UnixTime;
 use crate::protocol::ids::ClientId;
 use crate::store::SignedIn;
 use crate::store::sample::{
-    NOW, browser_record, client, code, consent, digest, document, first_sign_in, id, pending,
-    pushed, session, turn,
+    NOW, browser_record, client, code, consent, digest, document, first_sign_in, grant, id,
+    pending, pushed, session, turn,
 };
 
 /// Kinds of row that [`fill`] puts.
-const KINDS: usize = 8;
+const KINDS: usize = 9;
 
 /// What is there of what [`fill`] put, in the order in which it expires.
 async fn found(store: &Tried, now: UnixTime) -> [bool; KINDS] {
@@ -28,6 +28,7 @@ async fn found(store: &Tried, now: UnixTime) -> [bool; KINDS] {
         ok(store.find_document(&name, now).await).is_some(),
         ok(store.find_pushed(id(1), now).await).is_some(),
         ok(store.find_consent(agreed, now).await).is_some(),
+        ok(store.find_grant(&session(id(2), now).subject, now).await).is_some(),
     ]
 }
 
@@ -37,17 +38,13 @@ async fn fill(store: &Tried) {
     ok(store.put_client(client("a"), later(1)).await);
     ok(store.put_pending(id(1), pending(later(2))).await);
     let (code, session) = (code(id(2), later(3)), session(id(2), later(4)));
-    let agreed = consent("mona", later(8));
-    ok(store
-        .put_code(
-            id(1),
-            SignedIn {
-                consent: Some(agreed),
-                ..first_sign_in(code, session)
-            },
-            NOW,
-        )
-        .await);
+    let signed_in = SignedIn {
+        consent: Some(consent("mona", later(8))),
+        grant: grant(session.subject.as_str(), later(9)),
+        ..first_sign_in(code, session)
+    };
+    let kept = ok(store.put_code(id(1), signed_in, NOW).await);
+    assert_eq!(kept, Some(Vec::new()));
     let record = browser_record("values", later(5));
     assert!(ok(store
         .put_browser_session(digest("cookie"), record)
@@ -64,7 +61,7 @@ fn without(gone: usize) -> [bool; KINDS] {
 /// Each kind of row is found until the second before it expires, and not from then on, swept or not.
 pub async fn what_has_expired_is_never_returned(store: Tried) {
     fill(&store).await;
-    for (gone, hour) in (1..=8).enumerate() {
+    for (gone, hour) in (1..=9).enumerate() {
         let expires = later(hour);
         assert_eq!(found(&store, just_before(expires)).await, without(gone));
         assert_eq!(found(&store, expires).await, without(gone + 1));

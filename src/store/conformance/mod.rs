@@ -12,7 +12,10 @@ mod codes;
 mod consents;
 mod documents;
 mod expiry;
+mod grant_ends;
+mod grants;
 mod keys;
+mod lists;
 mod requests;
 mod sessions;
 
@@ -33,7 +36,10 @@ pub use self::codes::*;
 pub use self::consents::*;
 pub use self::documents::*;
 pub use self::expiry::*;
+pub use self::grant_ends::*;
+pub use self::grants::*;
 pub use self::keys::*;
+pub use self::lists::*;
 pub use self::requests::*;
 pub use self::sessions::*;
 
@@ -86,7 +92,33 @@ macro_rules! store_conformance {
             a_session_is_ended_once
             an_ended_session_is_not_brought_back_by_its_code
             an_ended_session_is_not_brought_back_by_a_rotation
+            a_sign_in_is_kept_all_or_nothing
+            a_sign_in_joins_the_sessions_of_the_person
+            of_many_sign_ins_that_saw_the_same_one_is_let_in
+            whoever_looks_again_is_let_in
+            an_expired_grant_is_in_nobodys_way
+            an_expired_session_does_not_live_on_without_its_grant
+            a_person_has_only_so_many_sessions
+            the_last_session_takes_the_grant_with_it
+            of_many_sessions_that_end_one_was_the_last
+            an_expired_session_does_not_count_as_living
+            a_grant_without_sessions_is_found_until_it_is_ended
+            a_grant_is_ended_once_with_all_its_sessions
+            an_ended_grant_leaves_nothing_in_force
+            a_changed_grant_keeps_its_sessions
+            of_many_who_change_a_grant_one_does
+            a_change_and_the_end_of_the_last_session_see_each_other
+            a_grant_is_changed_or_ended_or_signed_in_to
+            a_sign_in_and_the_end_of_the_last_session_see_each_other
+            the_end_of_a_grant_and_those_of_its_sessions_see_each_other
+            sessions_are_listed_page_by_page
+            grants_are_listed_page_by_page
+            clients_and_documents_are_listed_page_by_page
+            a_list_goes_on_behind_what_is_gone
+            a_document_is_forgotten_once
             the_first_key_of_a_name_is_kept
+            a_key_is_changed_only_from_what_it_is
+            of_many_who_change_a_key_one_does
             a_browser_session_does_not_replace_another
             a_saved_browser_session_is_never_made_anew
             a_forgotten_browser_session_is_not_saved_back
