@@ -7,7 +7,7 @@
     reason = "these are tests, and what helps them: a failure is a failed test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -17,13 +17,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anteroom::clock::UnixTime;
 use anteroom::entropy;
-use anteroom::protocol::session::RefreshState;
+use anteroom::protocol::grant::Grant;
+use anteroom::protocol::ids::Subject;
+use anteroom::protocol::session::{RefreshState, Session};
 use anteroom::secret::SecretDigest;
 use anteroom::store::SignedIn;
 use anteroom::store::Store;
 use anteroom::store::sample::{
-    NOW, code, consent, digest, first_sign_in, id, opening, session, turn,
+    NOW, code, consent, digest, first_sign_in, grant, id, opening, session, turn,
 };
 use anteroom::store::sled::SledStore;
 use tempfile::tempdir;
@@ -31,23 +34,67 @@ use tempfile::tempdir;
 const DIRECTORY: &str = "store";
 const LIFE: Duration = Duration::from_secs(3600);
 /// A connection's life: its code put, and what the person agreed to; an assertion used and the code spent; the token
-/// rotated three times; the session ended.
+/// rotated three times, and what the provider gave renewed with each; the session ended.
 const LAST_STEP: u8 = 6;
+/// Connections of one person: several lives change one grant.
+const OF_ONE_PERSON: u64 = 5;
+/// Counts what is written to grants: the later, the higher.
+static WRITTEN: AtomicU64 = AtomicU64::new(1);
+
+fn person(number: u64) -> Subject {
+    Subject::new(format!("github:{}", number / OF_ONE_PERSON))
+}
+
+/// The grant of connection `number`, as it was found, and what is to be written in its place.
+async fn written_anew(store: &SledStore, number: u64) -> (Option<Grant>, Grant, i64) {
+    let person = person(number);
+    let before = store.find_grant(&person, NOW).await.unwrap();
+    // drawn after the look, so that of two writes the later has the higher number
+    let written = WRITTEN.fetch_add(1, Ordering::Relaxed).cast_signed();
+    let after = Grant {
+        checked: UnixTime(written),
+        ..grant(person.as_str(), NOW + LIFE)
+    };
+    (before, after, written)
+}
+
+/// Puts the code of connection `number`, and looks again until the person's other connections let it.
+async fn put_code(store: &SledStore, number: u64) {
+    let (at, of) = (id(number * 2), id(number * 2 + 1));
+    let expires = NOW + LIFE;
+    loop {
+        let (grant_before, grant, written) = written_anew(store, number).await;
+        let session = Session {
+            subject: person(number),
+            ..session(of, expires)
+        };
+        let signed_in = SignedIn {
+            grant_before,
+            grant,
+            consent: Some(consent(&number.to_string(), expires)),
+            ..first_sign_in(code(of, expires), session)
+        };
+        if store.put_code(at, signed_in, NOW).await.unwrap().is_some() {
+            return say(&format!("written {number} {written}"));
+        }
+    }
+}
+
+/// Renews what the provider gave, as long as somebody else does not at the same moment.
+async fn renew(store: &SledStore, number: u64) {
+    let (before, after, written) = written_anew(store, number).await;
+    let before = before.unwrap();
+    if store.change_grant(&before, after, NOW).await.unwrap() {
+        say(&format!("written {number} {written}"));
+    }
+}
 
 /// Takes step `step` in the life of connection `number`.
 async fn take_step(store: &SledStore, number: u64, step: u8) {
     let (at, of) = (id(number * 2), id(number * 2 + 1));
     let expires = NOW + LIFE;
     match step {
-        1 => {
-            let (code, session) = (code(of, expires), session(of, expires));
-            let agreed = consent(&number.to_string(), expires);
-            let signed_in = SignedIn {
-                consent: Some(agreed),
-                ..first_sign_in(code, session)
-            };
-            assert!(store.put_code(at, signed_in, NOW).await.unwrap());
-        }
+        1 => put_code(store, number).await,
         2 => {
             let spent = store.spend_assertion(assertion(number), expires, NOW);
             assert!(spent.await.unwrap());
@@ -56,6 +103,7 @@ async fn take_step(store: &SledStore, number: u64, step: u8) {
         }
         LAST_STEP => assert!(store.end_session(of, NOW).await.unwrap().is_some()),
         _ => {
+            renew(store, number).await;
             let turn = turn(&token(step - 1), &token(step), expires);
             let rotation = store.rotate_refresh(of, turn, NOW).await.unwrap();
             assert!(rotation.unwrap().won);
@@ -121,6 +169,32 @@ async fn assert_nothing_comes_back(store: &SledStore, number: u64, step: u8) {
     }
 }
 
+/// No session is without its grant, no grant without sessions, and each lists its own, once. No grant is older than what
+/// was acknowledged of it.
+async fn assert_grants_are_whole(store: &SledStore, written: &BTreeMap<u64, i64>) {
+    let mut living = BTreeMap::<String, BTreeSet<_>>::new();
+    for session in store.list_sessions(None, usize::MAX, NOW).await.unwrap() {
+        let of_person = living.entry(session.subject.as_str().to_owned());
+        of_person.or_default().insert(session.id);
+    }
+    let mut listed = BTreeMap::new();
+    for grant in store.list_grants(None, usize::MAX, NOW).await.unwrap() {
+        let sessions: BTreeSet<_> = grant.sessions.iter().copied().collect();
+        assert_eq!(sessions.len(), grant.sessions.len(), "one is listed twice");
+        listed.insert(grant.subject().as_str().to_owned(), sessions);
+    }
+    assert_eq!(listed, living);
+    for (&number, &written) in written {
+        let kept = store.find_grant(&person(number), NOW).await.unwrap();
+        // one that is gone went with its last session, and there is none
+        let kept = kept.map(|grant| grant.checked.0);
+        assert!(
+            kept.is_none_or(|kept| kept >= written),
+            "{written} was acknowledged for connection {number}, and {kept:?} is there"
+        );
+    }
+}
+
 /// Looks at connection after connection while others change them, and says what it sees: that was answered, too.
 async fn watch(store: &SledStore, current: &AtomicU64) {
     loop {
@@ -130,6 +204,10 @@ async fn watch(store: &SledStore, current: &AtomicU64) {
         let step = current.and_then(|refresh| step_of(&refresh)).unwrap_or(0);
         if step > 0 {
             say(&format!("step {number} {step}"));
+        }
+        let grant = store.find_grant(&person(number), NOW).await.unwrap();
+        if let Some(grant) = grant {
+            say(&format!("written {number} {}", grant.checked.0));
         }
         tokio::task::yield_now().await;
     }
@@ -209,8 +287,15 @@ fn moment(range: Range<u64>) -> Duration {
     Duration::from_micros(range.start + drawn % (range.end - range.start))
 }
 
-/// Lets a child run until `moment` after it said `mark`, kills it, and adds to `acknowledged` what it said.
-fn kill_one(directory: &Path, mark: &str, moment: Duration, acknowledged: &mut BTreeMap<u64, u8>) {
+/// What a child said: the last step of each connection, and the last of what was written to its grant.
+#[derive(Default)]
+struct Acknowledged {
+    steps: BTreeMap<u64, u8>,
+    written: BTreeMap<u64, i64>,
+}
+
+/// Lets a child run until `moment` after it said `mark`, kills it, and tells what it said.
+fn kill_one(directory: &Path, mark: &str, moment: Duration) -> Acknowledged {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(CHILD);
     let (mut child, mut said) = start(command, directory);
@@ -224,18 +309,27 @@ fn kill_one(directory: &Path, mark: &str, moment: Duration, acknowledged: &mut B
     wait_until(Instant::now() + moment);
     child.kill().unwrap();
     child.wait().unwrap();
+    let mut acknowledged = Acknowledged::default();
     for line in reader.join().unwrap() {
         let words: Vec<_> = line.split(' ').collect();
         match words[..] {
             ["step", number, step] => {
                 let step = step.parse().unwrap();
-                let known = acknowledged.entry(number.parse().unwrap()).or_insert(step);
+                let known = acknowledged.steps.entry(number.parse().unwrap());
+                let known = known.or_insert(step);
                 *known = step.max(*known);
+            }
+            ["written", number, written] => {
+                let written = written.parse().unwrap();
+                let known = acknowledged.written.entry(number.parse().unwrap());
+                let known = known.or_insert(written);
+                *known = written.max(*known);
             }
             ["open"] => {}
             _ => panic!("the child said: {line}"),
         }
     }
+    acknowledged
 }
 
 /// The moment of a kill is the subject here; nothing is asserted on it.
@@ -243,9 +337,10 @@ fn wait_until(end: Instant) {
     thread::park_timeout(end.saturating_duration_since(Instant::now()));
 }
 
-async fn assert_kept(directory: &Path, acknowledged: &BTreeMap<u64, u8>) {
+async fn assert_kept(directory: &Path, acknowledged: &Acknowledged) {
     let store = SledStore::open(&directory.join(DIRECTORY)).unwrap();
-    for (&number, &step) in acknowledged {
+    assert_grants_are_whole(&store, &acknowledged.written).await;
+    for (&number, &step) in &acknowledged.steps {
         let reached = step_reached(&store, number).await;
         assert!(
             reached == step || reached == step + 1,
@@ -258,15 +353,15 @@ async fn assert_kept(directory: &Path, acknowledged: &BTreeMap<u64, u8>) {
 /// Kills `kills` children in one directory, each at some moment after `mark`.
 async fn survive(kills: usize, mark: &str, range: Range<u64>) -> usize {
     let directory = tempdir().unwrap();
-    let mut acknowledged = BTreeMap::new();
+    let mut acknowledged = Acknowledged::default();
     for _ in 0..kills {
-        let mut now = BTreeMap::new();
-        kill_one(directory.path(), mark, moment(range.clone()), &mut now);
+        let now = kill_one(directory.path(), mark, moment(range.clone()));
         assert_kept(directory.path(), &now).await;
-        acknowledged.extend(now);
+        acknowledged.steps.extend(now.steps);
+        acknowledged.written.extend(now.written);
     }
     assert_kept(directory.path(), &acknowledged).await;
-    acknowledged.len()
+    acknowledged.steps.len()
 }
 
 /// TOK-39

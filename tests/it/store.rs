@@ -192,6 +192,22 @@ async fn a_store_of_a_newer_anteroom_is_refused() {
 }
 
 #[tokio::test]
+async fn a_store_of_an_older_anteroom_is_refused_with_what_to_do() {
+    let directory = closed_store().await;
+    tamper(directory.path(), Marker::KEY, |marker| marker[3] = 2);
+    for _ in 0..2 {
+        let said = refusal(directory.path());
+        assert!(said.contains("format 2"), "{said}");
+        assert!(said.contains("remove it"), "{said}");
+        assert!(said.contains("people sign in again"), "{said}");
+        assert!(said.contains(directory.path().to_str().unwrap()), "{said}");
+    }
+    // Nothing was changed: the anteroom that wrote it can go on.
+    tamper(directory.path(), Marker::KEY, |marker| marker[3] = 3);
+    assert_whole(&open(directory.path())).await;
+}
+
+#[tokio::test]
 async fn a_store_of_another_program_is_refused() {
     let directory = tempdir().unwrap();
     let raw = raw(directory.path());

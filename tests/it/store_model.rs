@@ -4,18 +4,20 @@
     reason = "these are tests, and what helps them: a failure is a failed test"
 )]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anteroom::clock::UnixTime;
 use anteroom::protocol::client::Client;
 use anteroom::protocol::client_metadata::ClientDocument;
-use anteroom::protocol::ids::{ClientId, Id};
+use anteroom::protocol::grant::{Grant, GrantKey};
+use anteroom::protocol::ids::{ClientId, Id, Subject};
+use anteroom::protocol::session::Session;
 use anteroom::store::SignedIn;
 use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::sample::{
-    NOW, browser_record, client, code, consent, digest, document, first_sign_in, id, opening,
-    pending, pushed, sealed, session, turn,
+    NOW, browser_record, client, code, consent, digest, document, first_sign_in, grant, id,
+    opening, pending, pushed, sealed, session, turn,
 };
 use anteroom::store::sled::SledStore;
 use proptest::prelude::*;
@@ -36,12 +38,21 @@ enum Verb {
     ForgetConsent(u8),
     PutPending(u8, i64),
     TakePending(u8),
-    /// With a consent and its life, where one is kept.
-    PutCode(u8, i64, i64, Option<(u8, i64)>),
+    ForgetDocument(u8),
+    /// With the lives of code and session, and a consent and its life, where one is kept.
+    PutCode(u8, (i64, i64), Option<(u8, i64)>, Entry),
     SpendCode(u8, u8, i64),
     Rotate(u8, u8, u8, i64),
     EndSession(u8),
+    /// Whose, the tokens that it was seen with, new ones and its life.
+    ChangeGrant(u8, u8, u8, i64),
+    /// Whose, and the tokens that it was seen with.
+    EndGrant(u8, u8),
+    /// Of which kind, behind which row, and how many.
+    List(char, Option<u8>, usize),
     PutKey(u8, u8),
+    /// From what it was seen as.
+    ChangeKey(u8, u8, u8),
     PutBrowser(u8, u8, i64),
     SaveBrowser(u8, u8, i64),
     ForgetBrowser(u8),
@@ -50,8 +61,50 @@ enum Verb {
     Restart,
 }
 
+/// What somebody brings who signs in.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    seen: Seen,
+    tokens: u8,
+    life: i64,
+}
+
+/// How a person's grant was seen.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    /// As it is.
+    JustNow,
+    /// It was not there.
+    Nothing,
+    /// With these tokens.
+    With(u8),
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let seen = prop_oneof![
+        4 => Just(Seen::JustNow),
+        1 => Just(Seen::Nothing),
+        1 => (0..2u8).prop_map(Seen::With),
+    ];
+    (seen, 0..2u8, 0..90i64).prop_map(|(seen, tokens, life)| Entry { seen, tokens, life })
+}
+
+/// Rows of a kind.
+const ROWS: u8 = 4;
+
+/// Whose session this is: two have two each.
+fn person_of(row: u8) -> u8 {
+    row % 2
+}
+
+fn subject(person: u8) -> Subject {
+    Subject::new(format!("github:{person}"))
+}
+
 fn verb() -> impl Strategy<Value = Verb> {
-    let row = || 0..3u8;
+    let row = || 0..ROWS;
+    let person = || 0..2u8;
+    let kind = || prop::sample::select(vec!['c', 'd', 's', 'g']);
     let token = || 0..4u8;
     let life = || 0..60i64;
     prop_oneof![
@@ -67,13 +120,32 @@ fn verb() -> impl Strategy<Value = Verb> {
         row().prop_map(Verb::ForgetConsent),
         (row(), life()).prop_map(|(r, l)| Verb::PutPending(r, l)),
         row().prop_map(Verb::TakePending),
-        (row(), life(), life(), prop::option::of((row(), life())))
-            .prop_map(|(r, l, m, c)| Verb::PutCode(r, l, m, c)),
+        row().prop_map(Verb::ForgetDocument),
+        // more often than the others: what follows needs one
+        (
+            row(),
+            (life(), life()),
+            prop::option::of((row(), life())),
+            entry()
+        )
+            .prop_map(|(r, l, c, e)| Verb::PutCode(r, l, c, e)),
+        (
+            row(),
+            (life(), life()),
+            prop::option::of((row(), life())),
+            entry()
+        )
+            .prop_map(|(r, l, c, e)| Verb::PutCode(r, l, c, e)),
         (row(), token(), life()).prop_map(|(r, t, l)| Verb::SpendCode(r, t, l)),
         (row(), token(), token(), life()).prop_map(|(r, f, t, l)| Verb::Rotate(r, f, t, l)),
         (row(), token(), token(), life()).prop_map(|(r, f, t, l)| Verb::Rotate(r, f, t, l)),
         row().prop_map(Verb::EndSession),
+        (person(), person(), person(), life())
+            .prop_map(|(p, f, t, l)| Verb::ChangeGrant(p, f, t, l)),
+        (person(), person()).prop_map(|(p, t)| Verb::EndGrant(p, t)),
+        (kind(), prop::option::of(row()), 0..4usize).prop_map(|(k, a, m)| Verb::List(k, a, m)),
         (row(), token()).prop_map(|(r, t)| Verb::PutKey(r, t)),
+        (row(), token(), token()).prop_map(|(r, f, t)| Verb::ChangeKey(r, f, t)),
         (row(), token(), life()).prop_map(|(r, t, l)| Verb::PutBrowser(r, t, l)),
         (row(), token(), life()).prop_map(|(r, t, l)| Verb::SaveBrowser(r, t, l)),
         row().prop_map(Verb::ForgetBrowser),
@@ -100,6 +172,11 @@ enum Kept {
     Session {
         current: Option<u8>,
         previous: Option<u8>,
+    },
+    Grant {
+        tokens: u8,
+        /// The rows of its sessions.
+        sessions: Vec<u8>,
     },
     Browser(u8),
 }
@@ -143,6 +220,13 @@ impl Model {
                     "{:?}",
                     sealed(&self.keys.entry(row).or_insert(key).to_string())
                 )
+            }
+            Verb::ChangeKey(row, from, to) => {
+                let is_as_seen = self.keys.get(&row) == Some(&from);
+                if is_as_seen {
+                    self.keys.insert(row, to);
+                }
+                said(is_as_seen)
             }
             Verb::PutBrowser(row, value, life) => {
                 said(self.create('b', row, Kept::Browser(value), life))
@@ -192,6 +276,7 @@ impl Model {
                 self.rows.insert(('d', row), (Kept::Document(etag), end));
                 String::new()
             }
+            Verb::ForgetDocument(row) => said(self.rows.remove(&('d', row)).is_some()),
             Verb::SpendAssertion(row, life) => {
                 let is_new = self.alive('a', row).is_none();
                 if is_new {
@@ -220,22 +305,7 @@ impl Model {
 
     fn apply_to_session(&mut self, verb: &Verb) -> String {
         match *verb {
-            Verb::PutCode(row, life, session, consent) => {
-                let taken = ['o', 's'].map(|kind| self.rows.contains_key(&(kind, row)));
-                if taken != [false; 2] {
-                    return said(false);
-                }
-                let fresh = Kept::Session {
-                    current: None,
-                    previous: None,
-                };
-                self.create('s', row, fresh, session);
-                if let Some((person, life)) = consent {
-                    let end = self.now + life;
-                    self.rows.insert(('n', person), (Kept::Consent, end));
-                }
-                said(self.create('o', row, Kept::Code { spent: false }, life))
-            }
+            Verb::PutCode(row, lives, consent, entry) => self.put_code(row, lives, consent, entry),
             Verb::SpendCode(row, token, life) => {
                 let fresh = Some(&Kept::Code { spent: false });
                 let (code, session) = (self.alive('o', row), self.alive('s', row));
@@ -263,10 +333,140 @@ impl Model {
                 Some(_) => said(false),
                 None => String::new(),
             },
-            Verb::EndSession(row) => said(self.rows.remove(&('s', row)).is_some()),
+            Verb::EndSession(row) => self.end_session(row),
+            Verb::ChangeGrant(person, from, to, life) => match self.alive_grant(person) {
+                Some((tokens, sessions, _)) if tokens == from => {
+                    let changed = Kept::Grant {
+                        tokens: to,
+                        sessions,
+                    };
+                    let end = self.now + life;
+                    self.rows.insert(('g', person), (changed, end));
+                    said(true)
+                }
+                _ => said(false),
+            },
+            Verb::EndGrant(person, seen) => match self.alive_grant(person) {
+                Some((tokens, sessions, _)) if tokens == seen => {
+                    let living = self.living(&sessions);
+                    for row in &living {
+                        self.rows.remove(&('s', *row));
+                    }
+                    self.rows.remove(&('g', person));
+                    format!("{living:?}")
+                }
+                _ => String::new(),
+            },
+            Verb::List(kind, after, max) => self.list(kind, after, max),
             // Which rows a sweep deletes is left to the store: see `sweep`.
             _ => String::new(),
         }
+    }
+
+    fn put_code(
+        &mut self,
+        row: u8,
+        (life, session): (i64, i64),
+        consent: Option<(u8, i64)>,
+        entry: Entry,
+    ) -> String {
+        if ['o', 's']
+            .iter()
+            .any(|kind| self.rows.contains_key(&(*kind, row)))
+        {
+            return "taken".to_owned();
+        }
+        let person = person_of(row);
+        let before = self.alive_grant(person);
+        let tokens = before.as_ref().map(|(tokens, _, _)| *tokens);
+        let is_as_seen = match entry.seen {
+            Seen::JustNow => true,
+            Seen::Nothing => tokens.is_none(),
+            Seen::With(seen) => tokens == Some(seen),
+        };
+        if !is_as_seen {
+            return said(false);
+        }
+        // also those of a grant that has expired
+        let listed = match self.rows.get(&('g', person)) {
+            Some((Kept::Grant { sessions, .. }, _)) => sessions.clone(),
+            _ => Vec::new(),
+        };
+        let mut sessions = self.living(&listed);
+        sessions.push(row);
+        let end = before.map_or(i64::MIN, |(_, _, end)| end);
+        let end = end.max(self.now + entry.life);
+        let grant = Kept::Grant {
+            tokens: entry.tokens,
+            sessions,
+        };
+        self.rows.insert(('g', person), (grant, end));
+        let fresh = Kept::Session {
+            current: None,
+            previous: None,
+        };
+        self.create('s', row, fresh, session);
+        if let Some((person, life)) = consent {
+            let end = self.now + life;
+            self.rows.insert(('n', person), (Kept::Consent, end));
+        }
+        self.create('o', row, Kept::Code { spent: false }, life);
+        said(true)
+    }
+
+    fn end_session(&mut self, row: u8) -> String {
+        let was_alive = self.alive('s', row).is_some();
+        self.rows.remove(&('s', row));
+        if !was_alive {
+            return String::new();
+        }
+        let person = person_of(row);
+        let Some((tokens, mut sessions, end)) = self.alive_grant(person) else {
+            return "ended".to_owned();
+        };
+        sessions.retain(|other| *other != row);
+        let sessions = self.living(&sessions);
+        if sessions.is_empty() {
+            self.rows.remove(&('g', person));
+            return format!("ended with {tokens}");
+        }
+        let left = Kept::Grant { tokens, sessions };
+        self.rows.insert(('g', person), (left, end));
+        "ended".to_owned()
+    }
+
+    /// Tokens, sessions and end of a person's grant.
+    fn alive_grant(&self, person: u8) -> Option<(u8, Vec<u8>, i64)> {
+        match self.alive('g', person)? {
+            (Kept::Grant { tokens, sessions }, end) => Some((*tokens, sessions.clone(), *end)),
+            other => panic!("{other:?} is no grant"),
+        }
+    }
+
+    /// Those that have not ended; the rows of those that have expired go.
+    fn living(&mut self, sessions: &[u8]) -> Vec<u8> {
+        let mut living = sessions.to_vec();
+        living.retain(|row| {
+            let is_alive = self.alive('s', *row).is_some();
+            if !is_alive {
+                self.rows.remove(&('s', *row));
+            }
+            is_alive
+        });
+        living
+    }
+
+    fn list(&self, kind: char, after: Option<u8>, max: usize) -> String {
+        let rows = if kind == 'g' { 2 } else { ROWS };
+        let in_order: BTreeMap<_, _> = (0..rows).map(|row| (place(kind, row), row)).collect();
+        let after = after.map(|row| place(kind, row));
+        let behind = in_order
+            .iter()
+            .filter(|(place, _)| Some(*place) > after.as_ref());
+        let there = behind
+            .map(|(_, row)| *row)
+            .filter(|row| self.alive(kind, *row).is_some());
+        format!("{:?}", there.take(max).collect::<Vec<_>>())
     }
 
     /// The rows that a sweep may delete.
@@ -288,6 +488,15 @@ fn row(number: u8) -> Id {
     id(number.into())
 }
 
+/// Where a row stands in its list.
+fn place(kind: char, number: u8) -> Vec<u8> {
+    match kind {
+        's' => row(number).as_bytes().to_vec(),
+        'g' => GrantKey::of(&subject(number)).as_bytes().to_vec(),
+        _ => token(number).into_bytes(),
+    }
+}
+
 async fn ask(store: &dyn Store, verb: &Verb, now: UnixTime) -> String {
     let until = |life: i64| UnixTime(now.0 + life);
     match *verb {
@@ -303,6 +512,10 @@ async fn ask(store: &dyn Store, verb: &Verb, now: UnixTime) -> String {
                 .put_key_if_absent(&token(r), sealed(&token(key)))
                 .await;
             format!("{:?}", kept.unwrap())
+        }
+        Verb::ChangeKey(r, from, to) => {
+            let (name, before, after) = (token(r), sealed(&token(from)), sealed(&token(to)));
+            said(store.change_key(&name, &before, after).await.unwrap())
         }
         Verb::PutBrowser(r, value, life) => {
             let record = browser_record(&token(value), until(life));
@@ -364,6 +577,7 @@ async fn ask_of_client(store: &dyn Store, verb: &Verb, now: UnixTime) -> String 
             store.put_document(document, until(life)).await.unwrap();
             String::new()
         }
+        Verb::ForgetDocument(r) => said(store.forget_document(&name(r)).await.unwrap()),
         Verb::SpendAssertion(r, life) => {
             let spent = store.spend_assertion(digest(&token(r)), until(life), now);
             said(spent.await.unwrap())
@@ -388,17 +602,30 @@ async fn ask_of_client(store: &dyn Store, verb: &Verb, now: UnixTime) -> String 
 async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String {
     let until = |life: i64| UnixTime(now.0 + life);
     match *verb {
-        Verb::PutCode(r, life, lives, agreed) => {
-            let (code, session) = (code(row(r), until(life)), session(row(r), until(lives)));
-            let agreed = agreed.map(|(person, life)| consent(&token(person), until(life)));
-            let signed_in = SignedIn {
-                consent: agreed,
-                ..first_sign_in(code, session)
+        Verb::PutCode(r, (life, lives), agreed, entry) => {
+            let session = Session {
+                subject: subject(person_of(r)),
+                ..session(row(r), until(lives))
             };
-            said(matches!(
-                store.put_code(row(r), signed_in, now).await,
-                Ok(true)
-            ))
+            let found = store.find_grant(&session.subject, now).await.unwrap();
+            let signed_in = SignedIn {
+                consent: agreed.map(|(person, life)| consent(&token(person), until(life))),
+                grant: a_grant(person_of(r), entry.tokens, until(entry.life)),
+                grant_before: match entry.seen {
+                    Seen::JustNow => found,
+                    Seen::Nothing => None,
+                    Seen::With(tokens) => Some(as_seen(person_of(r), tokens, found)),
+                },
+                ..first_sign_in(code(row(r), until(life)), session)
+            };
+            match store.put_code(row(r), signed_in, now).await {
+                Ok(ended) => {
+                    let kept = ended.is_some();
+                    assert_eq!(ended.unwrap_or_default(), [], "they are not too many");
+                    said(kept)
+                }
+                Err(_) => "taken".to_owned(),
+            }
         }
         Verb::SpendCode(r, first, life) => {
             let opening = opening(&token(first), until(life));
@@ -415,8 +642,99 @@ async fn ask_of_session(store: &dyn Store, verb: &Verb, now: UnixTime) -> String
             let rotated = store.rotate_refresh(row(r), turn, now).await.unwrap();
             rotated.map_or_else(String::new, |rotation| said(rotation.won))
         }
-        Verb::EndSession(r) => said(store.end_session(row(r), now).await.unwrap().is_some()),
+        Verb::EndSession(r) => match store.end_session(row(r), now).await.unwrap() {
+            Some(ended) => {
+                assert_eq!(ended.session.id, row(r));
+                let grant = ended.grant.map(|grant| tokens_of(&grant));
+                grant.map_or("ended".to_owned(), |tokens| format!("ended with {tokens}"))
+            }
+            None => String::new(),
+        },
+        _ => ask_of_grant(store, verb, now).await,
+    }
+}
+
+async fn ask_of_grant(store: &dyn Store, verb: &Verb, now: UnixTime) -> String {
+    match *verb {
+        Verb::ChangeGrant(person, seen, tokens, life) => {
+            let found = store.find_grant(&subject(person), now).await.unwrap();
+            let before = as_seen(person, seen, found);
+            let after = a_grant(person, tokens, UnixTime(now.0 + life));
+            said(store.change_grant(&before, after, now).await.unwrap())
+        }
+        Verb::EndGrant(person, seen) => {
+            let found = store.find_grant(&subject(person), now).await.unwrap();
+            let before = as_seen(person, seen, found);
+            let ended = store.end_grant(&before, now).await.unwrap();
+            ended.map_or_else(String::new, |ended| format!("{:?}", rows_of(&ended)))
+        }
+        Verb::List(kind, after, max) => format!("{:?}", list(store, kind, after, max, now).await),
         _ => String::new(),
+    }
+}
+
+fn a_grant(person: u8, tokens: u8, expires: UnixTime) -> Grant {
+    Grant {
+        tokens: sealed(&token(tokens)),
+        ..grant(subject(person).as_str(), expires)
+    }
+}
+
+/// What somebody saw who saw it with these tokens. Its list of sessions does not count.
+fn as_seen(person: u8, tokens: u8, found: Option<Grant>) -> Grant {
+    let expires = found.map_or(NOW, |found| found.expires);
+    a_grant(person, tokens, expires)
+}
+
+fn tokens_of(grant: &Grant) -> u8 {
+    let tokens = (0..2).find(|&tokens| sealed(&token(tokens)) == grant.tokens);
+    tokens.unwrap()
+}
+
+fn rows_of(sessions: &[Id]) -> Vec<u8> {
+    let number = |session: &Id| (0..ROWS).find(|&number| row(number) == *session);
+    sessions
+        .iter()
+        .map(|session| number(session).unwrap())
+        .collect()
+}
+
+/// The rows that a store lists.
+async fn list(
+    store: &dyn Store,
+    kind: char,
+    after: Option<u8>,
+    max: usize,
+    now: UnixTime,
+) -> Vec<u8> {
+    let name = after.map(|after| ClientId::new(token(after)));
+    let numbers = |name: &ClientId| name.as_str().parse::<u8>().unwrap();
+    match kind {
+        'c' => {
+            let listed = store.list_clients(name.as_ref(), max, now).await.unwrap();
+            listed
+                .iter()
+                .map(|(client, _)| numbers(&client.id))
+                .collect()
+        }
+        'd' => {
+            let listed = store.list_documents(name.as_ref(), max, now).await.unwrap();
+            listed
+                .iter()
+                .map(|(document, _)| numbers(&document.client.id))
+                .collect()
+        }
+        's' => {
+            let listed = store.list_sessions(after.map(row), max, now).await.unwrap();
+            let listed: Vec<_> = listed.iter().map(|session| session.id).collect();
+            rows_of(&listed)
+        }
+        _ => {
+            let after = after.map(|person| GrantKey::of(&subject(person)));
+            let listed = store.list_grants(after, max, now).await.unwrap();
+            let person = |grant: &Grant| (0..2).find(|&person| subject(person) == *grant.subject());
+            listed.iter().map(|grant| person(grant).unwrap()).collect()
+        }
     }
 }
 
@@ -456,23 +774,35 @@ async fn look(store: &dyn Store, kind: char, r: u8, now: UnixTime) -> Option<(Ke
             let found = store.find_code(row(r), now).await.unwrap();
             found.map(|found| (Kept::Code { spent: found.spent }, found.expires.0 - NOW.0))
         }
-        's' => {
-            let found = store.find_session(row(r), now).await.unwrap()?;
-            let number = |sought| (0..4).find(|&n| digest(&token(n)) == sought);
-            let refresh = found.refresh.as_ref();
-            let previous = refresh.and_then(|refresh| refresh.previous.as_ref());
-            let kept = Kept::Session {
-                current: refresh.and_then(|refresh| number(refresh.current)),
-                previous: previous.and_then(|previous| number(previous.digest)),
-            };
-            Some((kept, found.expires.0 - NOW.0))
-        }
+        's' | 'g' => look_at_grant(store, kind, r, now).await,
         _ => {
             let found = store.find_browser_session(digest(&token(r)), now).await;
             let found = found.unwrap()?;
             let value = String::from_utf8(found.values).unwrap().parse().unwrap();
             Some((Kept::Browser(value), found.expires.0 - NOW.0))
         }
+    }
+}
+
+/// A session, or the grant that it lives by.
+async fn look_at_grant(store: &dyn Store, kind: char, r: u8, now: UnixTime) -> Option<(Kept, i64)> {
+    if kind == 's' {
+        let found = store.find_session(row(r), now).await.unwrap()?;
+        let number = |sought| (0..4).find(|&n| digest(&token(n)) == sought);
+        let refresh = found.refresh.as_ref();
+        let previous = refresh.and_then(|refresh| refresh.previous.as_ref());
+        let kept = Kept::Session {
+            current: refresh.and_then(|refresh| number(refresh.current)),
+            previous: previous.and_then(|previous| number(previous.digest)),
+        };
+        Some((kept, found.expires.0 - NOW.0))
+    } else {
+        let found = store.find_grant(&subject(r), now).await.unwrap()?;
+        let kept = Kept::Grant {
+            tokens: tokens_of(&found),
+            sessions: rows_of(&found.sessions),
+        };
+        Some((kept, found.expires.0 - NOW.0))
     }
 }
 
@@ -527,8 +857,8 @@ async fn agree(verbs: Vec<Verb>, on_disk: bool) {
             }
         }
         let now = UnixTime(NOW.0 + model.now);
-        for kind in ['c', 'd', 'u', 'n', 'p', 'o', 's', 'b'] {
-            for r in 0..3 {
+        for kind in ['c', 'd', 'u', 'n', 'p', 'o', 's', 'g', 'b'] {
+            for r in 0..ROWS {
                 let expected = model.alive(kind, r).cloned();
                 let found = look(&*store, kind, r, now).await;
                 assert_eq!(found, expected, "{kind}{r} after {verb:?}");
