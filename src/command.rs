@@ -133,14 +133,6 @@ fn serve_greeting(config: &Config) -> String {
         let url = config.public_url.resource(&server.path);
         format!("  connector      {url}  ({})\n", server.name)
     });
-    let providers = config.providers.iter().map(|provider| {
-        let callback = config.public_url.callback(&provider.id);
-        format!(
-            "  callback URL   {callback}  (to enter at {})\n  who may enter  {}\n",
-            provider.label,
-            who_may_enter(provider)
-        )
-    });
     let store = match config.store {
         StoreKind::Sled => config.data_dir.display().to_string(),
         StoreKind::Memory => "in memory: a restart signs everybody out".to_owned(),
@@ -149,24 +141,8 @@ fn serve_greeting(config: &Config) -> String {
         "anteroom is running on {}.\n\n{}{}  store          {store}\n\n",
         config.listen,
         servers.collect::<String>(),
-        providers.collect::<String>(),
+        config.people(),
     )
-}
-
-fn who_may_enter(provider: &Provider) -> String {
-    let allow = &provider.allow;
-    if allow.anyone {
-        return format!("anybody with an account at {}", provider.label);
-    }
-    let ids = allow.ids.iter().map(|id| format!("account {id}"));
-    let logins = allow.logins.iter().cloned();
-    let orgs = allow.orgs.iter().map(|org| format!("members of {org}"));
-    let teams = allow
-        .teams
-        .iter()
-        .map(|(org, team)| format!("members of {org}/{team}"));
-    let rules: Vec<String> = ids.chain(logins).chain(orgs).chain(teams).collect();
-    rules.join(", ")
 }
 
 /// Checks the configuration and shows what is in force, without using the network.

@@ -71,6 +71,39 @@ pub(super) fn provider_url(text: &str) -> Result<Url, Wrong> {
     Ok(url)
 }
 
+/// The issuer of a provider of `OpenID` Connect, kept as it is written: it is compared as text (`OpenID` Connect Discovery
+/// 1.0 §4.3), a slash at the end included.
+pub(super) fn issuer(text: &str) -> Result<String, Wrong> {
+    let remedy = r#"write it as the provider does, such as "https://login.acme.com/realms/main""#;
+    if text.contains("/.well-known/") {
+        let remedy = "write what stands before /.well-known: the value of issuer in that document";
+        return Err(Wrong::new(
+            "is the address of a document about the issuer",
+            remedy,
+        ));
+    }
+    // The URL parser forgives spaces and backslashes; comparing texts does not.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    if !text.bytes().all(is_plain) {
+        return Err(Wrong::new("is not a URL", remedy));
+    }
+    let url = plain_url(text).map_err(|wrong| Wrong::new(wrong.what, remedy))?;
+    if url.scheme() == "http" && !is_loopback(&url) {
+        let remedy = "write https: the client secret and people's tokens go there";
+        return Err(Wrong::new("is http on a host that is not loopback", remedy));
+    }
+    let tenant = url.path_segments().and_then(|mut path| path.next());
+    let of_many = ["common", "organizations", "consumers"];
+    if url.host_str() == Some("login.microsoftonline.com")
+        && tenant.is_some_and(|tenant| of_many.contains(&tenant))
+    {
+        let remedy =
+            r#"write the tenant in its place: "https://login.microsoftonline.com/TENANT-ID/v2.0""#;
+        return Err(Wrong::new("stands for many issuers", remedy));
+    }
+    Ok(text.to_owned())
+}
+
 /// The URL of an MCP server behind us. It stands on the same machine or in the same private network, so http is what is
 /// spoken there.
 pub(super) fn backend_url(text: &str) -> Result<Url, Wrong> {
@@ -164,6 +197,43 @@ mod tests {
         ] {
             let url = provider_url(text).ok();
             assert_eq!(url.as_ref().map(Url::as_str), read, "{text:?}");
+        }
+    }
+
+    /// CONS-18
+    #[test]
+    fn an_issuer_is_kept_byte_for_byte() {
+        for (text, accepted) in [
+            ("https://login.acme.com", true),
+            ("https://login.acme.com/", true),
+            ("https://login.acme.com/realms/main", true),
+            ("https://Login.acme.com:443/a//", true),
+            ("http://localhost:9090/oidc", true),
+            ("http://127.0.0.1:9090", true),
+            ("https://login.microsoftonline.com/72f988bf/v2.0", true),
+            ("https://login.microsoftonline.com/common/v2.0", false),
+            (
+                "https://login.microsoftonline.com/organizations/v2.0",
+                false,
+            ),
+            ("http://login.acme.com", false),
+            ("http://localhost.evil.example", false),
+            (
+                "https://login.acme.com/.well-known/openid-configuration",
+                false,
+            ),
+            (" https://login.acme.com", false),
+            ("https://login.acme.com\n", false),
+            ("https:\\\\login.acme.com", false),
+            ("https://me@login.acme.com", false),
+            ("https://login.acme.com?a", false),
+            ("https://login.acme.com#a", false),
+            ("login.acme.com", false),
+            ("accounts.google.com", false),
+            ("", false),
+        ] {
+            let read = issuer(text).ok();
+            assert_eq!(read.as_deref(), accepted.then_some(text), "{text:?}");
         }
     }
 

@@ -13,7 +13,8 @@ use super::problem::Wrong;
 use super::reader::Reader;
 use super::value::{self, Written};
 use super::{
-    Config, Limits, LogFormat, Outbound, StoreKind, Tokens, clients, provider, scopes, server,
+    Config, Limits, LogFormat, Outbound, StoreKind, Tokens, clients, provider, roles, scopes,
+    server,
 };
 use crate::protocol::issuer::Issuer;
 use crate::secret::Secret;
@@ -26,10 +27,12 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let data_dir = reader.parsed("data_dir", preset::DATA_DIR, value::path);
     let store = reader.value("store", &StoreKind::Sled);
     let sealing_key = sealing_key(reader);
+    let sealing_keys_before = sealing_keys_before(reader);
     let providers = provider::all(reader);
     let servers = server::all(reader);
     let scopes = scopes::table(reader);
     let default_scopes = scopes::default(reader, scopes.as_deref());
+    let roles = roles::all(reader, scopes.as_deref(), providers.as_deref());
     let clients = clients::all(reader, scopes.as_deref());
     let tokens = tokens(reader);
     let consent_remember = reader.lifetime(
@@ -60,12 +63,12 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         data_dir: data_dir?,
         store: store?,
         sealing_key: sealing_key?,
-        sealing_keys_before: Vec::new(),
+        sealing_keys_before: sealing_keys_before?,
         providers: providers?,
         servers: servers?,
         scopes: scopes?,
         default_scopes: default_scopes?,
-        roles: Vec::new(),
+        roles: roles?,
         clients: clients?,
         tokens: tokens?,
         consent_remember: consent_remember?,
@@ -88,15 +91,32 @@ fn sealing_key(reader: &mut Reader<'_>) -> Option<Option<Secret>> {
         return Some(None);
     }
     let secret = reader.secret(key)?;
+    match is_sealing_key(&secret) {
+        Ok(()) => Some(Some(secret)),
+        Err(wrong) => reader.refuse(key, wrong),
+    }
+}
+
+fn sealing_keys_before(reader: &mut Reader<'_>) -> Option<Vec<Secret>> {
+    let key = "sealing_keys_before";
+    let keys = reader.secrets(key, is_sealing_key)?;
+    if keys.is_empty() || reader.is_set("sealing_key") {
+        return Some(keys);
+    }
+    let remedy = "write sealing_key as well: the key that took the place of these";
+    reader.refuse(
+        key,
+        Wrong::new("stands there without a sealing_key", remedy),
+    )
+}
+
+fn is_sealing_key(secret: &Secret) -> Result<(), Wrong> {
     match STANDARD_NO_PAD.decode(secret.expose().trim_end_matches('=')) {
-        Ok(bytes) if bytes.len() == 32 => Some(Some(secret)),
-        _ => reader.refuse(
-            key,
-            Wrong::new(
-                "is not 32 bytes in base64",
-                "make one with: openssl rand -base64 32",
-            ),
-        ),
+        Ok(bytes) if bytes.len() == 32 => Ok(()),
+        _ => Err(Wrong::new(
+            "is not 32 bytes in base64",
+            "make one with: openssl rand -base64 32",
+        )),
     }
 }
 
@@ -113,6 +133,15 @@ fn tokens(reader: &mut Reader<'_>) -> Option<Tokens> {
         preset.reuse_grace,
         Duration::ZERO..=MINUTE,
     );
+    let (least, most) = (10 * SECOND, 60 * MINUTE);
+    let upstream_check =
+        reader.lifetime("tokens.upstream_check", preset.upstream_check, least..=most);
+    let upstream_grace = reader.lifetime(
+        "tokens.upstream_grace",
+        preset.upstream_grace,
+        Duration::ZERO..=30 * DAY,
+    );
+    let signing_key = signing_key(reader);
     if let (Some(refresh), Some(session)) = (refresh, session)
         && refresh > session
     {
@@ -133,10 +162,47 @@ fn tokens(reader: &mut Reader<'_>) -> Option<Tokens> {
         refresh: refresh?,
         session: session?,
         reuse_grace: reuse_grace?,
-        upstream_check: preset.upstream_check,
-        upstream_grace: preset.upstream_grace,
-        signing_key: None,
+        upstream_check: upstream_check?,
+        upstream_grace: upstream_grace?,
+        signing_key: signing_key?,
     })
+}
+
+/// The signing key, in PEM, as it was given.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is for wrong, as everywhere in this file"
+)]
+fn signing_key(reader: &mut Reader<'_>) -> Option<Option<Secret>> {
+    let key = "tokens.signing_key";
+    if !reader.is_set(key) {
+        reader.note(key, "made, and kept in the store");
+        return Some(None);
+    }
+    reader.secret_as(key, pkcs8).map(Some)
+}
+
+/// Whether a text is PKCS#8 in PEM (RFC 5958 §2, RFC 7468 §10), as far as its first line says.
+fn pkcs8(text: &str) -> Result<String, Wrong> {
+    let convert =
+        "convert it to PKCS#8 with: openssl pkey -in OLD.pem -out NEW.pem, and name the new file";
+    let holds = |kind: &str| text.contains(&format!("-----BEGIN {kind}PRIVATE KEY-----"));
+    let other = [
+        ("EC ", "is an EC key in the form SEC1"),
+        ("RSA ", "is an RSA key in the form PKCS#1"),
+        ("ENCRYPTED ", "is locked with a password"),
+    ];
+    if let Some((_, what)) = other.into_iter().find(|(kind, _)| holds(kind)) {
+        return Err(Wrong::new(what, convert));
+    }
+    if holds("") && text.contains("-----END PRIVATE KEY-----") {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(
+        "is not a private key in PEM",
+        "make one for ES256 with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing.pem, and \
+         write file:signing.pem",
+    ))
 }
 
 fn trusted_proxies(reader: &mut Reader<'_>) -> Option<Vec<IpNet>> {
@@ -183,4 +249,5 @@ fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -51,7 +51,7 @@ impl Environment {
         for (variable, name, value) in self.settings() {
             let origin = Origin::Variable(variable.to_owned());
             match variable::find(name) {
-                Found::Scopes => scopes(settings, &origin, value),
+                Found::Names(table) => names(settings, &origin, &table, value),
                 Found::Value(known, key) => lay(settings, &origin, (known, &key), value),
                 Found::Later => settings.refuse("", &origin, file::later()),
                 Found::Unknown => settings.refuse("", &origin, variable::unknown(name)),
@@ -89,11 +89,11 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
         }
         Shape::Text | Shape::Secret => Value::Text(value.to_owned()),
         // it would mean "any", where somebody forgot to say which
-        Shape::List if value.trim().is_empty() => {
+        Shape::List | Shape::Secrets if value.trim().is_empty() => {
             let wrong = Wrong::new("is empty", "give it a value, or unset it");
             return settings.refuse(key, origin, wrong);
         }
-        Shape::List => Value::List(items(value, ',', origin)),
+        Shape::List | Shape::Secrets => Value::List(items(value, ',', origin)),
         Shape::Flag => match value {
             "true" => Value::Flag(true),
             "false" => Value::Flag(false),
@@ -107,9 +107,7 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
         },
     };
     if let Some((before, _)) = known.key.split_once(".*.") {
-        let words = before.split('.').count() + 1;
-        let table: Vec<&str> = key.split('.').take(words).collect();
-        settings.open(&table.join("."), origin);
+        open(settings, origin, before, key);
     }
     settings.put(Setting {
         key: key.to_owned(),
@@ -118,20 +116,41 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
     });
 }
 
-fn scopes(settings: &mut Settings, origin: &Origin, value: &str) {
-    settings.clear("scopes");
-    settings.open("scopes", origin);
+/// Opens the table of a name that was chosen in `key`, behind `before`.
+fn open(settings: &mut Settings, origin: &Origin, before: &str, key: &str) {
+    let words = before.split('.').count() + 1;
+    let table: Vec<&str> = key.split('.').take(words).collect();
+    settings.open(&table.join("."), origin);
+}
+
+/// A table of names that may hold anything: what is written takes the place of the whole.
+fn names(settings: &mut Settings, origin: &Origin, table: &str, value: &str) {
+    if value.trim().is_empty() && table != "scopes" {
+        // it would open to everybody what the file opens to some
+        let wrong = Wrong::new("is empty", "give it a value, or unset it");
+        return settings.refuse(table, origin, wrong);
+    }
+    settings.clear(table);
+    settings.open(table, origin);
+    if table.starts_with("provider.") {
+        open(settings, origin, "provider", table);
+    }
     for (entry, _) in items(value, ';', origin) {
-        let Some((scope, methods)) = entry.split_once('=') else {
-            let wrong = Wrong::new(
-                "has an entry without =",
-                r#"write "scope=method,method;scope=method", such as "mcp:tools:read=tools/list""#,
-            );
-            return settings.refuse("scopes", origin, wrong);
+        let Some((name, list)) = entry.split_once('=') else {
+            let remedy = match table {
+                "scopes" => {
+                    r#"write "scope=method,method;scope=method", such as "mcp:tools:read=tools/list""#
+                }
+                "scope_policy.roles" => {
+                    r#"write "scope=role,role;scope=role", such as "files:admin=github:team:acme/platform""#
+                }
+                _ => r#"write "claim=text,text;claim=text", such as "groups=mcp-users""#,
+            };
+            return settings.refuse(table, origin, Wrong::new("has an entry without =", remedy));
         };
         settings.put(Setting {
-            key: format!("scopes.{}", scope.trim()),
-            value: Value::List(items(methods, ',', origin)),
+            key: format!("{table}.{}", name.trim()),
+            value: Value::List(items(list, ',', origin)),
             origin: origin.clone(),
         });
     }
@@ -165,7 +184,10 @@ mod tests {
         ("ANTEROOM_BACKEND", "http://localhost:9000/mcp"),
         ("ANTEROOM_PROVIDER_GITHUB_CLIENT_ID", "id"),
         ("ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET", "word"),
-        ("ANTEROOM_PROVIDER_GITHUB_ALLOW_ORGS", "acme, octo"),
+        (
+            "ANTEROOM_PROVIDER_GITHUB_ALLOW_EMAILS",
+            "*@acme.com, *@octo.com",
+        ),
     ];
 
     fn smallest_with(variables: &[(&str, &str)]) -> Result<Loaded, Refused> {
@@ -179,7 +201,13 @@ mod tests {
         let provider = &loaded.config.providers[0];
         assert_eq!(provider.id.as_str(), "github");
         assert_eq!(provider.client_secret.expose(), "word");
-        assert_eq!(provider.allow.orgs, ["acme", "octo"]);
+        let emails: Vec<String> = provider
+            .allow
+            .emails
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(emails, ["*@acme.com", "*@octo.com"]);
         assert_eq!(loaded.effective[0].origin, "ANTEROOM_PUBLIC_URL");
     }
 
@@ -207,6 +235,48 @@ mod tests {
             .collect();
         assert_eq!(scopes, ["files 2", "more 1"]);
         assert!(loaded.config.outbound.proxy.is_none());
+    }
+
+    #[test]
+    fn a_table_of_names_is_one_variable_and_takes_the_place_of_the_whole() {
+        let text = "[scope_policy.roles]\nmine = [\"github:org:acme\"]\n[provider.corp]\nallow.claims.old = [\"x\"]";
+        let source = Source { name: "f", text };
+        let over = [
+            ("ANTEROOM_PROVIDER_CORP_ISSUER", "https://login.acme.com/"),
+            ("ANTEROOM_PROVIDER_CORP_CLIENT_ID", "id"),
+            ("ANTEROOM_PROVIDER_CORP_CLIENT_SECRET", "word"),
+            (
+                "ANTEROOM_PROVIDER_CORP_ALLOW_CLAIMS",
+                "groups=admins, staff; https://acme.com/role=mcp",
+            ),
+            (
+                "ANTEROOM_SCOPE_POLICY_ROLES",
+                "mcp:tools:execute=corp:claim:groups=admins, github:email:*@acme.com",
+            ),
+        ];
+        let loaded = read(Some(source), &environment(&[&SMALLEST, &over[..]].concat())).unwrap();
+        let corp = loaded
+            .config
+            .providers
+            .iter()
+            .find(|provider| provider.id.as_str() == "corp");
+        let claims: Vec<String> = corp
+            .unwrap()
+            .allow
+            .claims
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            claims,
+            ["groups=admins", "groups=staff", "https://acme.com/role=mcp"]
+        );
+        let [(scope, to)] = &loaded.config.roles[..] else {
+            panic!("{:?}", loaded.config.roles)
+        };
+        let to: Vec<String> = to.iter().map(|(id, rule)| format!("{id}:{rule}")).collect();
+        assert_eq!(scope.as_str(), "mcp:tools:execute");
+        assert_eq!(to, ["corp:claim:groups=admins", "github:email:*@acme.com"]);
     }
 
     #[test]
@@ -247,7 +317,17 @@ mod tests {
             TOKENS_ACESS 1h => is unknown -> did you mean ANTEROOM_TOKENS_ACCESS?
             PROVIDER_GITHUB_CLIENT_SECRT x => is unknown -> did you mean ANTEROOM_PROVIDER_GITHUB_CLIENT_SECRET?
             X 1h => is unknown -> unset it
-            TOKENS_UPSTREAM_CHECK 1d => is not in this version -> take it out
+            LOG_AUDIT x => is not in this version -> take it out
+            TOKENS_UPSTREAM_CHECK 1d => (tokens.upstream_check) is too short or too long -> write a duration from 10s to 1h
+            SCOPE_POLICY_ROLE x => is unknown -> did you mean ANTEROOM_SCOPE_POLICY_ROLES?
+            SCOPE_POLICY_ROLES => (scope_policy.roles) is empty -> give it a value
+            SCOPE_POLICY_ROLES files:admin => (scope_policy.roles) has an entry without = -> write "scope=role
+            SCOPE_POLICY_ROLES mcp:tools:read= => (scope_policy.roles."mcp:tools:read") is open to nobody -> write to whom
+            SEALING_KEYS_BEFORE env:NONE => (sealing_keys_before) names the environment variable NONE, which is not set -> set NONE
+            TOKENS_SIGNING_KEY env:NONE => (tokens.signing_key) names the environment variable NONE, which is not set -> set NONE
+            PROVIDER_GITHUB_ALLOW_CLAIMS groups=a => (provider.github.allow.claims) is for providers of OpenID Connect; GitHub has no claims -> write
+            PROVIDER_GITHUB_ALLOW_CLAIMS x => (provider.github.allow.claims) has an entry without = -> write "claim=text
+            PROVIDER_GITHUB_ISSUER https://a.example => (provider.github.issuer) is for providers of OpenID Connect -> write
             CLIENTS_KNOWN_1_ID x => (clients.known.1) comes out of turn -> count from 0
             CLIENTS_KNOWN_0_ID x => (clients.known.0.redirect_uris) is missing -> write redirect_uris
             TOKENS_ACCESS 1 => (tokens.access) is not a duration -> write a number and its unit
@@ -255,7 +335,7 @@ mod tests {
             CLIENTS_DOCUMENT_HOSTS => (clients.document_hosts) is empty -> give it a value
             PROVIDER_GITHUB_ALLOW_ANYONE yes => (provider.github.allow.anyone) is true or false -> write true
             PROVIDER_GITHUB_ALLOW_TEAMS a/b,c => (provider.github.allow.teams) holds something that is not a team
-            PROVIDER_CORP_LABEL x => (provider.corp.kind) is "oidc": sign-in with OpenID Connect is not in this version
+            PROVIDER_GITHUB_KIND gitlab => (provider.github.kind) is not a kind of provider -> write
             SCOPES a => (scopes) has an entry without = -> write
             SCOPES => (scopes) opens nothing -> write scopes
             SEALING_KEY env:NONE => (sealing_key) names the environment variable NONE, which is not set -> set NONE

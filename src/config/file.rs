@@ -88,16 +88,15 @@ impl Reader {
 
     fn value(&mut self, path: &str, known: &Known, value: &Spanned<DeValue<'_>>) {
         let origin = Origin::File(value.span());
+        if matches!(known.shape, Shape::Secret | Shape::Secrets) {
+            self.hide_secrets(value);
+        }
         let read = match (known.shape, value.get_ref()) {
-            (Shape::Secret, DeValue::String(text)) => {
-                if !redact::refers(text) {
-                    self.hide(value);
-                }
+            (Shape::Text | Shape::Secret, DeValue::String(text)) => {
                 Some(Value::Text(text.to_string()))
             }
-            (Shape::Text, DeValue::String(text)) => Some(Value::Text(text.to_string())),
             (Shape::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
-            (Shape::List, DeValue::Array(items)) => items
+            (Shape::List | Shape::Secrets, DeValue::Array(items)) => items
                 .iter()
                 .map(item)
                 .collect::<Option<_>>()
@@ -108,13 +107,10 @@ impl Reader {
             let written = match known.shape {
                 Shape::Text | Shape::Secret => "is a text, in quotes",
                 Shape::Flag => "is true or false, without quotes",
-                Shape::List => "is a list of texts, in brackets",
+                Shape::List | Shape::Secrets => "is a list of texts, in brackets",
             };
             let word = path.rsplit('.').next().unwrap_or(path);
             let wrong = Wrong::new(written, format!("write {word} = {}", known.example));
-            if known.shape == Shape::Secret {
-                self.hide(value);
-            }
             self.settings.refuse(path, &origin, wrong);
             return;
         };
@@ -129,6 +125,15 @@ impl Reader {
     fn refuse(&mut self, path: &str, origin: &Origin, wrong: Wrong, value: &Spanned<DeValue<'_>>) {
         self.settings.refuse(path, origin, wrong);
         self.hide(value);
+    }
+
+    /// Hides a secret, or each of several, but for those that only say where they are.
+    fn hide_secrets(&mut self, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::String(text) if redact::refers(text) => {}
+            DeValue::Array(items) => items.iter().for_each(|item| self.hide_secrets(item)),
+            _ => self.hide(value),
+        }
     }
 
     fn hide(&mut self, value: &Spanned<DeValue<'_>>) {

@@ -34,7 +34,7 @@ pub struct Effective {
 }
 
 impl Loaded {
-    /// A table of the settings in force and where each comes from, without a secret.
+    /// A table of the settings in force and where each comes from, without a secret; then who may enter, in words.
     #[must_use]
     pub fn explain(&self) -> String {
         let width = |column: fn(&Effective) -> &str| {
@@ -50,6 +50,7 @@ impl Loaded {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key:keys$}  {value:values$}  {origin}");
         }
+        let _ = write!(text, "\n{}", self.config.people());
         text
     }
 }
@@ -187,7 +188,10 @@ mod tests {
     #[test]
     fn the_reference_loads_as_it_is() {
         let loaded = read_text(REFERENCE).unwrap();
-        assert_eq!(loaded.warnings, Vec::<String>::new());
+        let [by_name] = &loaded.warnings[..] else {
+            panic!("{:?}", loaded.warnings)
+        };
+        assert!(by_name.contains("allow.orgs goes by a name"), "{by_name}");
     }
 
     #[test]
@@ -207,7 +211,10 @@ mod tests {
             "sealing_key",
             "provider.github.allow.users",
             "provider.github.allow.teams",
+            "provider.github.allow.emails",
             "scope_policy.default",
+            "sealing_keys_before",
+            "tokens.signing_key",
         ];
         assert_eq!(commented.effective.len(), written.effective.len());
         for (left, right) in commented.effective.iter().zip(&written.effective) {
@@ -224,7 +231,7 @@ mod tests {
     #[test]
     fn the_reference_has_every_key_and_no_other() {
         let mut table = String::new();
-        let mut found = Vec::new();
+        let mut found: Vec<&str> = Vec::new();
         for line in REFERENCE.lines() {
             let line = line.trim_start_matches('#').trim_start();
             if let Some(header) = line
@@ -233,30 +240,73 @@ mod tests {
             {
                 table = header
                     .trim_matches(['[', ']'])
-                    .replace("provider.github", "provider.*")
-                    .replace("server", "server.*")
-                    .replace("clients.known", "clients.known.*");
-            } else if let Some((key, _)) = line.split_once(" = ") {
-                if !key.contains(' ') && table == "scopes" {
-                    found.push("scopes.*".to_owned());
-                } else if !key.contains(' ') {
-                    found.push(schema::join(&table, key));
+                    .replace("server", "server.0")
+                    .replace("clients.known", "clients.known.0");
+            } else if let Some((key, _)) =
+                line.split_once(" = ").filter(|(key, _)| !key.contains(' '))
+            {
+                let key = schema::join(&table, key);
+                match schema::place(&key) {
+                    schema::Place::Value(known) => found.push(known.key),
+                    _ => panic!("{key} is in providers.toml, and unknown"),
                 }
             }
         }
-        let known: Vec<&str> = schema::KNOWN.iter().map(|known| known.key).collect();
-        for key in &known {
+        for known in schema::KNOWN {
             assert!(
-                found.iter().any(|found| found == key),
-                "{key} is not in providers.toml"
+                found.contains(&known.key),
+                "{} is not in providers.toml",
+                known.key
             );
         }
-        for key in &found {
-            assert!(
-                known.contains(&key.as_str()),
-                "{key} is in providers.toml, and unknown"
-            );
-        }
+    }
+
+    /// Every table and key of the reference, as it stands there.
+    #[test]
+    fn what_the_reference_shows_in_comments_loads_too() {
+        let shown = REFERENCE.lines().map(|line| {
+            let rest = line.trim_start_matches('#').trim_start();
+            let is_key = rest
+                .split_once(" = ")
+                .is_some_and(|(key, _)| !key.contains(' '));
+            let is_shown = is_key || rest.starts_with('[') && rest.ends_with(']');
+            // these contradict what stands beside them, or name files of nobody
+            let is_other = [
+                "allow.anyone",
+                "sample",
+                "sealing_key",
+                "signing_key",
+                "backend = \"http://localhost",
+            ]
+            .iter()
+            .any(|word| rest.starts_with(word));
+            if is_shown && !is_other { rest } else { "" }
+        });
+        let text: Vec<&str> = shown.collect();
+        let text = text
+            .join("\n")
+            .replacen("path = \"/mcp\"", "path = \"/mcp\"\nsample = true", 1);
+        let variables = [
+            ("GITHUB_CLIENT_ID", "id"),
+            ("GITHUB_CLIENT_SECRET", SECRET),
+            ("GOOGLE_CLIENT_ID", "id"),
+            ("GOOGLE_CLIENT_SECRET", SECRET),
+            ("CORP_CLIENT_SECRET", SECRET),
+            ("REGISTRATION_TOKEN", SECRET),
+            (
+                "CI_SECRET_SHA256",
+                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            ),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let source = Source {
+            name: "providers.toml",
+            text: &text,
+        };
+        let loaded = read(Some(source), &variables.into_iter().collect());
+        let loaded = loaded.unwrap_or_else(|refused| panic!("{refused}"));
+        assert_eq!(loaded.config.providers.len(), 3);
+        assert_eq!(loaded.config.roles[0].1.len(), 2);
     }
 
     #[test]

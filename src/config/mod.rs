@@ -1,16 +1,20 @@
 //! `providers.toml` and `ANTEROOM_...` -> [`Config`]: everything that can be set, checked.
 
 mod address;
+mod allow;
 mod check;
 mod clients;
 pub mod environment;
 mod file;
 mod load;
+mod people;
+mod person;
 pub mod preset;
 mod problem;
 mod provider;
 mod reader;
 mod redact;
+mod roles;
 mod schema;
 mod scopes;
 mod server;

@@ -26,6 +26,10 @@ pub(super) const SERVER_NAME: &str = "MCP server";
 pub(super) const GITHUB_LABEL: &str = "GitHub";
 /// `provider.base_url` of a provider of kind github.
 pub(super) const GITHUB_BASE_URL: &str = "https://github.com";
+/// `provider.label` of a provider of kind google.
+pub(super) const GOOGLE_LABEL: &str = "Google";
+/// `provider.issuer` of a provider of kind google.
+pub(super) const GOOGLE_ISSUER: &str = "https://accounts.google.com";
 
 /// `[scopes]`
 #[must_use]

@@ -103,15 +103,45 @@ impl Reader<'_> {
         key: &str,
         read: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<Vec<T>> {
-        let items = match self.settings.find(key).map(|setting| setting.value.clone()) {
-            Some(Value::List(items)) => items,
-            _ => Vec::new(),
-        };
+        let items = self.items(key);
         let texts: Vec<&str> = items.iter().map(|(text, _)| text.as_str()).collect();
         self.note(key, &format!("[{}]", texts.join(", ")));
+        self.each(key, &items, |_, text| read(text))
+    }
+
+    /// Secrets, each `env:NAME`, `file:PATH` or the secret itself, that `check` looks at; empty where none is written.
+    pub(super) fn secrets(
+        &mut self,
+        key: &str,
+        check: impl Fn(&Secret) -> Result<(), Wrong>,
+    ) -> Option<Vec<Secret>> {
+        let items = self.items(key);
+        self.note(key, &format!("[{}]", vec!["(set)"; items.len()].join(", ")));
+        if items.iter().any(|(text, origin)| is_in_clear(text, origin)) {
+            self.warn(key, IN_CLEAR);
+        }
+        self.each(key, &items, |reader, text| {
+            let secret = Secret::new(one_word(&reader.resolve(text)?)?);
+            check(&secret).map(|()| secret)
+        })
+    }
+
+    fn items(&self, key: &str) -> Vec<(String, Origin)> {
+        match self.settings.find(key).map(|setting| &setting.value) {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn each<T>(
+        &mut self,
+        key: &str,
+        items: &[(String, Origin)],
+        read: impl Fn(&Self, &str) -> Result<T, Wrong>,
+    ) -> Option<Vec<T>> {
         let mut values = Some(Vec::new());
-        for (text, origin) in &items {
-            match (read(text), &mut values) {
+        for (text, origin) in items {
+            match (read(self, text), &mut values) {
                 (Ok(value), Some(values)) => values.push(value),
                 (Ok(_), None) => {}
                 (Err(wrong), _) => {
@@ -125,6 +155,15 @@ impl Reader<'_> {
 
     /// A secret that has to be there: `env:NAME`, `file:PATH`, or the secret itself.
     pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
+        self.secret_as(key, one_word)
+    }
+
+    /// The same, with `fit` to say what of the text is the secret.
+    pub(super) fn secret_as(
+        &mut self,
+        key: &str,
+        fit: impl Fn(&str) -> Result<String, Wrong>,
+    ) -> Option<Secret> {
         let setting = self.settings.find(key).cloned();
         let Some((Value::Text(text), origin)) =
             setting.map(|setting| (setting.value, setting.origin))
@@ -132,15 +171,10 @@ impl Reader<'_> {
             return self.missing(key);
         };
         self.note(key, "(set)");
-        if let Origin::File(_) = origin
-            && !redact::refers(&text)
-        {
-            self.warn(
-                key,
-                "stands in the file in clear: write env:NAME or file:PATH instead",
-            );
+        if is_in_clear(&text, &origin) {
+            self.warn(key, IN_CLEAR);
         }
-        match self.resolve(&text) {
+        match self.resolve(&text).and_then(|clear| fit(&clear)) {
             Ok(clear) => Some(Secret::new(clear)),
             Err(wrong) => self.refuse(key, wrong),
         }
@@ -153,7 +187,7 @@ impl Reader<'_> {
             return self.missing(key);
         };
         self.note(key, "(set)");
-        match self.resolve(&text) {
+        match self.resolve(&text).and_then(|clear| one_word(&clear)) {
             Ok(clear) => Some(clear),
             Err(wrong) => self.refuse(key, wrong),
         }
@@ -166,44 +200,30 @@ impl Reader<'_> {
             return self.missing(key);
         };
         self.note(key, &text);
-        match self.resolve(&text) {
+        match self.resolve(&text).and_then(|clear| one_word(&clear)) {
             Ok(clear) => Some(clear),
             Err(wrong) => self.refuse(key, wrong),
         }
     }
 
+    /// What stands where `env:NAME` or `file:PATH` points.
     fn resolve(&self, text: &str) -> Result<String, Wrong> {
-        let clear = if let Some(name) = text.strip_prefix("env:") {
-            let remedy = format!("set {name} where anteroom is started, or write file:PATH");
-            match self.environment.value(name) {
-                None => {
-                    return Err(Wrong::new(
-                        format!("names the environment variable {name}, which is not set"),
-                        remedy,
-                    ));
-                }
-                Some(clear) if clear.trim().is_empty() => {
-                    return Err(Wrong::new(
-                        format!("names the environment variable {name}, which is empty"),
-                        remedy,
-                    ));
-                }
-                Some(clear) => clear.to_owned(),
-            }
-        } else if let Some(path) = text.strip_prefix("file:") {
-            value::file(Path::new(path))?
-        } else {
-            text.to_owned()
-        };
-        let clear = clear.trim_end_matches(['\r', '\n']);
-        // RFC 6749 appendix A.1, A.2: client_id and client_secret are visible ASCII.
-        if clear.is_empty() || !clear.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Wrong::new(
-                "is empty, or holds a space or a character that is not ASCII",
-                "write it again as it was given: it may have been cut or quoted on the way",
-            ));
+        if let Some(path) = text.strip_prefix("file:") {
+            return value::file(Path::new(path));
         }
-        Ok(clear.to_owned())
+        let Some(name) = text.strip_prefix("env:") else {
+            return Ok(text.to_owned());
+        };
+        let wrong = |how: &str| {
+            let remedy = format!("set {name} where anteroom is started, or write file:PATH");
+            let what = format!("names the environment variable {name}, which is {how}");
+            Wrong::new(what, remedy)
+        };
+        match self.environment.value(name) {
+            None => Err(wrong("not set")),
+            Some(clear) if clear.trim().is_empty() => Err(wrong("empty")),
+            Some(clear) => Ok(clear.to_owned()),
+        }
     }
 
     /// Whether a key is written, rightly or not.
@@ -269,3 +289,22 @@ impl Reader<'_> {
         }
     }
 }
+
+/// A secret or an id without the end of its line.
+fn one_word(clear: &str) -> Result<String, Wrong> {
+    let clear = clear.trim_end_matches(['\r', '\n']);
+    // RFC 6749 appendix A.1, A.2: client_id and client_secret are visible ASCII.
+    if clear.is_empty() || !clear.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Wrong::new(
+            "is empty, or holds a space or a character that is not ASCII",
+            "write it again as it was given: it may have been cut or quoted on the way",
+        ));
+    }
+    Ok(clear.to_owned())
+}
+
+fn is_in_clear(text: &str, origin: &Origin) -> bool {
+    matches!(origin, Origin::File(_)) && !redact::refers(text)
+}
+
+const IN_CLEAR: &str = "stands in the file in clear: write env:NAME or file:PATH instead";

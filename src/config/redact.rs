@@ -35,7 +35,9 @@ pub(super) fn unreadable(text: &str) -> Vec<Range<usize>> {
         let key = key.map(|(key, _)| key);
         match key.map(|key| (key.len(), schema::shape_of(key.trim()))) {
             _ if quiet => {}
-            Some((length, Some(Shape::Secret))) => hidden.push(start + length..end),
+            Some((length, Some(Shape::Secret | Shape::Secrets))) => {
+                hidden.push(start + length..end);
+            }
             Some((_, Some(_))) => {}
             _ => hidden.push(start..end),
         }
@@ -76,7 +78,7 @@ fn suspects(line: &str, start: usize, hidden: &mut Vec<Range<usize>>) {
                 .find(|character: char| !is_word_char(character))
                 .unwrap_or(behind.len());
             let value = at + value;
-            let shape = line[value..].trim_start_matches([' ', '\t', '=', ':', '"', '\'']);
+            let shape = line[value..].trim_start_matches([' ', '\t', '=', ':', '[', '"', '\'']);
             // env:NAME and file:PATH say where the secret is, and nothing more.
             if !refers(shape) {
                 hidden.push(start + value..start + line.len());
@@ -149,6 +151,18 @@ mod tests {
                 r#"{ client_secret = "env:A", x = "abc" }"#,
                 r"{ client_secret = ******** * = ***** *",
             ),
+            (
+                r#"sealing_keys_before = ["abc", "def"]"#,
+                r"sealing_keys_before = ******* ******",
+            ),
+            (
+                r#"sealing_keys_before = ["env:A"]"#,
+                r#"sealing_keys_before = ["env:A"]"#,
+            ),
+            (
+                r#"sealing_keys_before = ["env:A", "def"]"#,
+                r"sealing_keys_before = ********* ******",
+            ),
             ("# client_secret: abc", "# client_secret* ***"),
             ("CLIENT_SECRET=abc", "CLIENT_SECRET=***"),
             (r#"password = "ä""#, r"password = ****"),
@@ -176,6 +190,11 @@ mod tests {
             (r#"client_secrt = "abc"#, "************ = ****"),
             (r#"client_secret = "env:A"#, "client_secret = ******"),
             (r#""abc""#, "*****"),
+            (
+                r#"sealing_keys_before = ["abc"#,
+                "sealing_keys_before = *****",
+            ),
+            (r#"  "abc=","#, "  ****=**"),
             (r#"listen = "1" x = "abc""#, r"****** = *** * = *****"),
             (
                 r#"x = { client_secrt = "abc" }"#,

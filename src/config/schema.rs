@@ -11,12 +11,15 @@ pub(super) enum Shape {
     Flag,
     /// Texts.
     List,
+    /// Texts that are never shown.
+    Secrets,
 }
 
 /// A key this version reads.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// The dotted key; `*` stands for a name that the operator chooses, or for the number of a table in a row.
+    /// The dotted key; `*` stands for a name that the operator chooses, or for the number of a table in a row. At the end,
+    /// it is a name that may hold dots.
     pub key: &'static str,
     /// What it holds.
     pub shape: Shape,
@@ -46,6 +49,11 @@ pub(super) const KNOWN: &[Known] = &[
     text("data_dir", r#""./data""#),
     text("store", r#""sled""#),
     secret("sealing_key", r#""file:sealing.key""#),
+    Known {
+        key: "sealing_keys_before",
+        shape: Shape::Secrets,
+        example: r#"["file:sealing-before.key"]"#,
+    },
     text("backend", r#""http://localhost:9000/mcp""#),
     text("provider.*.kind", r#""github""#),
     text("provider.*.label", r#""GitHub""#),
@@ -53,10 +61,18 @@ pub(super) const KNOWN: &[Known] = &[
     secret("provider.*.client_secret", r#""env:GITHUB_CLIENT_SECRET""#),
     text("provider.*.base_url", r#""https://github.com""#),
     text("provider.*.api_url", r#""https://api.github.com""#),
+    text(
+        "provider.*.issuer",
+        r#""https://login.acme.com/realms/main""#,
+    ),
+    list("provider.*.scopes", r#"["openid", "email", "profile"]"#),
     flag("provider.*.allow.anyone"),
     list("provider.*.allow.users", r#"["id:583231", "octocat"]"#),
     list("provider.*.allow.orgs", r#"["acme"]"#),
     list("provider.*.allow.teams", r#"["acme/platform"]"#),
+    list("provider.*.allow.domains", r#"["acme.com"]"#),
+    list("provider.*.allow.emails", r#"["*@acme.com"]"#),
+    list("provider.*.allow.claims.*", r#"["mcp-users"]"#),
     text("server.*.path", r#""/mcp""#),
     text("server.*.name", r#""Example tools""#),
     text("server.*.backend", r#""http://localhost:9000/mcp""#),
@@ -64,6 +80,7 @@ pub(super) const KNOWN: &[Known] = &[
     list("server.*.origins", r#"["https://app.example.com"]"#),
     list("scopes.*", r#"["tools/list"]"#),
     list("scope_policy.default", r#"["mcp:tools:read"]"#),
+    list("scope_policy.roles.*", r#"["github:team:acme/platform"]"#),
     flag("clients.metadata_documents"),
     list("clients.document_hosts", r#"["claude.ai"]"#),
     text("clients.registration", r#""open""#),
@@ -84,6 +101,9 @@ pub(super) const KNOWN: &[Known] = &[
     text("tokens.refresh", r#""30d""#),
     text("tokens.session", r#""180d""#),
     text("tokens.reuse_grace", r#""10s""#),
+    text("tokens.upstream_check", r#""5m""#),
+    text("tokens.upstream_grace", r#""24h""#),
+    secret("tokens.signing_key", r#""file:signing.pem""#),
     text("consent.remember", r#""90d""#),
     list("proxy.trusted", r#"["10.0.0.0/8"]"#),
     list("outbound.ca", r#"["/etc/ssl/acme.pem"]"#),
@@ -101,17 +121,9 @@ pub(super) const NUMBERED: [&str; 2] = ["server", "clients.known"];
 
 /// The keys and tables that this version refuses by name, so that nobody believes in a setting that does nothing.
 pub(super) const LATER: &[&str] = &[
-    "provider.*.issuer",
-    "provider.*.scopes",
-    "provider.*.allow.domains",
-    "provider.*.allow.emails",
-    "provider.*.allow.claims",
     "server.*.command",
     "server.*.sessions",
     "server.*.identity",
-    "scope_policy.roles",
-    "tokens.signing_key",
-    "tokens.upstream_check",
     "tls",
     "log.audit",
     "log.metrics",
@@ -207,21 +219,28 @@ pub(super) fn join(table: &str, word: &str) -> String {
     }
 }
 
-/// A dotted key as it is shown: the name of a scope in quotes, as in the file.
+/// A dotted key as it is shown: a name that may hold dots in quotes, as in the file.
 pub(super) fn printed(key: &str) -> String {
-    match key.strip_prefix("scopes.") {
-        Some(scope) => format!("scopes.{scope:?}"),
+    let mut named = KNOWN
+        .iter()
+        .filter(|known| known.key.ends_with(".*") && rest_behind(known.key, key).is_some());
+    let name = named.find_map(|known| key.splitn(known.key.split('.').count(), '.').last());
+    match name {
+        Some(name) => format!("{}{name:?}", &key[..key.len() - name.len()]),
         None => key.to_owned(),
     }
 }
 
 /// What is left of `path` behind `pattern`; none: it does not lie there.
 fn rest_behind<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
-    // The name of a scope may hold dots, so everything behind the table is the name.
-    if pattern == "scopes.*" {
-        return path.strip_prefix("scopes.").map(|_| "");
-    }
-    let mut words = path.splitn(pattern.split('.').count() + 1, '.');
+    let count = pattern.split('.').count();
+    // The name of a scope or a claim may hold dots, so everything behind the table is the name.
+    let parts = if pattern.ends_with(".*") {
+        count
+    } else {
+        count + 1
+    };
+    let mut words = path.splitn(parts, '.');
     for expected in pattern.split('.') {
         let word = words.next()?;
         if expected != "*" && expected != word {
@@ -290,7 +309,14 @@ mod tests {
             ("provider.github", "table"),
             ("provider.github.allow", "table"),
             ("provider.github.allow.orgs", "value"),
-            ("provider.github.allow.domains", "later"),
+            ("provider.github.allow.domains", "value"),
+            ("provider.corp.allow.claims", "table"),
+            ("provider.corp.allow.claims.groups", "value"),
+            (
+                "provider.corp.allow.claims.https://acme.com/groups",
+                "value",
+            ),
+            ("provider.corp.issuer", "value"),
             ("provider.github.allow.orgs.x", "unknown"),
             ("provider.github.secret", "unknown"),
             ("server", "tables"),
@@ -304,8 +330,11 @@ mod tests {
             ("scopes.mcp:tools:read", "value"),
             ("scopes.files.read", "value"),
             ("scope_policy", "table"),
-            ("scope_policy.roles", "later"),
-            ("scope_policy.roles.files:admin", "later"),
+            ("scope_policy.roles", "table"),
+            ("scope_policy.roles.files:admin", "value"),
+            ("scope_policy.roles.files.admin", "value"),
+            ("sealing_keys_before", "value"),
+            ("log.audit", "later"),
             ("consent", "table"),
             ("consent.remember", "value"),
             ("tls", "later"),
@@ -321,6 +350,26 @@ mod tests {
                 Place::Unknown => "unknown",
             };
             assert_eq!(found, expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_hold_dots_is_printed_in_quotes() {
+        for (key, expected) in [
+            ("scopes.files.read", r#"scopes."files.read""#),
+            (
+                "scope_policy.roles.files:admin",
+                r#"scope_policy.roles."files:admin""#,
+            ),
+            (
+                "provider.corp.allow.claims.groups",
+                r#"provider.corp.allow.claims."groups""#,
+            ),
+            ("provider.corp.scopes", "provider.corp.scopes"),
+            ("scope_policy.roles", "scope_policy.roles"),
+            ("scopes.", r#"scopes."""#),
+        ] {
+            assert_eq!(printed(key), expected);
         }
     }
 
@@ -343,6 +392,14 @@ mod tests {
             ),
             ("provider.github.orgs", Some("provider.NAME.allow.orgs")),
             ("server.0.pth", Some("server.0.path")),
+            ("provider.corp.isuer", Some("provider.corp.issuer")),
+            (
+                "provider.corp.allow.domain",
+                Some("provider.corp.allow.domains"),
+            ),
+            ("scope_policy.role", Some("scope_policy.roles")),
+            ("tokens.upstream_chek", Some("tokens.upstream_check")),
+            ("sealing_key_before", Some("sealing_keys_before")),
             ("client_secret", Some("provider.NAME.client_secret")),
             ("provider.github.listen", Some("listen")),
             ("colour", None),

@@ -2,8 +2,9 @@
 //!
 //! The variable of a key is the key in capitals, with `_` for each dot: `tokens.access` is `ANTEROOM_TOKENS_ACCESS`,
 //! `provider.github.client_id` is `ANTEROOM_PROVIDER_GITHUB_CLIENT_ID`. A provider whose name holds `-` is written with
-//! `_`. Tables in a row are counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. `[scopes]` is one
-//! variable, which takes the place of the whole table: `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`.
+//! `_`. Tables in a row are counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. A table of names that
+//! may hold anything is one variable, which takes the place of the whole table:
+//! `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`, and so are `scope_policy.roles` and `allow.claims`.
 
 use super::problem::Wrong;
 use super::schema::{self, Known};
@@ -31,8 +32,8 @@ pub(super) fn is_foreign(name: &str) -> bool {
 pub(super) enum Found {
     /// A key, with the names that were chosen in it.
     Value(&'static Known, String),
-    /// All of `[scopes]`.
-    Scopes,
+    /// All of a table of names that may hold anything: `[scopes]`.
+    Names(String),
     /// Something that other versions read.
     Later,
     /// Nothing.
@@ -41,14 +42,12 @@ pub(super) enum Found {
 
 /// What the variable `ANTEROOM_` + `name` is for.
 pub(super) fn find(name: &str) -> Found {
-    if name == "SCOPES" {
-        return Found::Scopes;
-    }
-    let known = schema::KNOWN
-        .iter()
-        .filter(|known| known.key != "scopes.*")
-        .find_map(|known| Some((known, key_of(known.key, name, false)?)));
+    let known = schema::KNOWN.iter().find_map(|known| {
+        let pattern = known.key.strip_suffix(".*").unwrap_or(known.key);
+        Some((known, key_of(pattern, name, false)?))
+    });
     match known {
+        Some((known, table)) if known.key.ends_with(".*") => Found::Names(table),
         Some((known, key)) => Found::Value(known, key),
         None if schema::LATER
             .iter()
@@ -115,9 +114,9 @@ mod tests {
 
     #[test]
     fn each_key_has_a_variable() {
-        for known in schema::KNOWN.iter().filter(|known| known.key != "scopes.*") {
-            let key = known
-                .key
+        for known in schema::KNOWN {
+            let pattern = known.key.strip_suffix(".*").unwrap_or(known.key);
+            let key = pattern
                 .replace("provider.*", "provider.my-git")
                 .replace("server.*", "server.12")
                 .replace("known.*", "known.12");
@@ -125,6 +124,10 @@ mod tests {
             match find(&variable) {
                 Found::Value(found, found_key) => {
                     assert_eq!((found.key, found_key), (known.key, key));
+                }
+                Found::Names(table) => {
+                    assert!(known.key.ends_with(".*"), "{variable}");
+                    assert_eq!(table, key);
                 }
                 _ => panic!("{variable}"),
             }
@@ -135,13 +138,18 @@ mod tests {
     fn a_variable_is_found_or_refused() {
         for (name, expected) in [
             ("TOKENS_ACCESS", "value"),
-            ("SCOPES", "scopes"),
+            ("SCOPES", "names"),
+            ("SCOPE_POLICY_ROLES", "names"),
+            ("SCOPE_POLICY_ROLES_X", "unknown"),
+            ("PROVIDER_CORP_ALLOW_CLAIMS", "names"),
+            ("PROVIDER_CORP_ALLOW_CLAIMS_GROUPS", "unknown"),
+            ("PROVIDER_CORP_ISSUER", "value"),
+            ("PROVIDER_CORP_SCOPES", "value"),
+            ("SEALING_KEYS_BEFORE", "value"),
             ("CONSENT_REMEMBER", "value"),
             ("CLIENTS_KNOWN_0_ID", "value"),
             ("CLIENTS_KNOWN_A_ID", "unknown"),
             ("TLS_CERT", "later"),
-            ("PROVIDER_CORP_ISSUER", "later"),
-            ("PROVIDER_CORP_ALLOW_CLAIMS_GROUPS", "later"),
             ("SERVER_0_COMMAND", "later"),
             ("SERVER_A_PATH", "unknown"),
             ("SERVER__PATH", "unknown"),
@@ -155,7 +163,7 @@ mod tests {
         ] {
             let found = match find(name) {
                 Found::Value(..) => "value",
-                Found::Scopes => "scopes",
+                Found::Names(_) => "names",
                 Found::Later => "later",
                 Found::Unknown => "unknown",
             };
