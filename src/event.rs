@@ -33,6 +33,11 @@ pub enum Event<'a> {
         /// Which client.
         client: &'a ClientId,
     },
+    /// The operator removed a client.
+    ClientRemoved {
+        /// Which client.
+        client: &'a ClientId,
+    },
     /// The document of a client breaks a rule.
     DocumentRefused {
         /// Which client.
@@ -207,6 +212,7 @@ impl Event<'_> {
             Self::RegistrationRefused { .. } => "registration_refused",
             Self::RegistrationChanged { .. } => "registration_changed",
             Self::RegistrationRemoved { .. } => "registration_removed",
+            Self::ClientRemoved { .. } => "client_removed",
             Self::DocumentRefused { .. } => "document_refused",
             Self::DocumentUnavailable { .. } => "document_unavailable",
             Self::AssertionReplayed { .. } => "assertion_replayed",
@@ -232,6 +238,7 @@ impl Event<'_> {
             Self::RegistrationRefused { .. } => "a registration was refused",
             Self::RegistrationChanged { .. } => "a client changed its registration",
             Self::RegistrationRemoved { .. } => "a client removed its registration",
+            Self::ClientRemoved { .. } => "the operator removed a client",
             Self::DocumentRefused { .. } => "the metadata document of a client was refused",
             Self::DocumentUnavailable { .. } => "what a client publishes cannot be fetched",
             Self::AssertionReplayed { .. } => "a client sent an assertion that was used before",
@@ -263,6 +270,7 @@ impl Event<'_> {
             Self::ClientRegistered { client }
             | Self::RegistrationChanged { client }
             | Self::RegistrationRemoved { client }
+            | Self::ClientRemoved { client }
             | Self::AssertionReplayed { client }
             | Self::ClientAuthenticationFailed { client }
             | Self::ConsentDenied { client }

@@ -15,6 +15,7 @@
 //! | [`flow`] | the use cases, with no HTTP in them |
 //! | [`endpoint`] | HTTP of the authorization server: read its table of routes first |
 //! | [`resource`] | the gate before an MCP server, and the way to the server behind |
+//! | [`admin`] | what an operator asks of a running server, and does to it |
 //! | [`config`], [`command`], [`app`] | settings, the program, and where everything is put together |
 //! | [`event`], [`telemetry`] | what operators are told |
 //! | [`demo`], [`standin`] | an MCP server and a provider to try it with |
@@ -41,6 +42,7 @@
 //! 5. `POST /mcp` ([`resource::gate`]): token, message, scope, in this order; then the server behind. A session's end is
 //!    seen by the next request ([`flow::live`]).
 
+pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod command;

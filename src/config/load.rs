@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::problem::{Refused, Source};
 use super::reader::Reader;
 use super::settings::Settings;
 use super::value::MAX_FILE;
-use super::{Config, check, file};
+use super::{Config, check, file, preset, value};
 
 /// The settings, and what there is to say about them.
 #[derive(Clone, Debug)]
@@ -61,11 +61,47 @@ impl Loaded {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Refused> {
+    let file = text_of(path)?;
+    let source = file.as_ref().map(|(name, text)| Source { name, text });
+    read(source, environment)
+}
+
+/// Reads `data_dir` alone, whatever else is wrong with the settings: who asks a running server something may not have all
+/// the variables that the server was started with.
+///
+/// # Errors
+/// Where the file cannot be read, is no TOML, or `data_dir` is wrong.
+pub fn data_dir(path: Option<&Path>, environment: &Environment) -> Result<PathBuf, Refused> {
+    let file = text_of(path)?;
+    let source = file.as_ref().map(|(name, text)| Source { name, text });
+    let mut settings = match source {
+        Some(source) => {
+            file::read(source.text)
+                .map_err(|(problem, hidden)| Refused::new(Some(source), &hidden, vec![problem]))?
+                .0
+        }
+        None => Settings::default(),
+    };
+    environment.lay_over(&mut settings);
+    settings.problems.clear();
+    let mut reader = Reader {
+        settings,
+        environment,
+        source,
+        warnings: Vec::new(),
+        effective: Vec::new(),
+    };
+    let read = reader.parsed("data_dir", preset::DATA_DIR, value::path);
+    read.ok_or_else(|| Refused::new(source, &[], reader.settings.problems))
+}
+
+/// The name and the text of the file of settings; none: there is none, and none was named.
+fn text_of(path: Option<&Path>) -> Result<Option<(String, String)>, Refused> {
     let name = path.unwrap_or(Path::new(FILE_NAME));
     let shown = name.display().to_string();
     match std::fs::metadata(name) {
         Err(error) if error.kind() == ErrorKind::NotFound && path.is_none() => {
-            return read(None, environment);
+            return Ok(None);
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(absent(&format!("there is no {shown}")));
@@ -92,11 +128,7 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Re
             "save the file as UTF-8",
         )
     })?;
-    let source = Source {
-        name: &shown,
-        text: &text,
-    };
-    read(Some(source), environment)
+    Ok(Some((shown, text)))
 }
 
 /// Reads the settings of a text and lays those of the environment over them.

@@ -31,7 +31,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use self::environment::Environment;
-pub use self::load::{Effective, Loaded, load, read};
+pub use self::load::{Effective, Loaded, data_dir, load, read};
 pub use self::problem::{Fault, Refused, Source};
 use crate::protocol::email_pattern::EmailPattern;
 use crate::protocol::ids::{ClientId, ProviderId};

@@ -10,6 +10,7 @@ mod grant;
 pub mod introspect;
 pub mod live;
 pub mod logo;
+pub mod operate;
 pub mod par;
 pub mod refresh;
 pub mod register;

@@ -25,6 +25,7 @@ mod harness;
 mod hostile_clients;
 mod introspect;
 mod kill;
+mod operator;
 mod outage;
 mod pages;
 mod par;

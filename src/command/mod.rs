@@ -1,4 +1,6 @@
-//! What the program does: `dev`, `serve`, `check`, `sample`.
+//! What the program does: `dev`, `serve`, `check`, `sample`, and what an operator orders.
+
+pub mod operator;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
+use crate::admin::Socket;
 use crate::app::{App, AppError, Storage, listen};
 use crate::clock::SystemClock;
 use crate::config;
@@ -22,7 +25,8 @@ use crate::secret::Secret;
 use crate::standin::{self, Standin};
 use crate::telemetry::{self, Format};
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+/// How a command ends.
+pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// What is logged unless the environment says otherwise.
 const LOG_FILTER: &str = "info";
@@ -122,9 +126,14 @@ pub fn serve(path: Option<&Path>) -> Outcome {
         let listener = listen(config.listen)?;
         let storage = Storage::open(&config)?;
         let app = App::with(&config, storage, Arc::new(SystemClock)).await?;
+        let socket = Socket::bind(&config.data_dir)?;
+        let operators = tokio::spawn(socket.serve(Arc::clone(app.flows())));
         say(&serve_greeting(&config));
-        app.serve(listener, told_to_stop()).await?;
-        Ok(())
+        let served = app.serve(listener, told_to_stop()).await;
+        // its socket goes with it
+        operators.abort();
+        let _ = operators.await;
+        Ok(served?)
     })
 }
 

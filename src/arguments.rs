@@ -1,0 +1,211 @@
+//! The command line: what can be written, and what it orders.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anteroom::admin::{Choice, KeyKind, Order};
+use anteroom::config::private_host;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+/// Sign-in with GitHub in front of any MCP server.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Everything on this machine with nothing to configure: a stand-in for GitHub, an MCP server, and anteroom
+    Dev {
+        /// Where to listen: a loopback address
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Where the stand-in for GitHub listens
+        #[arg(long, default_value = "127.0.0.1:0")]
+        standin: SocketAddr,
+        /// The MCP server to stand before, instead of the sample
+        #[arg(long)]
+        backend: Option<Url>,
+        /// Where the metadata document of a client that you develop is read although it is no public address, such as
+        /// localhost:8443; can be repeated
+        #[arg(long, value_name = "HOST:PORT", value_parser = private_host)]
+        private_host: Vec<(String, u16)>,
+        /// The certificate authority of such a place, as a PEM file; can be repeated
+        #[arg(long, value_name = "FILE")]
+        ca: Vec<PathBuf>,
+    },
+    /// Stand before the MCP servers of the configuration
+    Serve {
+        /// The configuration; absent: providers.toml in this directory, if it is there
+        #[arg(long, env = "ANTEROOM_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Check the configuration without using the network, and show what is in force
+    Check {
+        /// The configuration; absent: providers.toml in this directory, if it is there
+        #[arg(long, env = "ANTEROOM_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Who is signed in, and the end of it
+    #[command(subcommand)]
+    Sessions(Sessions),
+    /// The clients that are kept, and the end of one
+    #[command(subcommand)]
+    Clients(Clients),
+    /// The keys that tokens are signed and values are sealed with
+    #[command(subcommand)]
+    Keys(Keys),
+    /// The sample MCP server alone, without any authorization
+    Sample {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:9000")]
+        listen: SocketAddr,
+    },
+}
+
+/// Which server is asked: the one that runs, found by its `data_dir`.
+#[derive(Args)]
+pub(crate) struct Running {
+    /// The directory that the server runs with; absent: that of the configuration
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The configuration; absent: providers.toml in this directory, if it is there
+    #[arg(long, env = "ANTEROOM_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Some of the sessions.
+#[derive(Args)]
+pub(crate) struct Chosen {
+    /// Those of this person, such as github:583231
+    #[arg(long)]
+    person: Option<String>,
+    /// Those of this client, by its client_id
+    #[arg(long)]
+    client: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Sessions {
+    /// Tell every session, oldest first
+    List {
+        #[command(flatten)]
+        chosen: Chosen,
+        #[command(flatten)]
+        running: Running,
+    },
+    /// End sessions: what they hold is worth nothing from then on
+    #[command(group(ArgGroup::new("which").required(true).multiple(true).args(["session", "person", "client", "all"])))]
+    Revoke {
+        /// The session of this id
+        session: Option<String>,
+        #[command(flatten)]
+        chosen: Chosen,
+        /// All of them
+        #[arg(long, conflicts_with_all = ["session", "person", "client"])]
+        all: bool,
+        #[command(flatten)]
+        running: Running,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Clients {
+    /// Tell every client
+    List {
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Tell all that is kept of a client
+    Show {
+        /// Its client_id
+        id: String,
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Forget a client, and end its sessions
+    Remove {
+        /// Its client_id
+        id: String,
+        #[command(flatten)]
+        running: Running,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Keys {
+    /// Tell every key
+    List {
+        #[command(flatten)]
+        running: Running,
+    },
+    /// Put a new key in the place of the one in use; nobody is signed out
+    Rotate {
+        /// Which
+        #[arg(default_value = "signing")]
+        kind: Kind,
+        #[command(flatten)]
+        running: Running,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    /// The key that signs access tokens
+    Signing,
+    /// The key that seals what is kept
+    Sealing,
+}
+
+impl Sessions {
+    pub(crate) fn order(self) -> (Order, Running) {
+        match self {
+            Self::List { chosen, running } => (Order::ListSessions(choice(None, chosen)), running),
+            Self::Revoke {
+                session,
+                chosen,
+                running,
+                ..
+            } => (Order::RevokeSessions(choice(session, chosen)), running),
+        }
+    }
+}
+
+impl Clients {
+    pub(crate) fn order(self) -> (Order, Running) {
+        match self {
+            Self::List { running } => (Order::ListClients, running),
+            Self::Show { id, running } => (Order::ShowClient { id }, running),
+            Self::Remove { id, running } => (Order::RemoveClient { id }, running),
+        }
+    }
+}
+
+impl Keys {
+    pub(crate) fn order(self) -> (Order, Running) {
+        match self {
+            Self::List { running } => (Order::ListKeys, running),
+            Self::Rotate { kind, running } => {
+                let kind = match kind {
+                    Kind::Signing => KeyKind::Signing,
+                    Kind::Sealing => KeyKind::Sealing,
+                };
+                (Order::RotateKey { kind }, running)
+            }
+        }
+    }
+}
+
+fn choice(session: Option<String>, chosen: Chosen) -> Choice {
+    Choice {
+        session,
+        person: chosen.person,
+        client: chosen.client,
+    }
+}
