@@ -41,7 +41,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
         &["clock", "cors", "secret", "protocol", "event", "flow"],
     ),
     ("standin", &["entropy", "secret", "protocol"]),
-    ("demo", &["clock", "protocol"]),
+    ("demo", &["clock", "outbound", "protocol"]),
     ("telemetry", &["clock", "protocol", "event"]),
 ];
 
