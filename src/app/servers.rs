@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tower::Layer;
 
 use super::AppError;
-use crate::config::{Backend, Config, Server};
-use crate::demo;
+use crate::config::{Backend, Config, ProviderKind, Server};
+use crate::demo::{self, GitHubApi};
 use crate::flow::Flows;
+use crate::outbound::Outbound;
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
 use crate::resource::gate::{Gate, GateSettings};
@@ -68,7 +69,7 @@ pub(super) fn put_behind(
                 "127.0.0.1".to_owned(),
                 "[::1]".to_owned(),
             ];
-            let sample = Arc::new(demo::service(hosts, async move {
+            let sample = Arc::new(demo::service(hosts, github_apis(config)?, async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             }));
             let sample = tower::service_fn(move |request: Request| {
@@ -83,6 +84,22 @@ pub(super) fn put_behind(
             router.route_service(&path, gate.layer(proxy))
         }
     })
+}
+
+/// Where the sample finds people's profiles.
+fn github_apis(config: &Config) -> Result<Vec<GitHubApi>, AppError> {
+    let outbound = Outbound::new(&config.outbound.ca, config.outbound.proxy.clone())?;
+    let apis = config.providers.iter().filter_map(|provider| {
+        let ProviderKind::GitHub { api_url, .. } = &provider.kind else {
+            return None;
+        };
+        Some(GitHubApi {
+            provider: provider.id.clone(),
+            url: api_url.clone(),
+            outbound: outbound.clone(),
+        })
+    });
+    Ok(apis.collect())
 }
 
 /// The gate's view of the flows.

@@ -1,5 +1,6 @@
 //! An MCP server to try it with: a calculator, prompts for code review, a few documents, and who is signed in.
 
+mod profile;
 mod prompts;
 mod resources;
 mod tools;
@@ -21,13 +22,17 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{prompt_handler, tool_handler};
 
+pub use profile::GitHubApi;
+
 /// The sample server as a tower service, for `Router::nest_service` or `route_service`. It is to be made inside a
 /// Tokio runtime.
 ///
 /// `allowed_hosts` are the values of `Host` that are answered, with or without a port (none: loopback names alone), so
-/// that a page whose name was rebound to this address cannot use it. When `shutdown` is over, streams and sessions end.
+/// that a page whose name was rebound to this address cannot use it. `github` is where people who signed in there have a
+/// profile. When `shutdown` is over, streams and sessions end.
 pub fn service(
     allowed_hosts: Vec<String>,
+    github: Vec<GitHubApi>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> StreamableHttpService<Sample, LocalSessionManager> {
     // No priming events: clients from before 2025-11-25 read their empty data as JSON.
@@ -44,7 +49,7 @@ pub fn service(
         shutdown.await;
         stop.cancel();
     });
-    let sample = Sample::new();
+    let sample = Sample::new(github);
     StreamableHttpService::new(move || Ok(sample.clone()), Arc::new(sessions), config)
 }
 
@@ -53,7 +58,7 @@ pub fn router(
     allowed_hosts: Vec<String>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Router {
-    Router::new().route_service("/mcp", service(allowed_hosts, shutdown))
+    Router::new().route_service("/mcp", service(allowed_hosts, Vec::new(), shutdown))
 }
 
 /// The sample MCP server.
@@ -61,13 +66,15 @@ pub fn router(
 pub struct Sample {
     tools: Arc<ToolRouter<Self>>,
     prompts: Arc<PromptRouter<Self>>,
+    github: Arc<[GitHubApi]>,
 }
 
 impl Sample {
-    fn new() -> Self {
+    fn new(github: Vec<GitHubApi>) -> Self {
         Self {
             tools: Arc::new(Self::tools()),
             prompts: Arc::new(Self::prompts()),
+            github: github.into(),
         }
     }
 }
@@ -85,7 +92,8 @@ impl ServerHandler for Sample {
         ServerConfig::new(capabilities)
             .with_server_info(name.with_title("anteroom sample server"))
             .with_instructions(
-                "A calculator, prompts for code review, and a few documents. `whoami` says who is signed in.",
+                "A calculator, prompts for code review, and a few documents. `whoami` says who is signed in, `github_profile` shows \
+                 their profile at GitHub.",
             )
     }
 

@@ -1,4 +1,4 @@
-//! The tools of the sample server: a calculator, and who is signed in.
+//! The tools of the sample server: a calculator, and who is signed in, here and at GitHub.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Sample;
+use super::{Sample, profile};
 use crate::protocol::principal::Principal;
 
 /// Two numbers.
@@ -136,6 +136,21 @@ impl Sample {
     fn whoami(Extension(parts): Extension<Parts>) -> CallToolResult {
         whoami(parts.extensions.get::<Arc<Principal>>().map(AsRef::as_ref))
     }
+
+    /// The profile of the signed-in person at GitHub, fetched in their name with the token of their sign-in
+    #[tool(annotations(read_only_hint = true, open_world_hint = true))]
+    async fn github_profile(&self, Extension(parts): Extension<Parts>) -> CallToolResult {
+        let principal = parts.extensions.get::<Arc<Principal>>();
+        match profile::of(principal.map(AsRef::as_ref), &self.github).await {
+            Ok(profile) => {
+                let text = ContentBlock::text(profile.text());
+                let mut result = CallToolResult::success(vec![text]);
+                result.structured_content = serde_json::to_value(&profile).ok();
+                result
+            }
+            Err(why) => CallToolResult::error(vec![ContentBlock::text(why)]),
+        }
+    }
 }
 
 /// A number as text, or what is wrong with the arguments: a tool error, which the model reads and can put right.
@@ -250,7 +265,7 @@ mod tests {
     use crate::protocol::scope::ScopeSet;
 
     #[test]
-    fn there_are_eleven_tools_and_none_writes_anything() {
+    fn there_are_twelve_tools_and_none_writes_anything() {
         let tools = Sample::tools().list_all();
         let mut names: Vec<_> = tools.iter().map(|tool| tool.name.as_ref()).collect();
         names.sort_unstable();
@@ -261,6 +276,7 @@ mod tests {
                 "cos",
                 "divide",
                 "factorial",
+                "github_profile",
                 "log",
                 "multiply",
                 "power",

@@ -1,7 +1,9 @@
 // Starts the real program, `anteroom dev`, on ports of its own, and stops it again.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -66,6 +68,31 @@ export async function run(command, args, { ready, env = {}, cwd = here, seconds 
     clearTimeout(late);
   };
   return { output: () => output, stop, ended };
+}
+
+/** `anteroom serve` before the sample server, with `providers` in its configuration: tables of TOML, with what they need. */
+export async function startConfigured({ providers, settings = "" }) {
+  const folder = mkdtempSync(join(tmpdir(), "anteroom-serve-"));
+  const port = await freePort();
+  const issuer = `http://localhost:${port}`;
+  const url = `${issuer}/mcp`;
+  const file = `public_url = "${issuer}"
+listen = "127.0.0.1:${port}"
+data_dir = "${join(folder, "data")}"
+${settings}
+[[server]]
+path = "/mcp"
+sample = true
+${providers(issuer)}`;
+  writeFileSync(join(folder, "providers.toml"), file);
+  const env = { ANTEROOM_LOG_FILTER: process.env.ANTEROOM_E2E_LOG ?? "info" };
+  const program = await run(binary, ["serve"], { ready: new RegExp(url.replaceAll(".", "\\.")), env, cwd: folder });
+  const stop = async () => {
+    await program.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const order = (...words) => execFileSync(binary, [...words, "--data-dir", join(folder, "data")], { encoding: "utf8" });
+  return { ...program, issuer, url, stop, order };
 }
 
 /** `anteroom dev`: the server, the sample MCP server behind it, and a stand-in for GitHub; `further` are more arguments. */

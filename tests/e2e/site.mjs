@@ -12,10 +12,7 @@ import { freePort } from "./server.mjs";
  * what was asked for; `arguments` make `anteroom dev` read what is published.
  */
 export async function startSite() {
-  const { authority, certificate, key } = certificates("localhost");
-  const folder = mkdtempSync(join(tmpdir(), "anteroom-site-"));
-  const ca = join(folder, "ca.pem");
-  writeFileSync(ca, authority);
+  const { certificate, key, ca, remove } = localhostCertificate();
 
   const documents = new Map();
   const asked = [];
@@ -39,9 +36,18 @@ export async function startSite() {
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      rmSync(folder, { recursive: true, force: true });
+      remove();
     },
   };
+}
+
+/** A certificate for localhost with its key, and the file of the authority that signed it. */
+export function localhostCertificate() {
+  const { authority, certificate, key } = certificates("localhost");
+  const folder = mkdtempSync(join(tmpdir(), "anteroom-site-"));
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, authority);
+  return { certificate, key, ca, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 // An authority, and the certificate of a host that it signed (RFC 5280 §4.1). Node reads certificates but writes none, and

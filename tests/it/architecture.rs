@@ -42,7 +42,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ),
     ("admin", &["protocol", "event", "flow"]),
     ("standin", &["entropy", "secret", "protocol"]),
-    ("demo", &["clock", "protocol"]),
+    ("demo", &["clock", "outbound", "protocol"]),
     ("telemetry", &["clock", "protocol", "event"]),
 ];
 

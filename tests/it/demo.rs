@@ -106,7 +106,7 @@ async fn a_client_of_either_era_finds_and_uses_everything() {
     ] {
         let client = connect(&host, mode).await;
         assert_eq!(client.peer_info().unwrap().protocol_version, version);
-        assert_eq!(client.list_all_tools().await.unwrap().len(), 11);
+        assert_eq!(client.list_all_tools().await.unwrap().len(), 12);
         assert_eq!(client.list_all_prompts().await.unwrap().len(), 4);
         assert_eq!(client.list_all_resources().await.unwrap().len(), 4);
 
@@ -134,6 +134,12 @@ async fn a_client_of_either_era_finds_and_uses_everything() {
             told,
             "nobody is signed in: this server runs without authorization"
         );
+
+        let profile = client.call_tool(CallToolRequestParams::new("github_profile"));
+        let profile = profile.await.unwrap();
+        assert_eq!(profile.is_error, Some(true));
+        let told = &profile.content[0].as_text().unwrap().text;
+        assert!(told.contains("nobody is signed in"), "{told}");
 
         let arguments = json!({ "code": "fn main() {}", "language": "rust" });
         let review = GetPromptRequestParams::new("security_review")

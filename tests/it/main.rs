@@ -45,3 +45,4 @@ mod store;
 mod store_model;
 mod stranger;
 mod token;
+mod upstream_token;

@@ -277,16 +277,21 @@ impl Client {
 
     /// What the sample server says of who is signed in.
     pub(crate) async fn whoami(&self, access: &str) -> Value {
+        self.tool(access, "whoami").await["structuredContent"].clone()
+    }
+
+    /// The result of a tool of the sample server that takes no arguments, in a session of its own.
+    pub(crate) async fn tool(&self, access: &str, name: &str) -> Value {
         let opened = self.initialize(access).await;
         assert_eq!(opened.status, 200, "{}", opened.text());
         let session = opened.header("mcp-session-id").to_owned();
         let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         let answer = self.call(access, &session, &initialized).await;
         assert_eq!(answer.status, 202, "{}", answer.text());
-        let whoami = message("tools/call", &json!({"name": "whoami", "arguments": {}}));
-        let answer = self.call(access, &session, &whoami).await;
+        let call = message("tools/call", &json!({"name": name, "arguments": {}}));
+        let answer = self.call(access, &session, &call).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        rpc_result(&answer)["structuredContent"].clone()
+        rpc_result(&answer)
     }
 }
 
