@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::UpstreamError;
-use super::oidc_answer::{invalid, unsent};
+use super::answer::{invalid, unsent};
 use crate::clock::{Clock, UnixTime};
 use crate::outbound::{Outbound, OutboundError, is_loopback_http};
+use crate::upstream::UpstreamError;
 
 /// Where a provider is described, and what is known of it.
 pub(super) struct Discovery {
