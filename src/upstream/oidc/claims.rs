@@ -64,7 +64,7 @@ impl Claims {
 
     /// `email`, whether or not it is verified.
     pub(super) fn email(&self) -> Option<&str> {
-        self.text("email").filter(|address| is_one_word(address))
+        self.text("email").filter(|address| is_plain(address))
     }
 
     /// `email`, if the provider says that it is verified (U8). A word about one address says nothing about another: ID token
@@ -143,10 +143,14 @@ fn nested<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     steps.try_fold(outer, |value, step| value.as_object()?.get(step))
 }
 
-fn is_one_word(address: &str) -> bool {
-    let breaks = |letter: char| letter.is_control() || letter.is_whitespace();
-    (3..=320).contains(&address.len()) && !address.contains(breaks)
+/// Whether an address is one word of letters that show and do not move or hide what stands around them.
+fn is_plain(address: &str) -> bool {
+    !address.contains(char::is_whitespace)
+        && plain_name(address, LONGEST_ADDRESS).as_deref() == Some(address)
 }
+
+/// RFC 5321 §4.5.3.1: a local part, an `@` and a domain.
+const LONGEST_ADDRESS: usize = 320;
 
 #[cfg(test)]
 mod tests {
@@ -209,6 +213,7 @@ mod tests {
             "a b@acme.com",
             "mona@acme.com\n",
             "mona@acme.com\u{2028}",
+            "mona@acme.com\u{202e}",
         ] {
             let claims = claims(json!({"email": address, "email_verified": true}), json!({}));
             assert_eq!(claims.verified_email(), None, "{address:?}");

@@ -27,7 +27,7 @@ use crate::outbound::Outbound;
 use crate::protocol::ids::ProviderId;
 use crate::protocol::person_rule::{PeopleRules, PersonRule};
 use crate::secret::Secret;
-use crate::upstream::{Back, Intent, SignIn, Upstream as _, UpstreamError};
+use crate::upstream::{Back, Departure, Intent, SignIn, Upstream as _, UpstreamError};
 
 pub(super) const NOW: UnixTime = UnixTime(1_800_000_000);
 pub(super) const CLIENT: &str = "anteroom at the provider";
@@ -189,6 +189,11 @@ impl Fake {
         json!({"iss": self.url, "sub": SUB, "aud": CLIENT, "exp": NOW.0 + 300, "iat": NOW.0})
     }
 
+    pub(super) fn claims_for(&self, departure: &Departure) -> Value {
+        let nonce = departure.kept.nonce.as_ref().unwrap();
+        with(self.claims(), "nonce", nonce.expose().into())
+    }
+
     /// What the token endpoint answers from now on.
     pub(super) fn gives(&self, claims: Option<&Value>, more: &Value) {
         let mut body =
@@ -226,15 +231,10 @@ impl Fake {
     ) -> Result<SignIn, UpstreamError> {
         let state = Secret::new("state");
         let departure = oidc.begin(&state, Intent::Connect).await?;
-        let mut claims = self.claims();
-        claims["nonce"] = departure.kept.nonce.as_ref().unwrap().expose().into();
+        let mut claims = self.claims_for(&departure);
         change(&mut claims);
         self.gives(Some(&claims), &json!({"refresh_token": "refresh"}));
-        let back = Back {
-            code: Secret::new("code"),
-            iss: None,
-        };
-        oidc.finish(back, departure.kept).await
+        oidc.finish(back(), departure.kept).await
     }
 }
 
@@ -290,6 +290,14 @@ pub(super) fn invalid(error: UpstreamError) -> String {
     match error {
         UpstreamError::Invalid(text) => text,
         other => panic!("{other}"),
+    }
+}
+
+/// What a browser brings back from a provider that sends no `iss`.
+pub(super) fn back() -> Back {
+    Back {
+        code: Secret::new("code"),
+        iss: None,
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oauth2::{PkceCodeChallenge, PkceCodeVerifier};
 use serde_json::{Value, json};
 
-use super::fake::{CLIENT, Fake, NOW, Pair, SUB, clock, invalid, with};
+use super::fake::{CLIENT, Fake, NOW, Pair, SUB, back, clock, invalid, with};
 use crate::protocol::person_rule::PersonRule;
 use crate::secret::Secret;
 use crate::upstream::{Back, Intent, NotAllowed, Upstream as _, UpstreamError};
@@ -17,23 +18,19 @@ fn parameters(url: &url::Url) -> HashMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
-/// CONS-17, CONS-20
+/// CONS-17
 #[tokio::test]
-async fn a_browser_goes_out_with_pkce_nonce_and_state_and_comes_back_as_somebody() {
+async fn a_browser_goes_out_with_pkce_nonce_and_state() {
     let fake = Fake::start().await;
     let oidc = fake.oidc(&clock());
     assert!(fake.asked(METADATA).is_empty());
-    let departure = oidc
-        .begin(&Secret::new("s"), Intent::Connect)
-        .await
-        .unwrap();
+    let departure = oidc.begin(&Secret::new("s"), Intent::Connect).await;
+    let departure = departure.unwrap();
+    let place = format!("{}/authorize?", fake.url);
+    assert!(departure.url.as_str().starts_with(&place));
     let sent = parameters(&departure.url);
-    assert!(
-        departure
-            .url
-            .as_str()
-            .starts_with(&format!("{}/authorize?", fake.url))
-    );
+    let verifier = PkceCodeVerifier::new(departure.kept.verifier.expose().to_owned());
+    let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
     for (name, value) in [
         ("response_type", "code"),
         ("client_id", CLIENT),
@@ -41,46 +38,43 @@ async fn a_browser_goes_out_with_pkce_nonce_and_state_and_comes_back_as_somebody
         ("state", "s"),
         ("scope", "openid email profile offline_access"),
         ("prompt", "consent"),
+        ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
         ("nonce", departure.kept.nonce.as_ref().unwrap().expose()),
     ] {
         assert_eq!(sent.get(name).map(String::as_str), Some(value), "{name}");
     }
+    let verifier = departure.kept.verifier.expose().to_owned();
+    fake.gives(Some(&fake.claims_for(&departure)), &json!({}));
+    oidc.finish(back(), departure.kept).await.unwrap();
+    let [redeemed] = fake.asked("/token").try_into().ok().unwrap();
+    let sent = format!("code_verifier={verifier}");
+    assert!(redeemed.body.contains(&sent), "{}", redeemed.body);
+    let userinfo = &fake.asked("/userinfo")[0];
+    assert_eq!(userinfo.headers["authorization"], "Bearer access");
+}
+
+/// CONS-20
+#[tokio::test]
+async fn a_browser_comes_back_as_somebody() {
+    let fake = Fake::start().await;
+    let oidc = fake.oidc(&clock());
     fake.says(&json!({"sub": SUB, "name": "Mona\r\nX-B: c", "preferred_username": "mona"}));
-    let person = json!({"email": "mona@acme.com", "email_verified": "true"});
-    let change = |claims: &mut Value| {
-        claims
-            .as_object_mut()
-            .unwrap()
-            .extend(person.as_object().unwrap().clone())
+    let with_email = |claims: &mut Value| {
+        claims["email"] = json!("mona@acme.com");
+        claims["email_verified"] = json!("true");
     };
-    let signed_in = fake.sign_in(&oidc, change).await.unwrap();
+    let signed_in = fake.sign_in(&oidc, with_email).await.unwrap();
     let identity = signed_in.vouched.identity;
     assert_eq!(identity.subject.as_str(), format!("acme:{SUB}"));
     assert_eq!(identity.login.as_deref(), Some("mona"));
     assert_eq!(identity.name.as_deref(), Some("Mona X-B: c"));
     assert_eq!(identity.verified_email.as_deref(), Some("mona@acme.com"));
-    assert_eq!(
-        signed_in.tokens.expires,
-        Some(NOW + Duration::from_secs(3600))
-    );
-    assert!(signed_in.tokens.claims.unwrap().contains("mona@acme.com"));
-    let [redeemed] = fake.asked("/token").try_into().ok().unwrap();
-    assert!(
-        redeemed.body.contains("code_verifier="),
-        "{}",
-        redeemed.body
-    );
-    assert!(
-        !redeemed.body.contains("client_secret"),
-        "{}",
-        redeemed.body
-    );
-    assert!(redeemed.headers.contains_key("authorization"));
-    assert_eq!(
-        fake.asked("/userinfo")[0].headers["authorization"],
-        "Bearer access"
-    );
+    let tokens = signed_in.tokens;
+    assert_eq!(tokens.access.expose(), "access");
+    assert_eq!(tokens.refresh.unwrap().expose(), "refresh");
+    assert_eq!(tokens.expires, Some(NOW + Duration::from_secs(3600)));
+    assert!(tokens.claims.unwrap().contains("mona@acme.com"));
 }
 
 #[tokio::test]
@@ -265,14 +259,10 @@ async fn an_answer_of_another_provider_is_not_redeemed() {
             .begin(&Secret::new("s"), Intent::Connect)
             .await
             .unwrap();
-        let nonce = departure.kept.nonce.as_ref().unwrap().expose();
-        fake.gives(
-            Some(&with(fake.claims(), "nonce", json!(nonce))),
-            &json!({}),
-        );
+        fake.gives(Some(&fake.claims_for(&departure)), &json!({}));
         let back = Back {
-            code: Secret::new("code"),
             iss: sent.map(|suffix| format!("{}{suffix}", fake.url)),
+            ..back()
         };
         let finished = oidc.finish(back, departure.kept).await;
         assert_eq!(finished.is_ok(), passes, "{announced} {sent:?}");
@@ -304,17 +294,12 @@ async fn a_key_that_is_not_known_is_asked_for_once_a_minute() {
             .begin(&Secret::new("s"), Intent::Connect)
             .await
             .unwrap();
-        let nonce = departure.kept.nonce.as_ref().unwrap().expose();
-        let claims = with(fake.claims(), "nonce", json!(nonce));
+        let claims = fake.claims_for(&departure);
         let token = fake
             .pair
             .sign(&json!({"alg": "ES256", "kid": kid}), &claims);
         fake.gives(None, &json!({"id_token": token}));
-        let back = Back {
-            code: Secret::new("code"),
-            iss: None,
-        };
-        oidc.finish(back, departure.kept).await
+        oidc.finish(back(), departure.kept).await
     };
     for _ in 0..2 {
         let text = invalid(sign_in("k2", &fake).await.unwrap_err());
@@ -329,64 +314,49 @@ async fn a_key_that_is_not_known_is_asked_for_once_a_minute() {
     assert_eq!(fake.asked("/jwks").len(), 3);
 }
 
+const EVIL: &str = "<script>mona@acme.com";
+
+/// Wrong answers of a provider: where, with which status and body, and what is told of it.
+fn wrong_answers() -> Vec<(&'static str, u16, Value, &'static str)> {
+    let unreadable = "cannot be read";
+    let refused = json!({"error": "invalid_grant", "error_description": EVIL});
+    let unknown = json!({"error": "invalid_client"});
+    vec![
+        ("/token", 400, refused, "answers invalid_grant"),
+        ("/token", 200, json!({"error": EVIL}), "answers an error"),
+        ("/token", 401, unknown, "client_id and client_secret"),
+        ("/token", 200, json!({"access_token": EVIL}), unreadable),
+        ("/token", 200, json!([EVIL]), unreadable),
+        ("/token", 500, json!({"error": EVIL}), "status 500"),
+        ("/token", 429, json!({}), "status 429"),
+        ("/userinfo", 200, json!([EVIL]), "no JSON object"),
+        ("/userinfo", 200, json!({"sub": EVIL}), "another person"),
+        ("/userinfo", 200, json!({}), "another person"),
+        ("/userinfo", 403, json!({"error": EVIL}), "status 403"),
+        ("/userinfo", 401, json!({}), "refuses the new access token"),
+        ("/userinfo", 503, json!({}), "status 503"),
+        ("/jwks", 200, json!({"keys": EVIL}), unreadable),
+        ("/jwks", 404, json!({}), unreadable),
+        ("/jwks", 500, json!({}), "status 500"),
+        (METADATA, 404, json!({"error": EVIL}), "is issuer right?"),
+        (METADATA, 200, json!({"issuer": EVIL}), unreadable),
+        (METADATA, 502, json!(EVIL), "status 502"),
+    ]
+}
+
 /// CONS-21
 #[tokio::test]
 async fn what_a_provider_sends_in_error_is_told_by_its_kind_and_never_raw() {
-    let evil = "<script>mona@acme.com";
-    for (path, status, body, told) in [
-        (
-            "/token",
-            400,
-            json!({"error": "invalid_grant", "error_description": evil}),
-            "invalid_grant",
-        ),
-        (
-            "/token",
-            200,
-            json!({"error": evil}),
-            "the token endpoint answers an error",
-        ),
-        (
-            "/token",
-            401,
-            json!({"error": "invalid_client"}),
-            "client_id and client_secret",
-        ),
-        (
-            "/token",
-            200,
-            json!({"access_token": evil}),
-            "cannot be read",
-        ),
-        ("/token", 200, json!([evil]), "cannot be read"),
-        ("/token", 500, json!({"error": evil}), "status 500"),
-        ("/token", 429, json!({}), "status 429"),
-        ("/userinfo", 200, json!([evil]), "no JSON object"),
-        ("/userinfo", 200, json!({"sub": evil}), "another person"),
-        ("/userinfo", 200, json!({}), "another person"),
-        ("/userinfo", 403, json!({"error": evil}), "status 403"),
-        ("/userinfo", 401, json!({}), "refuses the new access token"),
-        ("/userinfo", 503, json!({}), "status 503"),
-        ("/jwks", 200, json!({"keys": evil}), "keys cannot be read"),
-        ("/jwks", 500, json!({}), "status 500"),
-    ] {
+    for (path, status, body, told) in wrong_answers() {
         let fake = Fake::start().await;
         let oidc = fake.oidc(&clock());
         fake.answers(path, status, &body);
         let ends = async {
             let departure = oidc.begin(&Secret::new("s"), Intent::Connect).await?;
             if path != "/token" {
-                let nonce = departure.kept.nonce.as_ref().unwrap().expose();
-                fake.gives(
-                    Some(&with(fake.claims(), "nonce", json!(nonce))),
-                    &json!({}),
-                );
+                fake.gives(Some(&fake.claims_for(&departure)), &json!({}));
             }
-            let back = Back {
-                code: Secret::new("code"),
-                iss: None,
-            };
-            oidc.finish(back, departure.kept).await
+            oidc.finish(back(), departure.kept).await
         };
         let error = ends.await.unwrap_err();
         let is_later = matches!(error, UpstreamError::Unavailable(_));
@@ -406,11 +376,7 @@ async fn a_sign_in_without_an_id_token_is_nobodys() {
         .await
         .unwrap();
     fake.gives(None, &json!({}));
-    let back = Back {
-        code: Secret::new("code"),
-        iss: None,
-    };
-    let text = invalid(oidc.finish(back, departure.kept).await.unwrap_err());
+    let text = invalid(oidc.finish(back(), departure.kept).await.unwrap_err());
     assert!(text.contains("no ID token"), "{text}");
 }
 
