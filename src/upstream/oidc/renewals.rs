@@ -93,9 +93,13 @@ async fn new_tokens_are_not_lost_where_the_keys_cannot_be_had() {
         .sign(&json!({"alg": "ES256", "kid": "k2"}), &fake.claims());
     fake.gives(None, &json!({"refresh_token": "second", "id_token": token}));
     fake.answers("/jwks", 503, &json!({}));
-    let renewed = oidc.renew(&tokens).await.unwrap();
-    assert_eq!(renewed.refresh.unwrap().expose(), "second");
-    assert_eq!(renewed.claims, tokens.claims);
+    // the keys are asked for, and then not again for a minute
+    for _ in 0..2 {
+        let renewed = oidc.renew(&tokens).await.unwrap();
+        assert_eq!(renewed.refresh.unwrap().expose(), "second");
+        assert_eq!(renewed.claims, tokens.claims);
+        assert_eq!(fake.asked("/jwks").len(), 2);
+    }
 }
 
 #[test]
