@@ -4,6 +4,7 @@ pub mod github;
 mod github_account;
 mod github_allow;
 mod github_api;
+pub mod oidc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
