@@ -31,7 +31,7 @@ use crate::seal::{Purpose, Sealer};
 use crate::store::Store;
 use crate::store::browser_session::BrowserSessions;
 use crate::upstream::Upstream;
-use crate::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
+use crate::upstream::github::{GitHub, GitHubSettings};
 
 /// How long a browser may take from its first approval to the last callback.
 const SIGN_IN_COOKIE: CookieDuration = CookieDuration::hours(1);
@@ -179,15 +179,11 @@ fn upstream(
         client_secret: provider.client_secret.clone(),
         base_url: base_url.clone(),
         api_url: api_url.clone(),
-        rules: PeopleRules::default(),
-        callback: issuer.callback(&provider.id),
-        allow: GitHubAllow {
-            anyone: provider.allow.anyone,
-            logins: provider.allow.logins.clone(),
-            ids: provider.allow.ids.clone(),
-            orgs: provider.allow.orgs.clone(),
-            teams: provider.allow.teams.clone(),
+        rules: PeopleRules {
+            allow: provider.allow.rules(),
+            roles: Vec::new(),
         },
+        callback: issuer.callback(&provider.id),
     };
     let github = GitHub::new(settings, outbound, clock)
         .map_err(|error| AppError::Provider(provider.id.to_string(), error.to_string()))?;
