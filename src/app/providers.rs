@@ -8,7 +8,7 @@ use crate::config::{Config, Provider, ProviderKind};
 use crate::outbound::Outbound;
 use crate::protocol::person_rule::PeopleRules;
 use crate::upstream::Upstream;
-use crate::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
+use crate::upstream::github::{GitHub, GitHubSettings};
 use crate::upstream::oidc::{Oidc, OidcSettings};
 
 /// The connectors, in the order of the configuration. None of them asks its provider anything yet.
@@ -39,7 +39,6 @@ fn upstream(
                 base_url: base_url.clone(),
                 api_url: api_url.clone(),
                 callback: config.public_url.callback(&provider.id),
-                allow: github_allow(provider),
                 rules: rules(config, provider),
             };
             GitHub::new(settings, outbound, clock).map(|made| Arc::new(made) as _)
@@ -64,16 +63,6 @@ fn upstream(
         }
     };
     made.map_err(|error| AppError::Provider(provider.id.to_string(), error.to_string()))
-}
-
-fn github_allow(provider: &Provider) -> GitHubAllow {
-    GitHubAllow {
-        anyone: provider.allow.anyone,
-        logins: provider.allow.logins.clone(),
-        ids: provider.allow.ids.clone(),
-        orgs: provider.allow.orgs.clone(),
-        teams: provider.allow.teams.clone(),
-    }
 }
 
 /// What is decided about the people of one provider. A scope that is open to nobody there is listed all the same: it is

@@ -57,7 +57,7 @@ pub(super) async fn check_token(
     let answer = json!({
         "token": about.access_token,
         "scopes": token.scopes,
-        "user": person.map(user::describe),
+        "user": person.map(user::describe_in_short),
     });
     Ok(Json(answer).into_response())
 }
@@ -67,7 +67,7 @@ pub(super) async fn delete_token(
     _application: Application,
     Json(about): Json<About>,
 ) -> Result<StatusCode, Response> {
-    let ended = shared.world().tokens.remove(&about.access_token);
+    let ended = shared.world().end_token(&about.access_token);
     ended.map(|_| StatusCode::NO_CONTENT).ok_or_else(not_found)
 }
 
@@ -83,6 +83,6 @@ pub(super) async fn delete_grant(
         .get(&about.access_token)
         .ok_or_else(not_found)?;
     let person = token.person;
-    world.tokens.retain(|_, token| token.person != person);
+    world.end_tokens_of(person);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -27,6 +27,8 @@ pub enum Fault {
     WithoutSingleSignOn,
     /// 403 as GitHub Apps get it where they were given no permission.
     NotForApps,
+    /// This status, with this message in GitHub's form.
+    Message(u16, &'static str),
 }
 
 impl Fault {
@@ -68,6 +70,10 @@ impl Fault {
                 (headers, json, "[]").into_response()
             }
             Self::NotForApps => message(forbidden, "Resource not accessible by integration"),
+            Self::Message(status, told) => {
+                let status = StatusCode::from_u16(status);
+                message(status.unwrap_or(StatusCode::IM_A_TEAPOT), told)
+            }
         }
     }
 }

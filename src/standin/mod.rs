@@ -106,29 +106,68 @@ impl Standin {
 
     /// The person changes the name of their account, which somebody else can then take.
     pub fn rename(&self, login: &str, new_login: &str) {
+        self.change(login, |person| new_login.clone_into(&mut person.login));
+    }
+
+    /// GitHub locks the person out.
+    pub fn suspend(&self, login: &str) {
+        self.change(login, |person| person.suspended = true);
+    }
+
+    /// The person leaves an organisation, and its teams.
+    pub fn leave_org(&self, login: &str, org: &str) {
+        self.change(login, |person| {
+            person.orgs.retain(|membership| membership.org != org);
+        });
+    }
+
+    /// The person leaves a team, and stays in its organisation.
+    pub fn leave_team(&self, login: &str, org: &str, slug: &str) {
+        self.change(login, |person| {
+            let mut orgs = person.orgs.iter_mut();
+            if let Some(membership) = orgs.find(|membership| membership.org == org) {
+                membership.teams.retain(|team| *team != slug);
+            }
+        });
+    }
+
+    /// From now on, the application is a GitHub App: its tokens have no scopes, end after eight hours, and are renewed.
+    pub fn become_github_app(&self) {
+        self.shared.world().is_github_app = true;
+    }
+
+    /// Eight hours go by: tokens that expire have expired, and can be renewed.
+    pub fn expire_tokens(&self) {
         let mut world = self.shared.world();
-        if let Some(person) = world.people.iter_mut().find(|person| person.login == login) {
-            new_login.clone_into(&mut person.login);
-        }
+        world.tokens.retain(|_, token| !token.of_github_app);
     }
 
     /// The person takes back what they allowed: all their tokens end.
     pub fn revoke_tokens_of(&self, login: &str) {
         let mut world = self.shared.world();
-        let id = world.person(login).map(|person| person.id);
-        world.tokens.retain(|_, token| Some(token.person) != id);
+        if let Some(id) = world.person(login).map(|person| person.id) {
+            world.end_tokens_of(id);
+        }
     }
 
-    /// Whether any token is in force.
+    /// Whether any token is in force, or can be renewed.
     #[must_use]
     pub fn has_tokens(&self) -> bool {
-        !self.shared.world().tokens.is_empty()
+        let world = self.shared.world();
+        !world.tokens.is_empty() || !world.refreshes.is_empty()
     }
 
     /// Each request so far, oldest first: `GET /api/user`.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.shared.world().asked.clone()
+    }
+
+    fn change(&self, login: &str, change: impl FnOnce(&mut people::Person)) {
+        let mut world = self.shared.world();
+        if let Some(person) = world.people.iter_mut().find(|person| person.login == login) {
+            change(person);
+        }
     }
 }
 
@@ -139,6 +178,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/user/orgs", get(user::orgs))
         .route("/user/teams", get(user::teams))
         .route("/user/memberships/orgs/{org}", get(user::org_membership))
+        .route("/users/{login}/orgs", get(user::public_orgs))
         .route(
             "/orgs/{org}/teams/{slug}/memberships/{login}",
             get(user::team_membership),
@@ -151,13 +191,18 @@ fn router(shared: Arc<Shared>) -> Router {
             "/applications/{client_id}/grant",
             delete(application::delete_grant),
         );
-    Router::new()
+    let login = Router::new()
         .route(
             "/login/oauth/authorize",
             get(authorize::get).post(authorize::post),
         )
-        .route("/login/oauth/access_token", post(token::post))
+        .route("/login/oauth/access_token", post(token::post));
+    // The same again as GitHub Enterprise Server has it, which can stand below a path.
+    let enterprise = login.clone().nest("/api/v3", api.clone());
+    Router::new()
+        .merge(login)
         .nest("/api", api)
+        .nest("/enterprise", enterprise)
         .fallback(|| async { not_found() })
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), watch))
         .with_state(shared)
@@ -206,6 +251,9 @@ struct World {
     callbacks: Vec<String>,
     codes: HashMap<String, Code>,
     tokens: HashMap<String, Token>,
+    tokens_given: u64,
+    refreshes: HashMap<String, Refresh>,
+    is_github_app: bool,
     granted_at_most: Option<Vec<String>>,
     faults: Vec<(String, Fault)>,
     asked: Vec<String>,
@@ -220,8 +268,17 @@ struct Code {
 
 #[derive(Clone)]
 struct Token {
+    /// In the order in which tokens were given.
+    number: u64,
     person: u64,
     scopes: Vec<String>,
+    of_github_app: bool,
+}
+
+/// What renews a token.
+struct Refresh {
+    person: u64,
+    access: String,
 }
 
 impl World {
@@ -231,6 +288,9 @@ impl World {
             callbacks: Vec::new(),
             codes: HashMap::new(),
             tokens: HashMap::new(),
+            tokens_given: 0,
+            refreshes: HashMap::new(),
+            is_github_app: false,
             granted_at_most: None,
             faults: Vec::new(),
             asked: Vec::new(),

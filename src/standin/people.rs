@@ -11,6 +11,8 @@ pub(super) struct Person {
     pub(super) email: &'static str,
     pub(super) email_verified: bool,
     pub(super) orgs: Vec<Membership>,
+    /// GitHub has locked them out.
+    pub(super) suspended: bool,
 }
 
 /// What somebody is in an organisation.
@@ -19,8 +21,10 @@ pub(super) struct Membership {
     pub(super) org: String,
     /// Invited, and has not said yes.
     pub(super) pending: bool,
+    /// Shown to everybody, not to its members alone.
+    pub(super) public: bool,
     /// The slugs of their teams there.
-    pub(super) teams: &'static [&'static str],
+    pub(super) teams: Vec<&'static str>,
 }
 
 /// Everybody.
@@ -29,7 +33,8 @@ pub(super) fn all() -> Vec<Person> {
     let sixty = (1..=60).map(|number| Membership {
         org: format!("org-{number:02}"),
         pending: false,
-        teams: &["everybody"],
+        public: true,
+        teams: vec!["everybody"],
     });
     vec![
         Person {
@@ -40,15 +45,17 @@ pub(super) fn all() -> Vec<Person> {
             email: "mona@example.com",
             email_verified: true,
             orgs: acme(false, &["platform"]),
+            suspended: false,
         },
         Person {
             id: 2,
             login: "octavia".to_owned(),
             name: Some("Octavia Ångström"),
-            about: "member of acme, in no team",
+            about: "private member of acme, in no team",
             email: "octavia@example.com",
             email_verified: true,
-            orgs: acme(false, &[]),
+            orgs: private(acme(false, &[])),
+            suspended: false,
         },
         Person {
             id: 3,
@@ -58,6 +65,7 @@ pub(super) fn all() -> Vec<Person> {
             email: "hubot@example.com",
             email_verified: false,
             orgs: Vec::new(),
+            suspended: false,
         },
         Person {
             id: 4,
@@ -67,6 +75,7 @@ pub(super) fn all() -> Vec<Person> {
             email: "juergen@example.com",
             email_verified: true,
             orgs: acme(true, &["platform"]),
+            suspended: false,
         },
         Person {
             id: 5,
@@ -76,6 +85,7 @@ pub(super) fn all() -> Vec<Person> {
             email: "wanda@example.com",
             email_verified: true,
             orgs: sixty.collect(),
+            suspended: false,
         },
     ]
 }
@@ -84,6 +94,14 @@ fn acme(pending: bool, teams: &'static [&'static str]) -> Vec<Membership> {
     vec![Membership {
         org: "acme".to_owned(),
         pending,
-        teams,
+        public: !pending,
+        teams: teams.to_vec(),
     }]
+}
+
+fn private(mut memberships: Vec<Membership>) -> Vec<Membership> {
+    for membership in &mut memberships {
+        membership.public = false;
+    }
+    memberships
 }

@@ -44,6 +44,10 @@ impl FromRequestParts<Arc<Shared>> for Caller {
             people.find(|person| person.id == token.person)
         });
         match (found, person) {
+            (Some(_), Some(person)) if person.suspended => {
+                let told = "Sorry. Your account was suspended.";
+                Err(message(StatusCode::FORBIDDEN, told))
+            }
             (Some(token), Some(person)) => Ok(Self {
                 token: token.clone(),
                 person: person.clone(),
@@ -54,8 +58,9 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 }
 
 impl Caller {
+    /// Whether the token may do what `scope` stands for. GitHub Apps have permissions instead, and here all of them.
     fn has(&self, scope: &str) -> bool {
-        self.token.scopes.iter().any(|given| given == scope)
+        self.token.of_github_app || self.token.scopes.iter().any(|given| given == scope)
     }
 
     /// Where they are a member; none where the token may not know.
@@ -80,14 +85,20 @@ pub(super) async fn get(caller: Caller) -> Response {
     (scopes, Json(describe(&caller.person))).into_response()
 }
 
-/// A person as the API shows them to anybody: without an address.
-pub(super) fn describe(person: &Person) -> Value {
+fn describe(person: &Person) -> Value {
+    let mut told = describe_in_short(person);
+    told["name"] = json!(person.name);
+    // The API shows no address to whom GitHub was not told to.
+    told["email"] = Value::Null;
+    told
+}
+
+/// A person as the API shows them beside something else.
+pub(super) fn describe_in_short(person: &Person) -> Value {
     json!({
         "login": person.login,
         "id": person.id,
         "type": "User",
-        "name": person.name,
-        "email": null,
     })
 }
 
@@ -140,7 +151,13 @@ pub(super) async fn team_membership(
     let caller_is_in = member_of(&caller.person).is_some();
     let asked_about = shared.world().person(&login).and_then(member_of);
     let membership = asked_about
-        .filter(|membership| caller_is_in && membership.teams.contains(&slug.as_str()))
+        .filter(|membership| {
+            caller_is_in
+                && membership
+                    .teams
+                    .iter()
+                    .any(|team| slug.eq_ignore_ascii_case(team))
+        })
         .ok_or_else(not_found)?;
     let state = if membership.pending {
         "pending"
@@ -161,6 +178,20 @@ pub(super) async fn orgs(
         &all.collect::<Vec<_>>(),
         &format!("{}/user/orgs", shared.api_url()),
     ))
+}
+
+/// Where anybody can see that a person is a member.
+pub(super) async fn public_orgs(
+    State(shared): State<Arc<Shared>>,
+    Path(login): Path<String>,
+) -> Result<Response, Response> {
+    let world = shared.world();
+    let person = world.person(&login).ok_or_else(not_found)?;
+    let public = person.orgs.iter().filter(|membership| membership.public);
+    let all: Vec<_> = public
+        .map(|membership| json!({ "login": membership.org }))
+        .collect();
+    Ok(Json(all).into_response())
 }
 
 pub(super) async fn teams(

@@ -1,38 +1,38 @@
 //! GitHub and GitHub Enterprise Server: OAuth 2.0, and the user API for who it is and where they belong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::StatusCode;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use oauth2::basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth2::basic::{BasicClient, BasicTokenResponse};
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
-    EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
+    EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, Scope,
     TokenResponse as _, TokenUrl,
 };
-use serde_json::json;
 use url::{ParseError, Url};
 
-use super::github_account::{account, verified_email};
-use super::github_allow::Door;
+use super::github_account::{Account, account_of, email};
 use super::github_api::{Api, under};
+use super::github_refusal::suspended;
+use super::github_rules::{Closed, Door, needs_memberships};
+use super::github_token::{end, owner, refused};
 use super::{
     Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
     UseFor, Vouched,
 };
 use crate::clock::{Clock, UnixTime};
 use crate::entropy;
-use crate::outbound::{Outbound, OutboundError};
+use crate::outbound::Outbound;
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ProviderId, Subject};
 use crate::protocol::person_rule::PeopleRules;
-use crate::protocol::scope::ScopeSet;
 use crate::secret::Secret;
 
-pub use super::github_allow::GitHubAllow;
+/// How long before their end tokens are renewed: nothing that begins with them takes as long.
+const BEFORE_THE_END: Duration = Duration::from_secs(5 * 60);
 
 /// What is to be known of the application at GitHub.
 #[derive(Clone, Debug)]
@@ -51,9 +51,7 @@ pub struct GitHubSettings {
     pub api_url: Url,
     /// Our callback, byte for byte as it is registered there.
     pub callback: String,
-    /// Who may enter.
-    pub allow: GitHubAllow,
-    /// The same, and what is open to whom.
+    /// Who may enter, and what is open to whom.
     pub rules: PeopleRules,
 }
 
@@ -110,7 +108,7 @@ impl GitHub {
             .set_pkce_verifier(verifier)
             .request_async(&self.outbound)
             .await
-            .map_err(refused)?;
+            .map_err(|error| refused(&self.settings, error))?;
         Ok(self.tokens(&answer))
     }
 
@@ -131,6 +129,38 @@ impl GitHub {
             claims: None,
         }
     }
+
+    /// Who has just signed in, if they may.
+    async fn arrived(&self, tokens: &UpstreamTokens) -> Result<Vouched, Closed> {
+        let account = account_of(&self.api, &tokens.access).await;
+        let account = account.map_err(|error| match error {
+            UpstreamError::Ended(_) => {
+                UpstreamError::NotAllowed(Box::new(suspended(&self.settings)))
+            }
+            error => error,
+        })?;
+        self.admit(account, tokens).await
+    }
+
+    /// The person behind `account`, if the rules let them in.
+    async fn admit(&self, account: Account, tokens: &UpstreamTokens) -> Result<Vouched, Closed> {
+        let email = email(&self.api, &tokens.access).await?;
+        let mut door = Door::new(&self.settings, &self.api, tokens, &account, &email);
+        door.open().await?;
+        let opens = door.opens().await?;
+        let identity = Identity {
+            subject: self.subject(&account),
+            login: Some(account.login),
+            name: account.name,
+            verified_email: email.verified(),
+        };
+        Ok(Vouched { identity, opens })
+    }
+
+    /// CONS-20: the number stays, while a login can be given up and taken by another.
+    fn subject(&self, account: &Account) -> Subject {
+        Subject::at(&self.settings.id, &account.id.to_string())
+    }
 }
 
 #[async_trait]
@@ -148,7 +178,7 @@ impl Upstream for GitHub {
             "your public profile (read)".to_owned(),
             "your e-mail addresses (read)".to_owned(),
         ];
-        if self.settings.allow.needs_memberships() {
+        if needs_memberships(&self.settings.rules) {
             asked.push("the organisations and teams you belong to (read)".to_owned());
         }
         asked
@@ -165,7 +195,7 @@ impl Upstream for GitHub {
         ));
         // For the address that the server behind is told; one that is not verified is never told.
         let mut scopes = vec![Scope::new("user:email".to_owned())];
-        if self.settings.allow.needs_memberships() {
+        if needs_memberships(&self.settings.rules) {
             scopes.push(Scope::new("read:org".to_owned()));
         }
         let (url, _) = self
@@ -185,44 +215,47 @@ impl Upstream for GitHub {
 
     async fn finish(&self, back: Back, kept: Kept) -> Result<SignIn, UpstreamError> {
         let tokens = self.redeem(&back.code, &kept).await?;
-        let account = account(&self.api, &tokens.access).await?;
-        let door = Door {
-            settings: &self.settings,
-            api: &self.api,
-            tokens: &tokens,
-            account: &account,
-        };
-        if let Err(closed) = door.open().await {
-            // Nobody will use the token again. But a link to single sign-on is good for this very token.
-            if !closed.wants_token {
-                // The refusal is what the person is told, whether or not this works.
-                let _ = self.forget(&tokens).await;
+        match self.arrived(&tokens).await {
+            Ok(vouched) => Ok(SignIn { vouched, tokens }),
+            Err(closed) => {
+                // Nobody will use the token again. But a link to single sign-on is good for this very token.
+                if !closed.wants_token {
+                    // What the person is told does not depend on whether this works.
+                    let _ = self.forget(&tokens).await;
+                }
+                Err(closed.error)
             }
-            return Err(closed.error);
         }
-        let verified_email = verified_email(&self.api, &tokens.access).await?;
-        let identity = Identity {
-            // CONS-20: the number stays, while a login can be given up and taken by another.
-            subject: Subject::at(&self.settings.id, &account.id.to_string()),
-            login: Some(account.login),
-            name: account.name,
-            verified_email,
+    }
+
+    /// GitHub is asked without renewing: while a token is in force, it says so. Without a refresh token, one that still
+    /// has some minutes is used until it ends.
+    fn renews(&self, tokens: &UpstreamTokens, _purpose: UseFor, now: UnixTime) -> bool {
+        let early = match tokens.refresh {
+            Some(_) => BEFORE_THE_END,
+            None => Duration::ZERO,
         };
-        Ok(SignIn {
-            vouched: Vouched {
-                identity,
-                opens: ScopeSet::default(),
-            },
-            tokens,
-        })
+        tokens.expires.is_some_and(|end| end <= now + early)
     }
 
-    fn renews(&self, _tokens: &UpstreamTokens, _purpose: UseFor, _now: UnixTime) -> bool {
-        false
-    }
-
-    async fn renew(&self, _tokens: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError> {
-        Err(UpstreamError::Ended("there is no refresh token".to_owned()))
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError> {
+        let Some(refresh) = &tokens.refresh else {
+            return Err(UpstreamError::Ended(
+                "the token has expired, and there is no refresh token".to_owned(),
+            ));
+        };
+        let answer = self
+            .oauth
+            .exchange_refresh_token(&RefreshToken::new(refresh.expose().to_owned()))
+            .request_async(&self.outbound)
+            .await
+            .map_err(|error| refused(&self.settings, error))?;
+        let mut renewed = self.tokens(&answer);
+        renewed.refresh = renewed.refresh.or_else(|| tokens.refresh.clone());
+        if answer.scopes().is_none() {
+            renewed.scopes.clone_from(&tokens.scopes);
+        }
+        Ok(renewed)
     }
 
     async fn vouch(
@@ -230,22 +263,23 @@ impl Upstream for GitHub {
         person: &Subject,
         tokens: &UpstreamTokens,
     ) -> Result<Vouched, UpstreamError> {
-        let account = account(&self.api, &tokens.access).await?;
-        let identity = Identity {
-            subject: Subject::at(&self.settings.id, &account.id.to_string()),
-            login: Some(account.login),
-            name: account.name,
-            verified_email: verified_email(&self.api, &tokens.access).await?,
-        };
-        if identity.subject != *person {
+        let owner = owner(&self.settings, &self.api, tokens).await?;
+        let tells_name = owner.tells_name();
+        let mut account = Account::try_from(owner)?;
+        if self.subject(&account) != *person {
             return Err(UpstreamError::Ended(
                 "the token is another account's".to_owned(),
             ));
         }
-        Ok(Vouched {
-            identity,
-            opens: ScopeSet::default(),
-        })
+        if !tells_name {
+            let shown = account_of(&self.api, &tokens.access).await?;
+            if shown.id != account.id {
+                return Err(invalid("GitHub says of a token that it is of two accounts"));
+            }
+            account = shown;
+        }
+        let admitted = self.admit(account, tokens).await;
+        admitted.map_err(|closed| closed.error)
     }
 
     fn gives_back(&self) -> GivesBack {
@@ -253,94 +287,20 @@ impl Upstream for GitHub {
     }
 
     async fn forget(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
-        let settings = &self.settings;
-        let url = under(
-            &settings.api_url,
-            &["applications", &settings.client_id, "token"],
-        );
-        let credentials = format!("{}:{}", settings.client_id, settings.client_secret.expose());
-        let body = json!({ "access_token": tokens.access.expose() });
-        let request = http::Request::delete(url.as_str())
-            .header(
-                AUTHORIZATION,
-                format!("Basic {}", STANDARD.encode(credentials)),
-            )
-            .header(CONTENT_TYPE, "application/json");
-        match self
-            .api
-            .send(request, body.to_string().into_bytes())
-            .await?
-            .status()
-        {
-            // 404 and 422: there is no such token any more.
-            status if status.is_success() => Ok(()),
-            StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(()),
-            status => Err(invalid(&format!(
-                "revoking a token answers {}",
-                status.as_u16()
-            ))),
+        let renewed;
+        let mut last = tokens;
+        // GitHub takes back what is in force alone, and a refresh token ends with its access token.
+        if tokens.refresh.is_some() && tokens.expires.is_some_and(|end| end <= self.clock.now()) {
+            renewed = match self.renew(tokens).await {
+                Err(UpstreamError::Ended(_)) => return Ok(()),
+                renewed => renewed?,
+            };
+            last = &renewed;
         }
+        end(&self.settings, &self.api, last).await
     }
 }
 
 pub(super) fn invalid(what: &str) -> UpstreamError {
     UpstreamError::Invalid(what.to_owned())
-}
-
-fn refused(error: RequestTokenError<OutboundError, BasicErrorResponse>) -> UpstreamError {
-    match error {
-        RequestTokenError::Request(error) => UpstreamError::Unavailable(error.to_string()),
-        RequestTokenError::ServerResponse(answer) => refused_with(answer.error()),
-        // Either would print what GitHub sent.
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            invalid("the answer of the token endpoint cannot be read")
-        }
-    }
-}
-
-fn refused_with(error: &BasicErrorResponseType) -> UpstreamError {
-    match error.as_ref() {
-        code @ ("server_error" | "temporarily_unavailable") => {
-            UpstreamError::Unavailable(format!("the token endpoint answers {code}"))
-        }
-        "incorrect_client_credentials" => invalid(
-            "incorrect_client_credentials: client_id and client_secret are not those of the application",
-        ),
-        "redirect_uri_mismatch" => {
-            invalid("redirect_uri_mismatch: the callback URL is not registered for the application")
-        }
-        code if code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
-            UpstreamError::Invalid(format!("the token endpoint answers {code}"))
-        }
-        _ => invalid("the token endpoint answers an error"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// CONS-21
-    #[test]
-    fn an_error_of_the_token_endpoint_is_told_by_its_code_alone() {
-        for (code, told) in [
-            (
-                "bad_verification_code",
-                "the token endpoint answers bad_verification_code",
-            ),
-            ("<script>", "the token endpoint answers an error"),
-            ("a b", "the token endpoint answers an error"),
-        ] {
-            let error = refused_with(&BasicErrorResponseType::Extension(code.to_owned()));
-            let UpstreamError::Invalid(text) = error else {
-                panic!("{code}")
-            };
-            assert_eq!(text, told);
-        }
-        let later = BasicErrorResponseType::Extension("temporarily_unavailable".to_owned());
-        assert!(matches!(
-            refused_with(&later),
-            UpstreamError::Unavailable(_)
-        ));
-    }
 }

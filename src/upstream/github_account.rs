@@ -15,7 +15,7 @@ pub(super) struct Account {
 }
 
 /// Whose token it is.
-pub(super) async fn account(api: &Api, token: &Secret) -> Result<Account, UpstreamError> {
+pub(super) async fn account_of(api: &Api, token: &Secret) -> Result<Account, UpstreamError> {
     match api.get::<User>(token, &["user"]).await? {
         Answer::Found(user) => Account::try_from(user.value),
         Answer::Absent => Err(invalid("GET /user answers 404: is api_url right?")),
@@ -23,30 +23,73 @@ pub(super) async fn account(api: &Api, token: &Secret) -> Result<Account, Upstre
     }
 }
 
-/// The primary address, if GitHub has verified it and lets us see it.
-pub(super) async fn verified_email(
-    api: &Api,
-    token: &Secret,
-) -> Result<Option<String>, UpstreamError> {
-    let Answer::Found(emails) = api.list::<Email>(token, &["user", "emails"]).await? else {
-        return Ok(None);
-    };
-    let mut emails = emails.value.into_iter();
-    let primary = emails.find(|email| email.primary && email.verified);
-    Ok(primary.map(|email| email.address))
+/// The address of an account. Only the primary one counts, for the rules too: it is what the server behind is told, so that
+/// nobody is let in by an address that is shown nowhere.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Email {
+    /// The primary address, verified by GitHub.
+    Verified(String),
+    /// GitHub has not verified the primary address.
+    Unverified,
+    /// GitHub does not let us see it.
+    Hidden,
 }
 
-/// `GET /user`
+impl Email {
+    pub(super) fn verified(self) -> Option<String> {
+        match self {
+            Self::Verified(address) => Some(address),
+            Self::Unverified | Self::Hidden => None,
+        }
+    }
+}
+
+/// The primary address of whose token it is.
+pub(super) async fn email(api: &Api, token: &Secret) -> Result<Email, UpstreamError> {
+    let Answer::Found(listed) = api.list::<Listed>(token, &["user", "emails"]).await? else {
+        return Ok(Email::Hidden);
+    };
+    let mut listed = listed.value.into_iter();
+    let primary = listed.find(|email| email.primary && email.verified);
+    Ok(primary.map_or(Email::Unverified, |email| Email::Verified(email.address)))
+}
+
+/// An account, in the API about the person and in the one about a token.
 #[derive(Deserialize)]
-struct User {
+pub(super) struct User {
     id: Option<u64>,
     login: Option<String>,
-    name: Option<String>,
+    #[serde(default)]
+    name: Name,
+}
+
+/// What an answer says of the name to show.
+#[derive(Default, Deserialize)]
+#[serde(from = "Option<String>")]
+enum Name {
+    /// Nothing: not every part of the API tells it.
+    #[default]
+    Untold,
+    /// This is it, or there is none.
+    Told(Option<String>),
+}
+
+impl From<Option<String>> for Name {
+    fn from(told: Option<String>) -> Self {
+        Self::Told(told)
+    }
+}
+
+impl User {
+    /// Whether it says what the account is called, or that it is called nothing.
+    pub(super) fn tells_name(&self) -> bool {
+        matches!(self.name, Name::Told(_))
+    }
 }
 
 /// `GET /user/emails`
 #[derive(Deserialize)]
-struct Email {
+struct Listed {
     #[serde(rename = "email")]
     address: String,
     primary: bool,
@@ -65,7 +108,10 @@ impl TryFrom<User> for Account {
         };
         let login = user.login.filter(plain);
         let login = login.ok_or_else(|| invalid("the user has no login"))?;
-        let name = user.name.unwrap_or_default();
+        let name = match user.name {
+            Name::Told(Some(name)) => name,
+            Name::Told(None) | Name::Untold => String::new(),
+        };
         let name: String = name.chars().filter(|c| !c.is_control()).collect();
         let name = name.trim();
         Ok(Self {
@@ -110,6 +156,7 @@ mod tests {
             (r#"{"id":1,"login":"a\r\nb"}"#, None),
         ] {
             let user: User = serde_json::from_str(body).unwrap();
+            assert_eq!(user.tells_name(), body.contains("name"), "{body}");
             let read = Account::try_from(user).ok();
             let read = read
                 .as_ref()

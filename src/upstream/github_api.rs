@@ -38,12 +38,14 @@ pub(super) struct Found<T> {
 }
 
 /// Why a token may not ask.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// The organisation has not approved the application.
     NotApproved,
     /// The organisation asks for single sign-on; where, as GitHub says it.
     SingleSignOn(Option<String>),
+    /// The organisation answers certain addresses alone, and ours is none of them.
+    Address,
     /// The token lacks a scope, or the GitHub App a permission.
     NoRight,
 }
@@ -113,6 +115,8 @@ impl Api {
         }
     }
 
+    /// What a token does not open is an answer. A token that opens nothing is none: GitHub gave it or vouched for it a
+    /// moment ago, and says in the next check whether it has ended since.
     async fn get_url<T: DeserializeOwned>(
         &self,
         token: &Secret,
@@ -129,8 +133,17 @@ impl Api {
                 partial: single_sign_on(answer.headers()).is_some(),
                 next: has_next(answer.headers()),
             })),
-            StatusCode::NOT_FOUND => Ok(Answer::Absent),
-            StatusCode::FORBIDDEN => Ok(Answer::Refused(refusal(&answer))),
+            StatusCode::UNAUTHORIZED => Err(UpstreamError::Unavailable(format!(
+                "GET {path} answers 401 to a token that is in force; if it stays so, api_url is another GitHub's"
+            ))),
+            StatusCode::FORBIDDEN if is_suspended(&answer) => {
+                Err(UpstreamError::Ended("the account is suspended".to_owned()))
+            }
+            // Some of what is behind single sign-on is said not to be there.
+            StatusCode::NOT_FOUND if single_sign_on(answer.headers()).is_none() => {
+                Ok(Answer::Absent)
+            }
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(Answer::Refused(refusal(&answer))),
             status => Err(invalid(&format!("GET {path} answers {}", status.as_u16()))),
         }
     }
@@ -163,7 +176,18 @@ fn later(answer: &HttpResponse) -> Option<String> {
             && (used_up
                 || headers.contains_key(RETRY_AFTER)
                 || message(answer).contains("rate limit"));
-    limited.then(|| "it limits our requests for a while".to_owned())
+    // 422 is for what is malformed, and for who asks too often.
+    let spammed = status == StatusCode::UNPROCESSABLE_ENTITY && {
+        let body = String::from_utf8_lossy(answer.body()).to_lowercase();
+        body.contains("spammed") || body.contains("too quickly")
+    };
+    (limited || spammed).then(|| "it limits our requests for a while".to_owned())
+}
+
+/// The account, not the installation of a GitHub App, which GitHub can suspend too.
+fn is_suspended(answer: &HttpResponse) -> bool {
+    let message = message(answer);
+    message.contains("your account") && message.contains("suspended")
 }
 
 fn refusal(answer: &HttpResponse) -> Refusal {
@@ -180,6 +204,9 @@ fn refusal(answer: &HttpResponse) -> Refusal {
     if message.contains("saml enforcement") {
         return Refusal::SingleSignOn(None);
     }
+    if message.contains("ip allow list") {
+        return Refusal::Address;
+    }
     Refusal::NoRight
 }
 
@@ -194,7 +221,8 @@ fn has_next(headers: &HeaderMap) -> bool {
         .any(|value| value.contains("rel=\"next\""))
 }
 
-fn message(answer: &HttpResponse) -> String {
+/// What GitHub says in words, in lower case; empty: it is not GitHub's API that answers.
+pub(super) fn message(answer: &HttpResponse) -> String {
     #[derive(Deserialize)]
     struct Body {
         message: String,
@@ -233,7 +261,14 @@ mod tests {
                 answer(403, &[("x-ratelimit-remaining", "4999")], "Not accessible"),
                 false,
             ),
+            (
+                answer(403, &[], "API rate limit exceeded for user ID 1."),
+                true,
+            ),
             (answer(404, &[("x-ratelimit-remaining", "0")], ""), false),
+            (answer(422, &[], "Validation Failed"), false),
+            (answer(422, &[], "was submitted too quickly"), true),
+            (answer(422, &[], "The endpoint has been spammed"), true),
             (answer(200, &[("x-ratelimit-remaining", "0")], ""), false),
         ] {
             assert_eq!(later(&answer).is_some(), is_later, "{answer:?}");
@@ -262,8 +297,33 @@ mod tests {
                 answer(403, &[], "Resource not accessible by integration"),
                 Refusal::NoRight,
             ),
+            (
+                answer(
+                    403,
+                    &[],
+                    "the `acme` organization has an IP allow list enabled, and your IP address is not permitted",
+                ),
+                Refusal::Address,
+            ),
         ] {
             assert_eq!(refusal(&answer), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_suspended_account_is_told_from_a_suspended_installation() {
+        for (message, expected) in [
+            ("Sorry. Your account was suspended.", true),
+            ("Your account is suspended.", true),
+            ("This installation has been suspended", false),
+            ("Resource not accessible by integration", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_suspended(&answer(403, &[], message)),
+                expected,
+                "{message}"
+            );
         }
     }
 

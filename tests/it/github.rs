@@ -3,26 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anteroom::clock::{ManualClock, UnixTime};
 use anteroom::outbound::Outbound;
+use anteroom::protocol::email_pattern::EmailPattern;
 use anteroom::protocol::ids::ProviderId;
-use anteroom::protocol::person_rule::PeopleRules;
+use anteroom::protocol::person_rule::{PeopleRules, PersonRule};
 use anteroom::protocol::pkce::Challenge;
+use anteroom::protocol::scope::Scope;
 use anteroom::secret::Secret;
 use anteroom::standin::{CLIENT_ID, CLIENT_SECRET, Fault, Standin};
-use anteroom::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
+use anteroom::upstream::github::{GitHub, GitHubSettings};
 use anteroom::upstream::{Back, Intent, Kept, NotAllowed, SignIn, Upstream, UpstreamError};
 use url::Url;
 
 use crate::standin::{parameter, press, start};
 
 const CALLBACK: &str = "http://127.0.0.1:8080/callback/github";
-const TOKEN: &str = "/login/oauth/access_token";
-const NOW: UnixTime = UnixTime(1_800_000_000);
+pub(crate) const TOKEN: &str = "/login/oauth/access_token";
+pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
 
-fn settings(standin: &Standin, allow: GitHubAllow) -> GitHubSettings {
+pub(crate) fn settings(standin: &Standin, rules: PeopleRules) -> GitHubSettings {
     GitHubSettings {
         id: ProviderId::new("github"),
         label: "GitHub".to_owned(),
@@ -31,24 +32,27 @@ fn settings(standin: &Standin, allow: GitHubAllow) -> GitHubSettings {
         base_url: Url::parse(&standin.base_url()).unwrap(),
         api_url: Url::parse(&standin.api_url()).unwrap(),
         callback: CALLBACK.to_owned(),
-        rules: PeopleRules::default(),
-        allow,
+        rules,
     }
 }
 
-fn connect(settings: GitHubSettings) -> GitHub {
-    let outbound = Outbound::new(&[], None).unwrap();
-    GitHub::new(settings, outbound, Arc::new(ManualClock::at(NOW))).unwrap()
+pub(crate) fn connect(settings: GitHubSettings) -> GitHub {
+    connect_at(settings, Arc::new(ManualClock::at(NOW)))
 }
 
-async fn github(allow: GitHubAllow) -> (Standin, GitHub) {
+pub(crate) fn connect_at(settings: GitHubSettings, clock: Arc<ManualClock>) -> GitHub {
+    let outbound = Outbound::new(&[], None).unwrap();
+    GitHub::new(settings, outbound, clock).unwrap()
+}
+
+pub(crate) async fn github(allow: PeopleRules) -> (Standin, GitHub) {
     let standin = start().await;
     let github = connect(settings(&standin, allow));
     (standin, github)
 }
 
 /// The way of a browser through the provider, as far as its way back.
-async fn leave(github: &GitHub, login: &str) -> (Back, Kept) {
+pub(crate) async fn leave(github: &GitHub, login: &str) -> (Back, Kept) {
     let departure = github
         .begin(&Secret::new("state"), Intent::Connect)
         .await
@@ -63,12 +67,12 @@ async fn leave(github: &GitHub, login: &str) -> (Back, Kept) {
     )
 }
 
-async fn sign_in(github: &GitHub, login: &str) -> Result<SignIn, UpstreamError> {
+pub(crate) async fn sign_in(github: &GitHub, login: &str) -> Result<SignIn, UpstreamError> {
     let (code, kept) = leave(github, login).await;
     github.finish(code, kept).await
 }
 
-async fn refused(github: &GitHub, login: &str) -> NotAllowed {
+pub(crate) async fn refused(github: &GitHub, login: &str) -> NotAllowed {
     match sign_in(github, login).await {
         Err(UpstreamError::NotAllowed(why)) => *why,
         Err(error) => panic!("{login}: {error}"),
@@ -76,39 +80,57 @@ async fn refused(github: &GitHub, login: &str) -> NotAllowed {
     }
 }
 
-fn anyone() -> GitHubAllow {
-    GitHubAllow {
-        anyone: true,
-        ..GitHubAllow::default()
+fn allow(rules: impl IntoIterator<Item = PersonRule>) -> PeopleRules {
+    PeopleRules {
+        allow: rules.into_iter().collect(),
+        roles: Vec::new(),
     }
 }
 
-fn orgs(names: &[&str]) -> GitHubAllow {
-    GitHubAllow {
-        orgs: names.iter().copied().map(str::to_owned).collect(),
-        ..GitHubAllow::default()
+/// Whoever one of these lets in.
+pub(crate) fn either(rules: &[PeopleRules]) -> PeopleRules {
+    allow(rules.iter().flat_map(|rules| rules.allow.clone()))
+}
+
+/// With a scope that is open to whom `to` lets in.
+pub(crate) fn open_to(rules: PeopleRules, to: PeopleRules) -> PeopleRules {
+    let scope = Scope::parse("files:admin").unwrap();
+    PeopleRules {
+        roles: vec![(scope, to.allow)],
+        ..rules
     }
 }
 
-fn team(org: &str, slug: &str) -> GitHubAllow {
-    GitHubAllow {
-        teams: vec![(org.to_owned(), slug.to_owned())],
-        ..GitHubAllow::default()
-    }
+pub(crate) fn anyone() -> PeopleRules {
+    allow([PersonRule::Anyone])
 }
 
-fn logins(names: &[&str]) -> GitHubAllow {
-    GitHubAllow {
-        logins: names.iter().copied().map(str::to_owned).collect(),
-        ..GitHubAllow::default()
-    }
+pub(crate) fn orgs(names: &[&str]) -> PeopleRules {
+    allow(names.iter().map(|name| PersonRule::Org((*name).to_owned())))
 }
 
-fn ids(ids: &[u64]) -> GitHubAllow {
-    GitHubAllow {
-        ids: ids.to_vec(),
-        ..GitHubAllow::default()
-    }
+pub(crate) fn team(org: &str, slug: &str) -> PeopleRules {
+    let (org, slug) = (org.to_owned(), slug.to_owned());
+    allow([PersonRule::Team { org, slug }])
+}
+
+pub(crate) fn logins(names: &[&str]) -> PeopleRules {
+    allow(
+        names
+            .iter()
+            .map(|name| PersonRule::Login((*name).to_owned())),
+    )
+}
+
+pub(crate) fn ids(ids: &[u64]) -> PeopleRules {
+    allow(ids.iter().map(|id| PersonRule::Id(id.to_string())))
+}
+
+pub(crate) fn emails(patterns: &[&str]) -> PeopleRules {
+    let patterns = patterns
+        .iter()
+        .map(|text| EmailPattern::parse(text).unwrap());
+    allow(patterns.map(PersonRule::Email))
 }
 
 /// CONS-17
@@ -152,13 +174,19 @@ async fn no_more_is_asked_for_than_the_allow_list_needs() {
         (ids(&[1]), "user:email", 2),
         (orgs(&["acme"]), "user:email read:org", 3),
         (team("acme", "platform"), "user:email read:org", 3),
+        (either(&[anyone(), orgs(&["acme"])]), "user:email", 2),
+        (emails(&["*@example.com"]), "user:email", 2),
+        (open_to(anyone(), orgs(&["acme"])), "user:email read:org", 3),
         (
-            GitHubAllow {
-                anyone: true,
-                ..orgs(&["acme"])
-            },
-            "user:email",
-            2,
+            open_to(ids(&[1]), team("acme", "platform")),
+            "user:email read:org",
+            3,
+        ),
+        (open_to(anyone(), logins(&["mona"])), "user:email", 2),
+        (
+            open_to(orgs(&["acme"]), logins(&["mona"])),
+            "user:email read:org",
+            3,
         ),
     ] {
         let (_standin, github) = github(allow.clone()).await;
@@ -197,28 +225,70 @@ async fn whoever_a_rule_names_may_enter_and_nobody_else() {
         ),
         (orgs(&["org-60"]), &["wanda"], &["mona"]),
         (
-            GitHubAllow {
-                ids: vec![3],
-                ..orgs(&["acme"])
-            },
+            either(&[ids(&[3]), orgs(&["acme"])]),
             &["mona", "hubot"],
             &["wanda"],
         ),
+        (team("Acme", "PLATFORM"), &["mona"], &["octavia"]),
+        // What only a provider of OpenID Connect can say is true of nobody.
+        (
+            allow([
+                PersonRule::Domain("example.com".to_owned()),
+                PersonRule::Claim {
+                    name: "login".to_owned(),
+                    value: "mona".to_owned(),
+                },
+            ]),
+            &[],
+            &["mona"],
+        ),
         // Nothing listed is nobody, not everybody.
-        (GitHubAllow::default(), &[], &["mona", "hubot"]),
+        (PeopleRules::default(), &[], &["mona", "hubot"]),
     ] {
-        let (_standin, github) = github(allow.clone()).await;
-        for login in may {
-            let signed_in = sign_in(&github, login).await;
-            assert_eq!(
-                signed_in.unwrap().vouched.identity.login.as_deref(),
-                Some(*login),
-                "{allow:?}"
-            );
-        }
-        for login in may_not {
-            assert_eq!(refused(&github, login).await.account, *login, "{allow:?}");
-        }
+        assert_enter(allow, may, may_not).await;
+    }
+}
+
+/// CONS-20, P4
+#[tokio::test]
+async fn an_address_lets_in_if_it_is_verified_and_the_primary_one() {
+    for (allow, may, may_not) in [
+        (
+            emails(&["*@example.com"]),
+            &["mona", "octavia"][..],
+            // it is not verified
+            &["hubot"][..],
+        ),
+        (emails(&["MONA@example.com"]), &["mona"], &["octavia"]),
+        // verified, and not the primary one
+        (emails(&["old-mona@example.com"]), &[], &["mona"]),
+        (
+            emails(&["*@sub.example.com", "*@example.co"]),
+            &[],
+            &["mona"],
+        ),
+        (
+            either(&[emails(&["octavia@example.com"]), team("acme", "platform")]),
+            &["mona", "octavia"],
+            &["hubot", "juergen"],
+        ),
+    ] {
+        assert_enter(allow, may, may_not).await;
+    }
+}
+
+async fn assert_enter(allow: PeopleRules, may: &[&str], may_not: &[&str]) {
+    let (_standin, github) = github(allow.clone()).await;
+    for login in may {
+        let signed_in = sign_in(&github, login).await;
+        assert_eq!(
+            signed_in.unwrap().vouched.identity.login.as_deref(),
+            Some(*login),
+            "{allow:?}"
+        );
+    }
+    for login in may_not {
+        assert_eq!(refused(&github, login).await.account, *login, "{allow:?}");
     }
 }
 
@@ -296,6 +366,12 @@ async fn what_is_down_for_a_while_is_never_taken_for_no() {
         ("/api/user/memberships", down()),
         ("/api/user/memberships", Fault::RateLimited),
         ("/api/user/memberships", Fault::TooMany),
+        (
+            "/api/user/memberships",
+            Fault::Message(403, "You have exceeded a secondary rate limit."),
+        ),
+        // it is in force: GitHub gave it a moment ago
+        ("/api/user", Fault::Message(401, "Bad credentials")),
         ("/api/orgs", down()),
         ("/api/orgs", Fault::RateLimited),
         ("/api/user/emails", down()),
@@ -363,6 +439,8 @@ async fn an_answer_that_cannot_be_understood_lets_nobody_in_and_is_not_repeated(
         ("/api/user", body(r#"{"id":"1","login":"hello-there"}"#)),
         ("/api/user", Fault::Absent),
         ("/api/user", Fault::NotForApps),
+        ("/api/user", body(r#"{"message":"hello-there"}"#)),
+        ("/api/user/emails", body(r#"{"message":"hello-there"}"#)),
         ("/api/user/memberships", body(r#"{"state":"hello-there"}"#)),
         ("/api/user/memberships", body("{}")),
         ("/api/user/memberships", body("true")),
@@ -429,207 +507,6 @@ fn invalid(finished: Result<SignIn, UpstreamError>) -> String {
     }
 }
 
-#[tokio::test]
-async fn who_may_not_enter_is_told_why_and_what_to_do() {
-    let (acme, platform) = (orgs(&["acme"]), team("acme", "platform"));
-    for (allow, login, reason, link) in [
-        (
-            &logins(&["mona"]),
-            "hubot",
-            "is not one of the accounts",
-            "/logout",
-        ),
-        (
-            &acme,
-            "hubot",
-            "of the organisation acme.",
-            "/orgs/acme/people",
-        ),
-        (
-            &platform,
-            "octavia",
-            "of the team acme/platform.",
-            "/orgs/acme/teams/platform",
-        ),
-        (
-            &acme,
-            "juergen",
-            "has not accepted",
-            "/orgs/acme/invitation",
-        ),
-        (
-            &platform,
-            "juergen",
-            "has not accepted",
-            "/orgs/acme/invitation",
-        ),
-    ] {
-        let (standin, github) = github(allow.clone()).await;
-        let why = refused(&github, login).await;
-        assert_told(&standin, &why, reason, link);
-    }
-}
-
-#[tokio::test]
-async fn what_the_organisation_asks_for_is_told_apart_from_not_belonging() {
-    let sso = Fault::SingleSignOn("https://evil.example/orgs/acme/sso".to_owned());
-    let application = "/settings/connections/applications/standin-client";
-    for (fault, reason, link) in [
-        (
-            Fault::NotApproved,
-            "only to applications it has approved",
-            application,
-        ),
-        (sso, "single sign-on", "/orgs/acme/sso"),
-    ] {
-        let (standin, github) = github(orgs(&["acme"])).await;
-        standin.fault("/api/user/memberships", fault);
-        let why = refused(&github, "mona").await;
-        assert_told(&standin, &why, reason, link);
-        assert!(!format!("{why:?}").contains("evil"), "{why:?}");
-    }
-}
-
-fn assert_told(standin: &Standin, why: &NotAllowed, reason: &str, link: &str) {
-    assert!(
-        why.reasons.iter().any(|told| told.contains(reason)),
-        "{reason} {why:?}"
-    );
-    let link = format!("{}{link}", standin.base_url());
-    assert!(
-        why.remedies
-            .iter()
-            .any(|todo| todo.link.as_ref() == Some(&link)),
-        "{link} {why:?}"
-    );
-    let logout = format!("{}/logout", standin.base_url());
-    assert_eq!(
-        why.remedies.last().unwrap().link.as_ref(),
-        Some(&logout),
-        "{why:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_link_to_single_sign_on_is_passed_on_where_it_leads_to_the_provider() {
-    let (standin, github) = github(orgs(&["acme"])).await;
-    let link = format!(
-        "{}/orgs/acme/sso?authorization_request=A",
-        standin.base_url()
-    );
-    standin.fault("/api/user/memberships", Fault::SingleSignOn(link.clone()));
-    let why = refused(&github, "mona").await;
-    assert_eq!(why.remedies[0].link.as_ref(), Some(&link));
-    assert!(
-        standin.has_tokens(),
-        "the link is good for the token of this sign-in"
-    );
-
-    standin.fault("/api/user/memberships", Fault::NotForApps);
-    standin.fault("/api/user/orgs", Fault::WithoutSingleSignOn);
-    let why = refused(&github, "mona").await;
-    assert!(why.reasons[0].contains("single sign-on"), "{why:?}");
-}
-
-#[tokio::test]
-async fn a_scope_that_was_not_granted_is_named() {
-    // Without any scope it may be a GitHub App, which is asked; with others it is an OAuth App, which need not be.
-    for granted in [&["user:email"][..], &[]] {
-        let (standin, github) = github(orgs(&["acme"])).await;
-        standin.grant_at_most(granted);
-        let why = refused(&github, "mona").await;
-        assert!(why.reasons[0].contains("(read:org)"), "{granted:?} {why:?}");
-        let link = format!(
-            "{}/settings/connections/applications/{CLIENT_ID}",
-            standin.base_url()
-        );
-        assert_eq!(why.remedies[0].link.as_ref(), Some(&link), "{granted:?}");
-    }
-}
-
-#[tokio::test]
-async fn each_rule_that_refuses_gives_its_reason_and_no_remedy_comes_twice() {
-    let allow = GitHubAllow {
-        logins: vec!["octavia".to_owned()],
-        teams: vec![("acme".to_owned(), "platform".to_owned())],
-        ..orgs(&["acme", "elsewhere"])
-    };
-    let (_standin, github) = github(allow).await;
-    let why = refused(&github, "juergen").await;
-    assert_eq!(
-        why.reasons,
-        [
-            "juergen is not one of the accounts that may sign in here.",
-            "juergen is invited to the organisation acme, but has not accepted yet.",
-            "juergen is not a member of the organisation elsewhere.",
-            "juergen is invited to the team acme/platform, but has not accepted yet.",
-        ]
-    );
-    let todo: Vec<_> = why
-        .remedies
-        .iter()
-        .map(|remedy| remedy.text.as_str())
-        .collect();
-    assert_eq!(
-        todo,
-        [
-            "Accept the invitation to acme, then sign in again.",
-            "Ask an owner of elsewhere to invite you.",
-            "Not the account you meant? Sign out of GitHub, then try again.",
-        ]
-    );
-}
-
-#[tokio::test]
-async fn the_token_of_a_refused_sign_in_is_given_back() {
-    let (standin, github) = github(orgs(&["acme"])).await;
-    refused(&github, "hubot").await;
-    assert!(!standin.has_tokens());
-    assert!(
-        standin
-            .asked()
-            .contains(&format!("DELETE /api/applications/{CLIENT_ID}/token"))
-    );
-    // A refusal stays a refusal where giving back fails.
-    standin.fault("/api/applications", Fault::Down);
-    assert_eq!(refused(&github, "hubot").await.account, "hubot");
-}
-
-#[tokio::test]
-async fn forgotten_tokens_are_ended_at_the_provider() {
-    let (standin, github) = github(anyone()).await;
-    let tokens = sign_in(&github, "mona").await.unwrap().tokens;
-    assert!(standin.has_tokens());
-    standin.fault("/api/applications", Fault::Down);
-    let error = github.forget(&tokens).await.unwrap_err();
-    assert!(matches!(error, UpstreamError::Unavailable(_)), "{error:?}");
-    standin.heal();
-    github.forget(&tokens).await.unwrap();
-    assert!(!standin.has_tokens());
-    github.forget(&tokens).await.unwrap();
-}
-
-#[tokio::test]
-async fn an_expiring_token_is_kept_with_its_refresh_token_and_its_end() {
-    let (standin, github) = github(anyone()).await;
-    let (code, kept) = leave(&github, "mona").await;
-    let answer = r#"{"access_token":"ghu_a","expires_in":28800,"refresh_token":"ghr_b","scope":"","token_type":"bearer"}"#;
-    standin.fault(TOKEN, Fault::Body(answer.to_owned()));
-    standin.fault(
-        "/api/user",
-        Fault::Body(r#"{"id":7,"login":"app-user"}"#.to_owned()),
-    );
-    standin.fault("/api/user/emails", Fault::NotForApps);
-    let signed_in = github.finish(code, kept).await.unwrap();
-    assert_eq!(signed_in.vouched.identity.subject.as_str(), "github:7");
-    assert_eq!(
-        signed_in.tokens.expires,
-        Some(NOW + Duration::from_secs(28800))
-    );
-    assert_eq!(signed_in.tokens.refresh.unwrap().expose(), "ghr_b");
-    assert!(signed_in.tokens.scopes.is_empty());
-}
-
 #[test]
 fn an_address_that_requests_cannot_go_to_is_refused() {
     let url = |text| Url::parse(text).unwrap();
@@ -641,8 +518,7 @@ fn an_address_that_requests_cannot_go_to_is_refused() {
         base_url: url("https://github.com"),
         api_url: url("https://api.github.com"),
         callback: CALLBACK.to_owned(),
-        allow: anyone(),
-        rules: PeopleRules::default(),
+        rules: anyone(),
     };
     for (settings, accepted) in [
         (good.clone(), true),

@@ -21,6 +21,8 @@ mod fewer_scopes;
 mod flood;
 mod fuzz;
 mod github;
+mod github_refusals;
+mod github_vouching;
 mod harness;
 mod hostile_clients;
 mod introspect;

@@ -52,7 +52,8 @@ pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const JSON: (&str, &str) = ("accept", "application/json");
 
-async fn send(
+/// Sends a request as it is.
+pub(crate) async fn send(
     method: Method,
     url: &str,
     headers: &[(&str, &str)],
@@ -435,6 +436,85 @@ async fn the_application_can_ask_about_its_tokens_and_end_them() {
     )
     .await;
     assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn of_more_than_ten_tokens_with_the_same_scopes_the_oldest_ends() {
+    let standin = start().await;
+    let mut tokens = Vec::new();
+    standin.grant_at_most(&["user:email"]);
+    let other_scopes = token_of(&standin, "mona").await;
+    standin.grant_at_most(&["read:org"]);
+    let other_person = token_of(&standin, "hubot").await;
+    for _ in 0..12 {
+        tokens.push(token_of(&standin, "mona").await);
+    }
+    tokens.extend([other_scopes, other_person]);
+    for (number, token) in tokens.iter().enumerate() {
+        let expected = if number < 2 { 401 } else { 200 };
+        let (status, _) = api(&standin, token, "/user").await;
+        assert_eq!(status.as_u16(), expected, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_a_github_app_expire_and_are_renewed_once() {
+    let standin = start().await;
+    standin.become_github_app();
+    let back = press(&authorize(&standin, &[]), Some("mona")).await;
+    let first = redeem(&standin, &parameter(&back, "code").unwrap(), &[]).await;
+    assert_eq!(
+        (&first["scope"], &first["expires_in"]),
+        (&json!(""), &json!(28_800))
+    );
+    let access = first["access_token"].as_str().unwrap();
+    let refresh = first["refresh_token"].as_str().unwrap();
+    let memberships = "/user/memberships/orgs/acme";
+    assert_eq!(api(&standin, access, memberships).await.0, 200);
+
+    standin.expire_tokens();
+    assert_eq!(api(&standin, access, "/user").await.0, 401);
+    let checked = application(&standin, Method::POST, "token", access).await;
+    assert_eq!(checked, 404);
+    let renew = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh),
+        ("code", ""),
+    ];
+    let wrong = [renew[0], renew[1], ("client_secret", "wrong")];
+    assert_eq!(
+        redeem(&standin, "", &wrong).await["error"],
+        "incorrect_client_credentials"
+    );
+    let second = redeem(&standin, "", &renew).await;
+    let access = second["access_token"].as_str().unwrap();
+    assert_eq!(api(&standin, access, "/user").await.0, 200);
+    assert_ne!(second["refresh_token"], first["refresh_token"]);
+    assert_eq!(
+        redeem(&standin, "", &renew).await["error"],
+        "bad_refresh_token"
+    );
+    // Ended, it takes what renews it along.
+    application(&standin, Method::DELETE, "token", access).await;
+    assert!(!standin.has_tokens());
+}
+
+#[tokio::test]
+async fn people_leave_and_are_locked_out() {
+    let standin = start().await;
+    let mona = token_of(&standin, "mona").await;
+    let team = "/orgs/acme/teams/platform/memberships/mona";
+    let org = "/user/memberships/orgs/acme";
+    assert_eq!(api(&standin, &mona, team).await.0, 200);
+    standin.leave_team("mona", "acme", "platform");
+    assert_eq!(api(&standin, &mona, team).await.0, 404);
+    assert_eq!(api(&standin, &mona, org).await.0, 200);
+    standin.leave_org("mona", "acme");
+    assert_eq!(api(&standin, &mona, org).await.0, 404);
+    standin.suspend("mona");
+    let (status, told) = api(&standin, &mona, "/user").await;
+    assert_eq!(status, 403);
+    assert_eq!(told["message"], "Sorry. Your account was suspended.");
 }
 
 #[tokio::test]

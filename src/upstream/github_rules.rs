@@ -1,0 +1,134 @@
+//! Who may enter by way of GitHub, and what is open to them.
+//!
+//! GitHub can answer the rules about everybody, accounts, organisations, teams and the primary address. What only a
+//! provider of `OpenID` Connect can say, domains and claims, is true of nobody here.
+
+use super::github::GitHubSettings;
+use super::github_account::{Account, Email};
+use super::github_api::Api;
+use super::github_membership::{Group, Memberships, Miss};
+use super::github_refusal::Refused;
+use super::{UpstreamError, UpstreamTokens};
+use crate::protocol::person_rule::{PeopleRules, PersonRule};
+use crate::protocol::scope::ScopeSet;
+
+/// Whether GitHub has to be asked where people belong. Where everybody may enter it does not matter, unless a scope is
+/// only for some.
+pub(super) fn needs_memberships(rules: &PeopleRules) -> bool {
+    let asks = |rules: &[PersonRule]| {
+        let everybody = rules.contains(&PersonRule::Anyone);
+        !everybody && rules.iter().any(|rule| Group::of(rule).is_some())
+    };
+    asks(&rules.allow) || rules.roles.iter().any(|(_, rules)| asks(rules))
+}
+
+/// Somebody before the rules.
+pub(super) struct Door<'a> {
+    settings: &'a GitHubSettings,
+    account: &'a Account,
+    email: &'a Email,
+    memberships: Memberships<'a>,
+}
+
+/// The door stays closed.
+pub(super) struct Closed {
+    pub(super) error: UpstreamError,
+    /// What the person can do about it is done for the token that they signed in with.
+    pub(super) wants_token: bool,
+}
+
+impl From<UpstreamError> for Closed {
+    fn from(error: UpstreamError) -> Self {
+        Self {
+            error,
+            wants_token: false,
+        }
+    }
+}
+
+impl<'a> Door<'a> {
+    pub(super) fn new(
+        settings: &'a GitHubSettings,
+        api: &'a Api,
+        tokens: &'a UpstreamTokens,
+        account: &'a Account,
+        email: &'a Email,
+    ) -> Self {
+        Self {
+            settings,
+            account,
+            email,
+            memberships: Memberships::new(api, tokens, &account.login),
+        }
+    }
+
+    /// Lets the person in if one of the rules holds.
+    pub(super) async fn open(&mut self) -> Result<(), Closed> {
+        let allow = &self.settings.rules.allow;
+        if self.holds_one(allow).await? {
+            return Ok(());
+        }
+        let mut refused = Refused::new(self.settings, &self.account.login);
+        let mut wants_token = false;
+        for rule in allow {
+            match rule {
+                PersonRule::Id(_) | PersonRule::Login(_) => refused.not_listed(),
+                PersonRule::Email(_) => refused.by_email(self.email),
+                _ => {}
+            }
+            if let Some(group) = Group::of(rule)
+                && let Some(miss) = self.memberships.miss(group).await?
+            {
+                wants_token |= matches!(miss, Miss::SingleSignOn(_));
+                refused.by_group(group, &miss);
+            }
+        }
+        Err(Closed {
+            error: UpstreamError::NotAllowed(Box::new(refused.told())),
+            wants_token,
+        })
+    }
+
+    /// The scopes that are open to the person, of those that are not for everybody. A membership that GitHub will not
+    /// tell us of opens none; where it cannot be asked, nothing is said at all.
+    pub(super) async fn opens(&mut self) -> Result<ScopeSet, UpstreamError> {
+        let settings = self.settings;
+        let mut open = Vec::new();
+        for (scope, rules) in &settings.rules.roles {
+            if self.holds_one(rules).await? {
+                open.push(scope.clone());
+            }
+        }
+        Ok(open.into_iter().collect())
+    }
+
+    /// Whether one of the rules is true of the person. What is known already is gone through first.
+    async fn holds_one(&mut self, rules: &[PersonRule]) -> Result<bool, UpstreamError> {
+        if rules.iter().any(|rule| self.is_known_by(rule)) {
+            return Ok(true);
+        }
+        for group in rules.iter().filter_map(Group::of) {
+            if self.memberships.miss(group).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a rule is true that needs no question.
+    fn is_known_by(&self, rule: &PersonRule) -> bool {
+        match rule {
+            PersonRule::Anyone => true,
+            PersonRule::Id(id) => *id == self.account.id.to_string(),
+            PersonRule::Login(login) => login.eq_ignore_ascii_case(&self.account.login),
+            PersonRule::Email(pattern) => match self.email {
+                Email::Verified(address) => pattern.matches(address),
+                Email::Unverified | Email::Hidden => false,
+            },
+            PersonRule::Org(_)
+            | PersonRule::Team { .. }
+            | PersonRule::Domain(_)
+            | PersonRule::Claim { .. } => false,
+        }
+    }
+}
