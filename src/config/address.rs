@@ -200,7 +200,6 @@ mod tests {
         }
     }
 
-    /// CONS-18
     #[test]
     fn an_issuer_is_kept_byte_for_byte() {
         for (text, accepted) in [

@@ -2,7 +2,7 @@
 
 use anteroom::config::ProviderKind;
 
-use super::{CORP, GOOGLE, check_refusals, faults, read, smallest, warnings};
+use super::{CORP, GOOGLE, check_refusals, faults, read, read_with, smallest, warnings};
 
 /// CONS-27
 #[test]
@@ -91,7 +91,6 @@ fn half_a_provider_is_refused() {
     }
 }
 
-/// CONS-18
 #[test]
 fn an_openid_provider_is_told_from_github() {
     check_refusals(
@@ -226,6 +225,22 @@ fn a_role_names_a_scope_a_provider_and_people_there() {
         .map(|text| text.replace('A', "a"))
         .collect();
     assert_eq!(printed, written);
+}
+
+#[test]
+fn what_the_readme_shows_is_accepted() {
+    let blocks = include_str!("../../../README.md")
+        .split("```toml\n")
+        .skip(1);
+    let text: Vec<&str> = blocks
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    let text = text.concat();
+    let variables = [("GOOGLE_CLIENT_SECRET", "a"), ("CORP_CLIENT_SECRET", "b")];
+    let loaded = read_with(&text, &variables).unwrap_or_else(|refused| panic!("{refused}"));
+    assert_eq!(loaded.config.providers.len(), 3);
+    assert_eq!(loaded.config.roles[0].1.len(), 3);
+    assert_eq!(warnings(loaded), Vec::<String>::new());
 }
 
 #[test]
