@@ -153,19 +153,10 @@ fn claims(reader: &mut Reader<'_>, table: &str) -> Option<Vec<(String, String)>>
 /// Says what is wider open than it may seem.
 fn warn(reader: &mut Reader<'_>, table: &str, kind: Kind, allow: &Allow) {
     let key = |word: &str| format!("{table}.{word}");
-    let by_name = [
-        ("users", allow.logins.is_empty()),
-        ("orgs", allow.orgs.is_empty()),
-        ("teams", allow.teams.is_empty()),
-    ];
-    if let Some((word, _)) = by_name.into_iter().find(|(_, is_empty)| !is_empty) {
-        let remedy = match word {
-            "users" => "write id:NUMBER, which api.github.com/users/LOGIN tells",
-            _ => "take it out before the organisation is renamed or deleted",
-        };
-        let what =
-            format!("goes by a name, which somebody else can take once it is given up: {remedy}");
-        reader.warn(&key(word), &what);
+    if !allow.logins.is_empty() {
+        let what = "goes by a name, which somebody else can take once it is given up: write id:NUMBER, which \
+                    api.github.com/users/LOGIN tells";
+        reader.warn(&key("users"), what);
     }
     if allow.anyone && kind == Kind::Google {
         let what = "lets in everybody with a Google account: write allow.domains or allow.emails if that is not meant";

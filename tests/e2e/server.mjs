@@ -85,7 +85,8 @@ path = "/mcp"
 sample = true
 ${providers(issuer)}`;
   writeFileSync(join(folder, "providers.toml"), file);
-  const env = { ANTEROOM_LOG_FILTER: process.env.ANTEROOM_E2E_LOG ?? "info" };
+  // the program takes every ANTEROOM_... for a setting of its own
+  const env = { ANTEROOM_BIN: undefined, ANTEROOM_LOG_FILTER: process.env.ANTEROOM_E2E_LOG ?? "info" };
   const program = await run(binary, ["serve"], { ready: new RegExp(url.replaceAll(".", "\\.")), env, cwd: folder });
   const stop = async () => {
     await program.stop();
