@@ -120,7 +120,7 @@ pub fn serve(path: Option<&Path>) -> Outcome {
     let config = loaded.config;
     run(async move {
         let listener = listen(config.listen)?;
-        let storage = Storage::open(&config)?;
+        let storage = Storage::open(&config).await?;
         let app = App::with(&config, storage, Arc::new(SystemClock)).await?;
         say(&serve_greeting(&config));
         app.serve(listener, told_to_stop()).await?;

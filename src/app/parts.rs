@@ -7,17 +7,16 @@ use tower_sessions::cookie::time::Duration as CookieDuration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::AppError;
+use super::keys::Keys;
 use crate::clock::Clock;
 use crate::config;
-use crate::config::{Algorithm, Config, KnownClient, Provider, ProviderKind, Rate};
+use crate::config::{Config, KnownClient, Provider, ProviderKind, Rate};
 use crate::document::Documents;
 use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
 use crate::flow::{Admission, Flows, Lifetimes, Registration};
-use crate::jwt;
-use crate::jwt::keys::{KeyMaterial, KeyRing};
 use crate::outbound::Outbound;
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
@@ -27,7 +26,6 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::person_rule::PeopleRules;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
-use crate::seal::{Purpose, Sealer};
 use crate::store::Store;
 use crate::store::browser_session::BrowserSessions;
 use crate::upstream::Upstream;
@@ -37,19 +35,21 @@ use crate::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
 const SIGN_IN_COOKIE: CookieDuration = CookieDuration::hours(1);
 
 /// What the use cases need.
-pub(super) async fn flows(
+pub(super) fn flows(
     config: &Config,
     store: &Arc<dyn Store>,
-    sealer: Sealer,
+    keys: Keys,
     clock: &Arc<dyn Clock>,
 ) -> Result<Flows, AppError> {
     let resources = config.servers.iter();
     let resources = resources.map(|server| config.public_url.resource(&server.path));
     Ok(Flows {
-        keys: Arc::new(signing_keys(config, &**store, &sealer).await?),
+        keys: Arc::new(keys.ring),
         store: Arc::clone(store),
         clock: Arc::clone(clock),
-        sealer,
+        sealer: keys.sealer,
+        marks: keys.marks,
+        key_sources: keys.sources,
         upstreams: upstreams(config, clock)?,
         issuer: config.public_url.clone(),
         resources: Resources::new(resources.collect()),
@@ -118,32 +118,6 @@ pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
         trusted_proxies: config.trusted_proxies.clone(),
         servers: servers.collect(),
     }
-}
-
-/// The key that access tokens are signed with: made once, and kept sealed in the store.
-async fn signing_keys(
-    config: &Config,
-    store: &dyn Store,
-    sealer: &Sealer,
-) -> Result<KeyRing, AppError> {
-    let (name, algorithm) = match config.tokens.algorithm {
-        Algorithm::Es256 => ("ES256", jwt::keys::Algorithm::Es256),
-        Algorithm::EdDsa => ("EdDSA", jwt::keys::Algorithm::EdDsa),
-        Algorithm::Rs256 => ("RS256", jwt::keys::Algorithm::Rs256),
-    };
-    let kept = if let Some(kept) = store.find_key(name).await? {
-        kept
-    } else {
-        let fresh = KeyMaterial::generate(algorithm)?.to_bytes();
-        let fresh = sealer.seal(Purpose::SigningKey, name.as_bytes(), &fresh);
-        store.put_key_if_absent(name, fresh).await?
-    };
-    let clear = sealer.open(Purpose::SigningKey, name.as_bytes(), &kept)?;
-    let key = KeyMaterial::from_bytes(&clear)?;
-    Ok(KeyRing::new(
-        config.public_url.as_str().to_owned(),
-        vec![key],
-    )?)
 }
 
 fn upstreams(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Upstream>>, AppError> {
@@ -239,16 +213,10 @@ pub(super) fn documents(
             introspection: flows.introspects(),
         },
     );
-    let mut documents = vec![
-        (
-            format!("{SERVER}{}", issuer.path()),
-            Document::new(&server)?,
-        ),
-        (
-            format!("{}/.well-known/jwks.json", issuer.path()),
-            Document::from_json(flows.keys.jwks_json().clone()),
-        ),
-    ];
+    let mut documents = vec![(
+        format!("{SERVER}{}", issuer.path()),
+        Document::new(&server)?,
+    )];
     for (place, server) in config.servers.iter().enumerate() {
         let document = Document::new(&ResourceMetadata::new(
             issuer,

@@ -10,8 +10,9 @@ use anteroom::app::{App, Storage};
 use anteroom::clock::{Clock, ManualClock, UnixTime};
 use anteroom::command::stand_in;
 use anteroom::config::{Allow, Backend, Config, Rate, Registration};
+use anteroom::flow::keys::SealingSource;
 use anteroom::protocol::issuer::Issuer;
-use anteroom::seal::SealingKey;
+use anteroom::seal::{SealingKey, SealingKeys};
 use anteroom::secret::Secret;
 use anteroom::standin::Standin;
 use anteroom::store::Store;
@@ -157,7 +158,8 @@ impl Server {
     async fn over(world: Arc<World>) -> Self {
         let storage = Storage {
             store: Arc::clone(&world.store),
-            key: SealingKey::from_base64(&world.key).unwrap(),
+            keys: SealingKeys::one(SealingKey::from_base64(&world.key).unwrap()),
+            source: SealingSource::Configured,
         };
         let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
         let app = App::with(&world.config, storage, clock).await.unwrap();
