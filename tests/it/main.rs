@@ -24,6 +24,8 @@ mod github;
 mod harness;
 mod hostile_clients;
 mod introspect;
+mod key_settings;
+mod keys;
 mod kill;
 mod outage;
 mod pages;

@@ -7,10 +7,11 @@
 mod sealing;
 mod signing;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::UnixTime;
 use crate::jwt::keys::KeyError;
@@ -41,7 +42,7 @@ pub struct KeySources {
     /// The sealing keys.
     pub sealing: SealingSource,
     /// One change at a time, so that what is in use is what was kept last.
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
     /// With which key everything that is kept has been found to be sealed.
     resealed: Mutex<Option<KeyId>>,
 }
@@ -53,9 +54,13 @@ impl KeySources {
         Self {
             signing,
             sealing,
-            changing: tokio::sync::Mutex::default(),
+            changing: Arc::default(),
             resealed: Mutex::default(),
         }
+    }
+
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.changing).lock_owned().await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use futures_util::future::try_join_all;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::UnixTime;
 use crate::event::Event;
@@ -51,12 +52,13 @@ impl Flows {
             SealingSource::Configured => return Err(KeyChangeError::SealingKeyIsGiven),
             SealingSource::Memory => return Err(KeyChangeError::InMemory),
         };
-        let _turn = self.key_sources.changing.lock().await;
+        let turn = self.key_sources.turn().await;
         let keys = self.read_own(&file).await?;
         if keys.count() >= MOST {
             return Err(KeyChangeError::TooMany(keys.count()));
         }
-        let keys = write(file, keys.rotated(self.now())).await?;
+        let keys = keys.rotated(self.now());
+        let (keys, _turn) = write(file, keys, turn).await?;
         self.sealer.exchange(&keys);
         let (id, made) = keys.current();
         tell(id, "made; it seals from now on");
@@ -68,7 +70,7 @@ impl Flows {
         let longest_ago = UnixTime(self.now().0.saturating_sub_unsigned(SEALED_KEPT.as_secs()));
         let mut is_due = false;
         if let SealingSource::File(file) = &self.key_sources.sealing {
-            let _turn = self.key_sources.changing.lock().await;
+            let _turn = self.key_sources.turn().await;
             let keys = self.read_own(file).await?;
             // a change that broke off after it was written
             if !keys.ids().map(|(id, _)| id).eq(self.key_ids()) {
@@ -122,14 +124,15 @@ impl Flows {
         current: KeyId,
         replaced_by: UnixTime,
     ) -> Result<(), KeyChangeError> {
-        let _turn = self.key_sources.changing.lock().await;
+        let turn = self.key_sources.turn().await;
         let keys = self.read_own(file).await?;
         // another rotation: it is to be seen again then what is sealed with what
         if keys.current().0 != current {
             return Ok(());
         }
         let before: Vec<_> = keys.ids().map(|(id, _)| id).collect();
-        let left = write(file.clone(), keys.without_those_replaced_by(replaced_by)).await?;
+        let left = keys.without_those_replaced_by(replaced_by);
+        let (left, _turn) = write(file.clone(), left, turn).await?;
         self.sealer.exchange(&left);
         for id in before.into_iter().filter(|id| !left.contains(*id)) {
             tell(id, "dropped: nothing is sealed with it any more");
@@ -237,9 +240,17 @@ enum Resealed {
     Unreadable,
 }
 
-/// Writes the keys to the disk.
-async fn write(file: KeyFile, keys: SealingKeys) -> Result<SealingKeys, KeyChangeError> {
-    let written = tokio::task::spawn_blocking(move || file.write(&keys).map(|()| keys));
+/// Writes the keys to the disk. The turn goes with them: if whoever asked for it goes away, the next one still waits until
+/// it is done.
+async fn write(
+    file: KeyFile,
+    keys: SealingKeys,
+    turn: OwnedMutexGuard<()>,
+) -> Result<(SealingKeys, OwnedMutexGuard<()>), KeyChangeError> {
+    let written = tokio::task::spawn_blocking(move || {
+        let written = file.write(&keys);
+        written.map(|()| (keys, turn))
+    });
     Ok(written.await.map_err(broke_off)??)
 }
 

@@ -129,7 +129,7 @@ impl Flows {
         let SigningSource::Made(algorithm) = self.key_sources.signing else {
             return Err(KeyChangeError::SigningKeyIsGiven);
         };
-        let _turn = self.key_sources.changing.lock().await;
+        let _turn = self.key_sources.turn().await;
         let now = self.now();
         // to make one for RSA takes long
         let made = tokio::task::spawn_blocking(move || KeyMaterial::generate(algorithm));
@@ -153,7 +153,7 @@ impl Flows {
 
     /// Sees what another instance has changed, and drops what is past.
     pub(super) async fn tend_signing_keys(&self) -> Result<(), KeyChangeError> {
-        let _turn = self.key_sources.changing.lock().await;
+        let _turn = self.key_sources.turn().await;
         let (now, life) = (self.now(), self.keys.life());
         let ring = self.ring();
         let changed = ring.change(|keys| Ok(keys.without_past(now, life)));
