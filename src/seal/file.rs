@@ -115,16 +115,15 @@ fn parse(text: &str) -> Option<SealingKeys> {
 fn text_of(keys: &SealingKeys) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(MAX_FILE_LEN));
     for (place, DatedKey { key, made }) in keys.dated().enumerate() {
-        if place == 1 {
-            text.push_str(OLDER);
-        }
-        text.push_str(&key.to_base64());
-        if let Some(UnixTime(made)) = made {
-            text.push_str(&format!(" {made}"));
-        }
-        text.push('\n');
-        if place == 0 {
-            text.push_str(CURRENT);
+        let made = made.map_or(String::new(), |made| format!(" {}", made.0));
+        // the key in use stands first in the file, before any comment
+        let (before, behind) = match place {
+            0 => ("", CURRENT),
+            1 => (OLDER, ""),
+            _ => ("", ""),
+        };
+        for part in [before, &key.to_base64(), &made, "\n", behind] {
+            text.push_str(part);
         }
     }
     text

@@ -27,13 +27,13 @@ const MOST: usize = 16;
 /// # Errors
 /// Where the store fails, or what it has does not open.
 pub async fn open_marks(store: &dyn Store, sealer: &Sealer) -> Result<Marks, KeyChangeError> {
-    let kept = match store.find_key(MARKS).await? {
-        Some(kept) => kept,
-        None => {
-            let secret = Marks::make_secret();
-            let sealed = sealer.seal(Purpose::Marks, MARKS.as_bytes(), &*secret);
-            store.put_key_if_absent(MARKS, sealed).await?
-        }
+    let kept = if let Some(kept) = store.find_key(MARKS).await? {
+        kept
+    } else {
+        let secret = Marks::make_secret();
+        let fresh = sealer.seal(Purpose::Marks, MARKS.as_bytes(), &*secret);
+        // somebody else may be first: then theirs is ours
+        store.put_key_if_absent(MARKS, fresh).await?
     };
     let clear = sealer.open(Purpose::Marks, MARKS.as_bytes(), &kept)?;
     let secret = clear.as_slice().try_into();
@@ -72,12 +72,13 @@ impl Flows {
         if let SealingSource::File(file) = &self.key_sources.sealing {
             let _turn = self.key_sources.turn().await;
             let keys = self.read_own(file).await?;
-            // a change that broke off after it was written
-            if !keys.ids().map(|(id, _)| id).eq(self.key_ids()) {
+            let is_taken_up = keys.ids().map(|(id, _)| id).eq(self.key_ids());
+            if !is_taken_up {
+                // a change that broke off after it was written: what is older was in use until now
                 self.sealer.exchange(&keys);
             }
             let count = keys.count();
-            is_due = keys.without_those_replaced_by(longest_ago).count() < count;
+            is_due = is_taken_up && keys.without_those_replaced_by(longest_ago).count() < count;
         }
         let (current, older) = self.sealer.key_ids();
         if older.is_empty() || (self.is_resealed(current) && !is_due) {
@@ -140,7 +141,8 @@ impl Flows {
         Ok(())
     }
 
-    /// Seals anew everything that is kept for long and that an older key sealed. `false` where something may be left,
+    /// Seals anew everything that an older key sealed and that is kept for longer than [`SEALED_KEPT`]: whoever seals more
+    /// of that kind adds it here. `false` where something may be left,
     /// because somebody changed it meanwhile.
     async fn reseal(&self) -> Result<bool, KeyChangeError> {
         let mut whole = self.reseal_signing_keys().await?;

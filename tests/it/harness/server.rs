@@ -163,12 +163,11 @@ impl World {
 
     /// The store, and the keys to it.
     pub(crate) fn storage(&self) -> Storage {
-        let (keys, source) = match self.key_file() {
-            Some(file) => (file.read_or_make().unwrap(), SealingSource::File(file)),
-            None => {
-                let key = SealingKey::from_base64(&self.key).unwrap();
-                (SealingKeys::one(key), SealingSource::Configured)
-            }
+        let (keys, source) = if let Some(file) = self.key_file() {
+            (file.read_or_make().unwrap(), SealingSource::File(file))
+        } else {
+            let key = SealingKey::from_base64(&self.key).unwrap();
+            (SealingKeys::one(key), SealingSource::Configured)
         };
         Storage {
             store: Arc::clone(&self.store),
