@@ -5,11 +5,15 @@
     reason = "a measurement that cannot begin has to stop"
 )]
 
+use std::time::Duration;
+
 use anteroom::clock::UnixTime;
-use anteroom::jwt::keys::{Algorithm, KeyMaterial, KeyRing};
+use anteroom::jwt::kept::KeptKeys;
+use anteroom::jwt::keys::{Algorithm, KeyMaterial};
+use anteroom::jwt::ring::KeyRing;
 use anteroom::protocol::claims::AccessClaims;
 use anteroom::protocol::ids::{ClientId, Id, Subject};
-use anteroom::seal::{Purpose, Sealer, SealingKey};
+use anteroom::seal::{Marks, Purpose, Sealer, SealingKey, SealingKeys};
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -22,7 +26,9 @@ const NOW: UnixTime = UnixTime(1_800_000_000);
 
 fn ring(algorithm: Algorithm) -> KeyRing {
     let key = KeyMaterial::generate(algorithm).expect("a key");
-    KeyRing::new("https://mcp.example.com".to_owned(), vec![key]).expect("a key ring")
+    let issuer = "https://mcp.example.com".to_owned();
+    let life = Duration::from_secs(3600);
+    KeyRing::new(issuer, life, &KeptKeys::first(key, NOW)).expect("a key ring")
 }
 
 fn claims() -> AccessClaims {
@@ -71,6 +77,12 @@ fn refuse_bad_signature(bencher: Bencher, algorithm: Algorithm) {
 }
 
 #[divan::bench]
+fn jwks(bencher: Bencher) {
+    let ring = ring(Algorithm::Es256);
+    bencher.bench(|| ring.jwks(black_box(NOW)));
+}
+
+#[divan::bench]
 fn refuse_unknown_key(bencher: Bencher) {
     let (ours, theirs) = (ring(Algorithm::Es256), ring(Algorithm::Es256));
     let token = theirs.mint(&claims()).expect("a token");
@@ -92,15 +104,19 @@ fn refuse_malformed(bencher: Bencher) {
 
 const SIZES: [usize; 3] = [40, 200, 2000];
 
+fn sealer() -> Sealer {
+    Sealer::new(&SealingKeys::one(SealingKey::random()))
+}
+
 #[divan::bench(args = SIZES)]
 fn seal(bencher: Bencher, size: usize) {
-    let (sealer, clear) = (Sealer::new(&SealingKey::random()), vec![7; size]);
+    let (sealer, clear) = (sealer(), vec![7; size]);
     bencher.bench(|| sealer.seal(Purpose::UpstreamTokens, b"context", black_box(&clear)));
 }
 
 #[divan::bench(args = SIZES)]
 fn open(bencher: Bencher, size: usize) {
-    let (sealer, clear) = (Sealer::new(&SealingKey::random()), vec![7; size]);
+    let (sealer, clear) = (sealer(), vec![7; size]);
     let kept = sealer.seal(Purpose::UpstreamTokens, b"context", &clear);
     bencher.bench(|| {
         let opened = sealer.open(Purpose::UpstreamTokens, b"context", black_box(&kept));
@@ -110,9 +126,9 @@ fn open(bencher: Bencher, size: usize) {
 
 #[divan::bench]
 fn tag(bencher: Bencher) {
-    let sealer = Sealer::new(&SealingKey::random());
+    let marks = Marks::new(&Marks::make_secret());
     bencher.bench(|| {
-        sealer.tag(
+        marks.tag(
             Purpose::RefreshTag,
             black_box(b"an identifier and a secret of it"),
         )

@@ -141,6 +141,13 @@ pub enum Event<'a> {
         /// Why.
         why: &'static str,
     },
+    /// The keys of the server changed.
+    KeysChanged {
+        /// The key: its `kid`, or what it is called in what it has sealed.
+        key: &'a str,
+        /// What became of it.
+        what: &'static str,
+    },
     /// An address came too often.
     RateLimited {
         /// To which endpoint.
@@ -165,6 +172,7 @@ impl Event<'_> {
                         subject = fields.subject.map(|id| display(Escaped(id.as_str(), Kind::Identifier))),
                         session.id = fields.session.map(display),
                         provider = fields.provider.map(|id| display(Escaped(id.as_str(), Kind::Identifier))),
+                        key.id = fields.key,
                         address = fields.address.map(display),
                         error = fields.error,
                         cause = fields.cause.map(|cause| display(Escaped(cause, Kind::Words))),
@@ -228,6 +236,7 @@ impl Event<'_> {
             Self::RefreshAnsweredAgain { .. } => "refresh_answered_again",
             Self::RefreshReused { .. } => "refresh_reused",
             Self::SessionEnded { .. } => "session_ended",
+            Self::KeysChanged { .. } => "keys_changed",
             Self::RateLimited { .. } => "rate_limited",
         }
     }
@@ -260,6 +269,7 @@ impl Event<'_> {
                 "a refresh token was used long after it was replaced; its session ends"
             }
             Self::SessionEnded { .. } => "a session ended",
+            Self::KeysChanged { .. } => "the keys of the server changed",
             Self::RateLimited { .. } => "an address came too often and has to wait",
         }
     }
@@ -315,6 +325,11 @@ impl Event<'_> {
                 cause: Some(why),
                 ..none.session(session)
             },
+            Self::KeysChanged { key, what } => Fields {
+                key: Some(key),
+                cause: Some(what),
+                ..none
+            },
             Self::RateLimited { endpoint, address } => Fields {
                 address: Some(address),
                 cause: Some(endpoint),
@@ -331,6 +346,7 @@ struct Fields<'a> {
     subject: Option<&'a Subject>,
     session: Option<Id>,
     provider: Option<&'a ProviderId>,
+    key: Option<&'a str>,
     address: Option<IpAddr>,
     error: Option<&'static str>,
     cause: Option<&'a str>,

@@ -1,5 +1,6 @@
 //! Where everything is put together: settings in, a running server out.
 
+mod keys;
 mod parts;
 mod providers;
 mod servers;
@@ -23,14 +24,17 @@ use crate::config::{Config, StoreKind};
 use crate::endpoint::unread::read_or_say;
 use crate::endpoint::{self, Endpoints, error};
 use crate::flow::Flows;
+use crate::flow::keys::{KeyChangeError, SealingSource};
 use crate::jwt::keys::KeyError;
 use crate::outbound::OutboundError;
 use crate::resource::challenge::UnquotableUrl;
 use crate::resource::proxy::BadBackend;
-use crate::seal::{Purpose, SealError, Sealer, SealingKey};
+use crate::seal::{Purpose, SealError, SealingKey, SealingKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
+
+use keys::Keys;
 
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -49,12 +53,14 @@ pub struct App {
     stop: watch::Sender<bool>,
 }
 
-/// What outlives the process, and the key to it.
+/// What outlives the process, and the keys to it.
 pub struct Storage {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The key that its values are sealed with.
-    pub key: SealingKey,
+    /// The keys that its values are sealed with.
+    pub keys: SealingKeys,
+    /// Where they come from.
+    pub source: SealingSource,
 }
 
 /// Why there is no server.
@@ -70,6 +76,9 @@ pub enum AppError {
     /// The signing key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The keys cannot be what the settings say.
+    #[error(transparent)]
+    Keys(KeyChangeError),
     /// A document cannot be written.
     #[error(transparent)]
     Document(#[from] serde_json::Error),
@@ -97,26 +106,34 @@ impl Storage {
     /// What the settings name: made where it is not there yet.
     ///
     /// # Errors
-    /// Where the directory cannot be used, is held by another process, or its key cannot be read.
-    pub fn open(config: &Config) -> Result<Self, AppError> {
-        let configured = config
-            .sealing_key
-            .as_ref()
-            .map(SealingKey::from_base64)
-            .transpose()?;
-        Ok(match config.store {
-            StoreKind::Memory => Self {
-                store: Arc::new(MemoryStore::default()),
-                key: configured.unwrap_or_else(SealingKey::random),
-            },
+    /// Where the directory cannot be used, is held by another process, or its keys cannot be read, or are missing.
+    pub async fn open(config: &Config) -> Result<Self, AppError> {
+        let configured = keys::configured(config)?;
+        let configured = configured.map(|keys| (keys, SealingSource::Configured));
+        let (store, (keys, source)): (Arc<dyn Store>, _) = match config.store {
+            StoreKind::Memory => {
+                let random = || {
+                    (
+                        SealingKeys::one(SealingKey::random()),
+                        SealingSource::Memory,
+                    )
+                };
+                let store = Arc::new(MemoryStore::default());
+                (store, configured.unwrap_or_else(random))
+            }
             StoreKind::Sled => {
                 let store = Arc::new(SledStore::open(&store_dir(config))?);
-                let key = match configured {
-                    Some(key) => key,
-                    None => SealingKey::in_dir(&config.data_dir)?,
+                let keys = match configured {
+                    Some(configured) => configured,
+                    None => keys::from_file(config, &*store).await?,
                 };
-                Self { store, key }
+                (store, keys)
             }
+        };
+        Ok(Self {
+            store,
+            keys,
+            source,
         })
     }
 }
@@ -131,7 +148,7 @@ impl App {
     /// # Errors
     /// See [`AppError`].
     pub async fn new(config: &Config) -> Result<Self, AppError> {
-        Self::with(config, Storage::open(config)?, Arc::new(SystemClock)).await
+        Self::with(config, Storage::open(config).await?, Arc::new(SystemClock)).await
     }
 
     /// The same, with a store and a clock of the caller's.
@@ -143,9 +160,9 @@ impl App {
         storage: Storage,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AppError> {
-        let sealer = Sealer::new(&storage.key);
-        let session_key = sealer.key_for(Purpose::McpSession);
-        let flows = Arc::new(parts::flows(config, &storage.store, sealer, &clock).await?);
+        let keys = Keys::open(config, &storage, clock.now()).await?;
+        let session_key = keys.marks.key_for(Purpose::McpSession);
+        let flows = Arc::new(parts::flows(config, &storage.store, keys, &clock)?);
         let endpoints = Arc::new(parts::endpoints(config, &flows));
         let documents = parts::documents(config, &flows)?;
         let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);
@@ -229,6 +246,10 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 
 async fn sweep(flows: Arc<Flows>, endpoints: Arc<Endpoints>) {
     loop {
+        // at the start, too: what broke off with the last process goes on
+        if let Err(error) = flows.tend_keys().await {
+            tracing::error!(%error, "the keys of the server could not be seen to");
+        }
         tokio::time::sleep(SWEEP).await;
         match flows.sweep().await {
             Ok(deleted) => tracing::debug!(deleted, "what had expired was deleted"),

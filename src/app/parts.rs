@@ -7,18 +7,17 @@ use tower_sessions::cookie::time::Duration as CookieDuration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::AppError;
+use super::keys::Keys;
 use super::providers::upstreams;
 use crate::clock::Clock;
 use crate::config;
-use crate::config::{Algorithm, Config, KnownClient, Rate};
+use crate::config::{Config, KnownClient, Rate};
 use crate::document::Documents;
 use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
 use crate::flow::{Admission, Flows, Lifetimes, Registration};
-use crate::jwt;
-use crate::jwt::keys::{KeyMaterial, KeyRing};
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
@@ -26,7 +25,6 @@ use crate::protocol::discovery::{Offers, ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
-use crate::seal::{Purpose, Sealer};
 use crate::store::Store;
 use crate::store::browser_session::BrowserSessions;
 
@@ -34,19 +32,21 @@ use crate::store::browser_session::BrowserSessions;
 const SIGN_IN_COOKIE: CookieDuration = CookieDuration::hours(1);
 
 /// What the use cases need.
-pub(super) async fn flows(
+pub(super) fn flows(
     config: &Config,
     store: &Arc<dyn Store>,
-    sealer: Sealer,
+    keys: Keys,
     clock: &Arc<dyn Clock>,
 ) -> Result<Flows, AppError> {
     let resources = config.servers.iter();
     let resources = resources.map(|server| config.public_url.resource(&server.path));
     Ok(Flows {
-        keys: Arc::new(signing_keys(config, &**store, &sealer).await?),
+        keys: Arc::new(keys.ring),
         store: Arc::clone(store),
         clock: Arc::clone(clock),
-        sealer,
+        sealer: keys.sealer,
+        marks: keys.marks,
+        key_sources: keys.sources,
         upstreams: upstreams(config, clock)?,
         issuer: config.public_url.clone(),
         resources: Resources::new(resources.collect()),
@@ -117,32 +117,6 @@ pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
     }
 }
 
-/// The key that access tokens are signed with: made once, and kept sealed in the store.
-async fn signing_keys(
-    config: &Config,
-    store: &dyn Store,
-    sealer: &Sealer,
-) -> Result<KeyRing, AppError> {
-    let (name, algorithm) = match config.tokens.algorithm {
-        Algorithm::Es256 => ("ES256", jwt::keys::Algorithm::Es256),
-        Algorithm::EdDsa => ("EdDSA", jwt::keys::Algorithm::EdDsa),
-        Algorithm::Rs256 => ("RS256", jwt::keys::Algorithm::Rs256),
-    };
-    let kept = if let Some(kept) = store.find_key(name).await? {
-        kept
-    } else {
-        let fresh = KeyMaterial::generate(algorithm)?.to_bytes();
-        let fresh = sealer.seal(Purpose::SigningKey, name.as_bytes(), &fresh);
-        store.put_key_if_absent(name, fresh).await?
-    };
-    let clear = sealer.open(Purpose::SigningKey, name.as_bytes(), &kept)?;
-    let key = KeyMaterial::from_bytes(&clear)?;
-    Ok(KeyRing::new(
-        config.public_url.as_str().to_owned(),
-        vec![key],
-    )?)
-}
-
 /// Every scope of the configuration, and the one by which clients ask to stay connected.
 fn all_scopes(config: &Config) -> ScopeSet {
     let configured = config.scopes.iter().map(|(scope, _)| scope.clone());
@@ -188,16 +162,10 @@ pub(super) fn documents(
             introspection: flows.introspects(),
         },
     );
-    let mut documents = vec![
-        (
-            format!("{SERVER}{}", issuer.path()),
-            Document::new(&server)?,
-        ),
-        (
-            format!("{}/.well-known/jwks.json", issuer.path()),
-            Document::from_json(flows.keys.jwks_json().clone()),
-        ),
-    ];
+    let mut documents = vec![(
+        format!("{SERVER}{}", issuer.path()),
+        Document::new(&server)?,
+    )];
     for (place, server) in config.servers.iter().enumerate() {
         let document = Document::new(&ResourceMetadata::new(
             issuer,

@@ -124,7 +124,7 @@ pub fn serve(path: Option<&Path>) -> Outcome {
     let config = loaded.config;
     run(async move {
         let listener = listen(config.listen)?;
-        let storage = Storage::open(&config)?;
+        let storage = Storage::open(&config).await?;
         let app = App::with(&config, storage, Arc::new(SystemClock)).await?;
         let socket = Socket::bind(&config.data_dir)?;
         let operators = tokio::spawn(socket.serve(Arc::clone(app.flows())));

@@ -1,9 +1,15 @@
-//! The well-known documents, written once.
+//! The well-known documents: written once, but for the key set.
+
+use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Serialize;
+
+use super::Endpoints;
+use crate::flow::keys::KEY_SET_KEPT;
 
 /// A document of JSON, with how long it may be kept.
 #[derive(Clone, Debug)]
@@ -17,22 +23,23 @@ impl Document {
     pub fn new(content: &impl Serialize) -> Result<Self, serde_json::Error> {
         serde_json::to_vec(content).map(|json| Self(json.into()))
     }
-
-    /// A document that is JSON already.
-    #[must_use]
-    pub fn from_json(json: Bytes) -> Self {
-        Self(json)
-    }
 }
 
 /// Answers with a document. Clients keep it for some minutes (DISC-12).
 #[must_use]
 pub fn get(document: &Document) -> Response {
-    let headers = [
-        (CONTENT_TYPE, "application/json"),
-        (CACHE_CONTROL, "public, max-age=300"),
-    ];
-    (headers, document.0.clone()).into_response()
+    answer(document.0.clone())
+}
+
+/// Answers with the keys that our tokens are verified with (RFC 7517 §5), as they are now.
+pub async fn jwks(State(endpoints): State<Arc<Endpoints>>) -> Response {
+    answer(endpoints.flows.jwks())
+}
+
+fn answer(json: Bytes) -> Response {
+    let kept = format!("public, max-age={}", KEY_SET_KEPT.as_secs());
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, &*kept)];
+    (headers, json).into_response()
 }
 
 /// Says that the process serves.

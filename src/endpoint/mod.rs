@@ -74,6 +74,7 @@ where
         .route(&at("/token"), post(token::post))
         .route(&at("/revoke"), post(revoke::post))
         .route(&at("/par"), post(par::post))
+        .route(&at("/.well-known/jwks.json"), get(discovery::jwks))
         // where registration is off as well: who registered before can take it back
         .route(&at("/register/{client_id}"), managed);
     if endpoints.flows.admission.registers() {

@@ -34,7 +34,7 @@ impl Flows {
         let scopes = still_allowed(&code.request.scopes, client).ok_or(NONE_LEFT)?;
         let refresh = client
             .refreshes
-            .then(|| RefreshToken::new(code.session, &self.sealer));
+            .then(|| RefreshToken::new(code.session, &self.marks));
         let opening = Opening {
             refresh: refresh.as_ref().map(|token| RefreshState {
                 current: token.clear.digest(),

@@ -59,7 +59,7 @@ impl Flows {
     /// What there is to say of a token in force. `token_type_hint` is not needed: the forms of the two kinds differ.
     async fn facts(&self, token: &Secret) -> Result<Option<TokenFacts>, Failure> {
         let now = self.now();
-        if let Some(token) = RefreshToken::parse(token, &self.sealer) {
+        if let Some(token) = RefreshToken::parse(token, &self.marks) {
             let found = self.store.find_session(token.session, now).await?;
             let in_force = found.filter(|session| {
                 let state = session.refresh.as_ref();

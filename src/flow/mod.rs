@@ -8,6 +8,7 @@ pub mod code;
 pub mod consent;
 mod grant;
 pub mod introspect;
+pub mod keys;
 pub mod live;
 pub mod logo;
 pub mod operate;
@@ -26,7 +27,8 @@ use crate::clock::{Clock, UnixTime};
 pub use crate::document::DocumentError;
 use crate::document::Documents;
 use crate::event::Event;
-use crate::jwt::keys::{KeyError, KeyRing};
+use crate::jwt::keys::KeyError;
+use crate::jwt::ring::KeyRing;
 use crate::protocol::authorize::Offered;
 use crate::protocol::client::Client;
 use crate::protocol::error::OAuthError;
@@ -34,12 +36,13 @@ use crate::protocol::ids::{Id, ProviderId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::ScopeSet;
-use crate::seal::{SealError, Sealer};
+use crate::seal::{Marks, SealError, Sealer};
 use crate::secret::SecretDigest;
 use crate::store::Store;
 pub use crate::store::StoreError;
 use crate::upstream::{Upstream, UpstreamError};
 
+use keys::KeySources;
 use live::LiveSessions;
 
 /// What the flows need. Put together once, in `app/parts.rs`.
@@ -50,8 +53,12 @@ pub struct Flows {
     pub clock: Arc<dyn Clock>,
     /// Keys for what must not lie about in clear.
     pub sealer: Sealer,
+    /// What shows that something was made by us.
+    pub marks: Marks,
     /// Keys that sign access tokens.
     pub keys: Arc<KeyRing>,
+    /// Where keys come from.
+    pub key_sources: KeySources,
     /// The providers, in the order in which they are offered.
     pub upstreams: Vec<Arc<dyn Upstream>>,
     /// The issuer.

@@ -15,7 +15,7 @@ use crate::protocol::ids::Id;
 use crate::protocol::resource_indicator::within_grant;
 use crate::protocol::session::{Rotated, Session};
 use crate::protocol::token::{RefreshRequest, refreshed_scopes};
-use crate::seal::{Purpose, Sealer};
+use crate::seal::{Marks, Purpose};
 use crate::secret::{Secret, same};
 use crate::store::Turn;
 
@@ -38,11 +38,11 @@ const BODY_LEN: usize = Id::LEN + SECRET_LEN;
 
 impl RefreshToken {
     /// A new token of a session.
-    pub(super) fn new(session: Id, sealer: &Sealer) -> Self {
+    pub(super) fn new(session: Id, marks: &Marks) -> Self {
         let mut bytes = [0; BODY_LEN + TAG_LEN];
         bytes[..Id::LEN].copy_from_slice(session.as_bytes());
         bytes[Id::LEN..BODY_LEN].copy_from_slice(&entropy::random::<SECRET_LEN>());
-        let tag = sealer.tag(Purpose::RefreshTag, &bytes[..BODY_LEN]);
+        let tag = marks.tag(Purpose::RefreshTag, &bytes[..BODY_LEN]);
         bytes[BODY_LEN..].copy_from_slice(&tag[..TAG_LEN]);
         Self {
             session,
@@ -51,13 +51,13 @@ impl RefreshToken {
     }
 
     /// A token that somebody presents, if we made it.
-    pub(super) fn parse(presented: &Secret, sealer: &Sealer) -> Option<Self> {
+    pub(super) fn parse(presented: &Secret, marks: &Marks) -> Option<Self> {
         let mut bytes = [0; BODY_LEN + TAG_LEN];
         let written = URL_SAFE_NO_PAD
             .decode_slice(presented.expose(), &mut bytes)
             .ok()?;
         let (session, _) = bytes.split_first_chunk::<{ Id::LEN }>()?;
-        let tag = sealer.tag(Purpose::RefreshTag, &bytes[..BODY_LEN]);
+        let tag = marks.tag(Purpose::RefreshTag, &bytes[..BODY_LEN]);
         (written == bytes.len() && same(&bytes[BODY_LEN..], &tag[..TAG_LEN])).then(|| Self {
             session: Id::from_bytes(*session),
             clear: presented.clone(),
@@ -84,7 +84,7 @@ impl Flows {
         request: RefreshRequest,
     ) -> Result<Issued, Failure> {
         let client = &known.client;
-        let token = RefreshToken::parse(&request.token, &self.sealer).ok_or(DEAD)?;
+        let token = RefreshToken::parse(&request.token, &self.marks).ok_or(DEAD)?;
         let now = self.now();
         let found = self.store.find_session(token.session, now).await?;
         // TOK-34: with another client it is as if there were no such token
@@ -145,7 +145,7 @@ impl Flows {
         token: &RefreshToken,
         session: &Session,
     ) -> Result<(Session, Option<Secret>), Failure> {
-        let next = RefreshToken::new(session.id, &self.sealer);
+        let next = RefreshToken::new(session.id, &self.marks);
         let turn = Turn {
             from: token.clear.digest(),
             to: next.clear.digest(),

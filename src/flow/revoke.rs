@@ -70,7 +70,7 @@ impl Flows {
 
     /// Whatever `token_type_hint` says, both kinds are tried: their forms differ.
     fn session_of(&self, token: &Secret) -> Option<Id> {
-        let refresh = RefreshToken::parse(token, &self.sealer).map(|token| token.session);
+        let refresh = RefreshToken::parse(token, &self.marks).map(|token| token.session);
         refresh.or_else(|| Id::parse(&self.access_claims(token)?.sid))
     }
 }

@@ -1,12 +1,16 @@
 //! Forged, foreign and broken access tokens: each is refused, and for the right reason. Tests alone.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, decode_header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::keys::{Algorithm, KeyMaterial, KeyRing};
+use super::kept::KeptKeys;
+use super::keys::{Algorithm, KeyMaterial};
+use super::ring::KeyRing;
 use super::verify::TokenFault;
 use crate::clock::UnixTime;
 use crate::protocol::claims::AccessClaims;
@@ -19,7 +23,8 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorith
 
 fn ring(algorithm: Algorithm) -> KeyRing {
     let key = KeyMaterial::generate(algorithm).unwrap();
-    KeyRing::new(ISSUER.to_owned(), vec![key]).unwrap()
+    let life = Duration::from_secs(3600);
+    KeyRing::new(ISSUER.to_owned(), life, &KeptKeys::first(key, NOW)).unwrap()
 }
 
 fn claims() -> AccessClaims {
@@ -37,7 +42,8 @@ fn claims() -> AccessClaims {
 }
 
 fn header(ring: &KeyRing) -> Value {
-    let key = &ring.keys[0];
+    let parsed = ring.parsed();
+    let key = &parsed.keys[0].key;
     json!({ "alg": format!("{:?}", key.algorithm), "typ": "at+jwt", "kid": key.kid })
 }
 
@@ -45,7 +51,7 @@ fn header(ring: &KeyRing) -> Value {
 fn signed(ring: &KeyRing, header: &Value, payload: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(payload));
-    let signature = ring.keys[0].sign(message.as_bytes()).unwrap();
+    let signature = ring.parsed().keys[0].key.sign(message.as_bytes()).unwrap();
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
@@ -67,8 +73,8 @@ fn what_is_minted_verifies_with_every_algorithm() {
         assert_eq!(verify(&ring, token.expose()), Ok(claims()), "{algorithm:?}");
         let header = decode_header(token.expose()).unwrap();
         assert_eq!(header.typ.as_deref(), Some("at+jwt"));
-        assert_eq!(header.kid.as_deref(), Some(&*ring.keys[0].kid));
-        assert_eq!(header.alg, ring.keys[0].algorithm);
+        assert_eq!(header.kid.as_deref(), Some(&*ring.parsed().keys[0].key.kid));
+        assert_eq!(header.alg, ring.parsed().keys[0].key.algorithm);
     }
 }
 
@@ -77,9 +83,9 @@ fn what_is_minted_verifies_with_every_algorithm() {
 fn the_public_key_is_no_secret_to_sign_with() {
     for algorithm in ALGORITHMS {
         let ring = ring(algorithm);
-        let jwks: Value = serde_json::from_slice(ring.jwks_json()).unwrap();
+        let jwks: Value = serde_json::from_slice(&ring.jwks(NOW)).unwrap();
         let jwk = jwks["keys"][0].clone();
-        let mut secrets = vec![jwk.to_string().into_bytes(), ring.jwks_json().to_vec()];
+        let mut secrets = vec![jwk.to_string().into_bytes(), ring.jwks(NOW).to_vec()];
         for member in ["x", "y", "n", "kid"] {
             if let Some(text) = jwk[member].as_str() {
                 secrets.push(text.as_bytes().to_vec());
@@ -93,7 +99,7 @@ fn the_public_key_is_no_secret_to_sign_with() {
             ] {
                 let mut forged = Header::new(hmac);
                 forged.typ = Some("at+jwt".to_owned());
-                forged.kid = Some(ring.keys[0].kid.clone());
+                forged.kid = Some(ring.parsed().keys[0].key.kid.clone());
                 let key = EncodingKey::from_secret(&secret);
                 let token = jsonwebtoken::encode(&forged, &claims(), &key).unwrap();
                 assert_eq!(verify(&ring, &token), Err(TokenFault::WrongAlgorithm));
@@ -151,7 +157,7 @@ fn another_key_does_not_sign_for_ours() {
 #[test]
 fn a_key_that_the_token_brings_along_is_not_used() {
     let (ours, theirs) = (ring(Algorithm::Es256), ring(Algorithm::Es256));
-    let jwks: Value = serde_json::from_slice(theirs.jwks_json()).unwrap();
+    let jwks: Value = serde_json::from_slice(&theirs.jwks(NOW)).unwrap();
     for (member, value) in [
         ("jwk", jwks["keys"][0].clone()),
         ("jku", json!("https://evil.example/jwks")),

@@ -1,4 +1,4 @@
-//! Signing keys, parsed once, and the document in which their public halves are published (RFC 7517).
+//! A signing key: as it is kept, and parsed, as it is used.
 
 use std::fmt;
 
@@ -12,10 +12,11 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{DecodingKey, Header};
 use zeroize::Zeroizing;
+
+use super::pem::GivenKeyFault;
 
 /// What tokens are signed with (RFC 7518 §3.1, RFC 8037 §3.1). There is no `none` and no HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,18 @@ pub enum Algorithm {
     EdDsa,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+}
+
+impl Algorithm {
+    /// What it is called in tokens and key sets.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+        }
+    }
 }
 
 /// A private key and what it is for.
@@ -59,6 +72,29 @@ impl KeyMaterial {
                 pkcs8: Zeroizing::new(pkcs8),
             })
             .map_err(|_| KeyError::Generate)
+    }
+
+    /// A key that somebody brings, in PKCS#8 (RFC 5208).
+    ///
+    /// # Errors
+    /// Where it is none that can sign: RSA with 2048 to 8192 bits, P-256, or Ed25519.
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let all = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
+        let materials = all.map(|algorithm| Self {
+            algorithm,
+            pkcs8: Zeroizing::new(pkcs8.to_vec()),
+        });
+        let is_right = |material: &Self| Key::parse(material).is_ok();
+        let found = materials.into_iter().find(is_right);
+        found.ok_or(KeyError::Unreadable)
+    }
+
+    /// What the key is called in tokens: its RFC 7638 thumbprint, which follows from the public half alone.
+    ///
+    /// # Errors
+    /// [`KeyError::Unreadable`]
+    pub fn kid(&self) -> Result<String, KeyError> {
+        Key::parse(self).map(|(key, _)| key.kid)
     }
 
     /// What it signs with.
@@ -105,56 +141,6 @@ impl fmt::Debug for KeyMaterial {
     }
 }
 
-/// The keys of one issuer: the first signs, all are published and accepted.
-#[derive(Debug)]
-pub struct KeyRing {
-    pub(super) issuer: String,
-    pub(super) keys: Vec<Key>,
-    jwks: Bytes,
-}
-
-impl KeyRing {
-    /// Parses the keys and writes the JWKS document.
-    ///
-    /// # Errors
-    /// Where there is no key, or one of them is not what it says.
-    pub fn new(issuer: String, keys: Vec<KeyMaterial>) -> Result<Self, KeyError> {
-        let mut published = Vec::with_capacity(keys.len());
-        let mut parsed = Vec::with_capacity(keys.len());
-        for material in keys {
-            let (key, jwk) = Key::parse(&material)?;
-            parsed.push(key);
-            published.push(jwk);
-        }
-        if parsed.is_empty() {
-            return Err(KeyError::NoKey);
-        }
-        let jwks =
-            serde_json::to_vec(&JwkSet { keys: published }).map_err(|_| KeyError::Unreadable)?;
-        Ok(Self {
-            issuer,
-            keys: parsed,
-            jwks: jwks.into(),
-        })
-    }
-
-    /// The body of the JWKS document (RFC 7517 §5).
-    #[must_use]
-    pub fn jwks_json(&self) -> &Bytes {
-        &self.jwks
-    }
-
-    /// The key that signs.
-    pub(super) fn signing_key(&self) -> Result<&Key, KeyError> {
-        self.keys.first().ok_or(KeyError::NoKey)
-    }
-
-    /// The key that is published under `kid`.
-    pub(super) fn key(&self, kid: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.kid == kid)
-    }
-}
-
 /// A key as it is used: both halves parsed, and the header of its tokens written. To parse it again for each token
 /// would cost half as much as the signature itself.
 #[derive(Debug)]
@@ -170,7 +156,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    fn parse(material: &KeyMaterial) -> Result<(Self, Jwk), KeyError> {
+    pub(super) fn parse(material: &KeyMaterial) -> Result<(Self, Jwk), KeyError> {
         let private = PrivateKey::parse(material)?;
         let (algorithm, verification): (_, &'static dyn VerificationAlgorithm) = match private {
             PrivateKey::Es256(_) => (jsonwebtoken::Algorithm::ES256, &ECDSA_P256_SHA256_FIXED),
@@ -238,6 +224,14 @@ pub enum KeyError {
     /// The ring is empty.
     #[error("there is no signing key")]
     NoKey,
+    /// The ring was kept by another version.
+    #[error(
+        "the signing keys are kept in a form that this anteroom cannot read: a newer one wrote it, so run that one"
+    )]
+    Newer,
+    /// What the configuration gives cannot be used.
+    #[error("tokens.signing_key {0}")]
+    Given(GivenKeyFault),
     /// A key is not what it says.
     #[error("a signing key is damaged or of another algorithm than it says")]
     Unreadable,
@@ -293,48 +287,17 @@ impl PrivateKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
-
-    fn published(ring: &KeyRing) -> Vec<Value> {
-        let document: Value = serde_json::from_slice(ring.jwks_json()).unwrap();
-        document["keys"].as_array().unwrap().clone()
-    }
-
-    /// AT-07
-    #[test]
-    fn only_public_halves_are_published() {
-        let keys = ALGORITHMS.map(|algorithm| KeyMaterial::generate(algorithm).unwrap());
-        let ring = KeyRing::new("https://a.example".to_owned(), keys.to_vec()).unwrap();
-        let expected = [
-            &["alg", "crv", "kid", "kty", "use", "x", "y"][..],
-            &["alg", "crv", "kid", "kty", "use", "x"],
-            &["alg", "e", "kid", "kty", "n", "use"],
-        ];
-        let names = ["ES256", "EdDSA", "RS256"];
-        let published = published(&ring);
-        assert_eq!(published.len(), 3);
-        for (i, jwk) in published.iter().enumerate() {
-            let mut members: Vec<_> = jwk.as_object().unwrap().keys().map(|k| &**k).collect();
-            members.sort_unstable();
-            assert_eq!(members, expected[i]);
-            assert_eq!(jwk["alg"], names[i]);
-            assert_eq!(jwk["use"], "sig");
-            assert_eq!(jwk["kid"], ring.keys[i].kid);
-        }
-    }
 
     #[test]
     fn others_can_verify_with_what_is_published() {
         for algorithm in ALGORITHMS {
-            let key = KeyMaterial::generate(algorithm).unwrap();
-            let ring = KeyRing::new("https://a.example".to_owned(), vec![key]).unwrap();
-            let document: JwkSet = serde_json::from_slice(ring.jwks_json()).unwrap();
-            let jwk = document.find(&ring.keys[0].kid).unwrap();
-            let key = &ring.keys[0];
+            let material = KeyMaterial::generate(algorithm).unwrap();
+            let (key, jwk) = Key::parse(&material).unwrap();
+            assert_eq!(jwk.common.key_id.as_ref(), Some(&key.kid));
             let signature = URL_SAFE_NO_PAD.encode(key.sign(b"message").unwrap());
-            let theirs = DecodingKey::from_jwk(jwk).unwrap();
+            let theirs = DecodingKey::from_jwk(&jwk).unwrap();
             let verified =
                 jsonwebtoken::crypto::verify(&signature, b"message", &theirs, key.algorithm);
             assert!(verified.unwrap(), "{algorithm:?}");
@@ -347,8 +310,10 @@ mod tests {
             let key = KeyMaterial::generate(algorithm).unwrap();
             let kept = KeyMaterial::from_bytes(&key.to_bytes()).unwrap();
             assert_eq!(kept.algorithm(), algorithm);
-            let ring = |key| KeyRing::new("https://a.example".to_owned(), vec![key]).unwrap();
-            assert_eq!(ring(key).jwks_json(), ring(kept).jwks_json());
+            assert_eq!(kept.kid().unwrap(), key.kid().unwrap());
+            let brought = KeyMaterial::from_pkcs8(&key.pkcs8).unwrap();
+            assert_eq!(brought.algorithm(), algorithm);
+            assert_eq!(brought.kid().unwrap(), key.kid().unwrap());
         }
     }
 
@@ -356,22 +321,17 @@ mod tests {
     fn a_damaged_key_is_refused() {
         let key = KeyMaterial::generate(Algorithm::Es256).unwrap();
         let whole = key.to_bytes();
-        let ring = |bytes: &[u8]| {
-            let key = KeyMaterial::from_bytes(bytes)?;
-            KeyRing::new("https://a.example".to_owned(), vec![key])
-        };
+        let kid = |bytes: &[u8]| KeyMaterial::from_bytes(bytes)?.kid();
         for length in 0..whole.len() {
-            assert_eq!(ring(&whole[..length]).err(), Some(KeyError::Unreadable));
+            assert_eq!(kid(&whole[..length]), Err(KeyError::Unreadable));
+            let brought = KeyMaterial::from_pkcs8(&whole[1..length.max(1)]);
+            assert_eq!(brought.err(), Some(KeyError::Unreadable));
         }
         for other in [0, 2, 3, 4, 255] {
             let mut bytes = whole.to_vec();
             bytes[0] = other;
-            assert_eq!(ring(&bytes).err(), Some(KeyError::Unreadable));
+            assert_eq!(kid(&bytes), Err(KeyError::Unreadable));
         }
-        assert_eq!(
-            KeyRing::new("https://a.example".to_owned(), vec![]).err(),
-            Some(KeyError::NoKey)
-        );
     }
 
     #[test]

@@ -3,18 +3,20 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::keys::{KeyError, KeyRing};
+use super::keys::KeyError;
+use super::ring::KeyRing;
 use crate::protocol::claims::AccessClaims;
 use crate::secret::Secret;
 
 impl KeyRing {
-    /// Signs `claims` with the first key of the ring. The claims are taken as they are: who asks for a token has made
+    /// Signs `claims` with the key whose turn it is when they are issued. The claims are taken as they are: who asks for a token has made
     /// sure that each of them is right.
     ///
     /// # Errors
     /// [`KeyError::Sign`]
     pub fn mint(&self, claims: &AccessClaims) -> Result<Secret, KeyError> {
-        let key = self.signing_key()?;
+        let ring = self.parsed();
+        let key = ring.signing_key(claims.iat)?;
         let payload = serde_json::to_vec(claims).map_err(|_| KeyError::Sign)?;
         let mut token = String::with_capacity(key.header.len() + payload.len() * 2 + SIGNATURE_LEN);
         // RFC 7515 §7.1: the compact serialization

@@ -9,6 +9,9 @@ mod client_key;
 mod foreign_assertions;
 #[cfg(test)]
 mod forged_assertions;
+pub mod kept;
 pub mod keys;
 pub mod mint;
+pub mod pem;
+pub mod ring;
 pub mod verify;

@@ -6,7 +6,8 @@ use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Header, decode_header};
 use serde::Deserialize;
 
-use super::keys::{Key, KeyRing};
+use super::keys::Key;
+use super::ring::{KeyRing, Parsed};
 use crate::clock::UnixTime;
 use crate::protocol::claims::AccessClaims;
 use crate::protocol::ids::{ClientId, Subject};
@@ -31,7 +32,8 @@ impl KeyRing {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
         let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
-        let key = self.key_of(&header)?;
+        let ring = self.parsed();
+        let key = key_of(&header, &ring, now)?;
         let payload: Payload = insecure_decode_claims(token).map_err(|_| TokenFault::Malformed)?;
         if payload.iss != self.issuer {
             return Err(TokenFault::WrongIssuer);
@@ -43,29 +45,6 @@ impl KeyRing {
             return Err(TokenFault::BadSignature);
         }
         payload.claims_for(audience, now)
-    }
-
-    /// The key named in the header, which decides the algorithm (RFC 8725 §3.1). `jku`, `x5u`, `jwk` and `x5c` name
-    /// keys too; they are never looked at.
-    fn key_of(&self, header: &Header) -> Result<&Key, TokenFault> {
-        // RFC 7515 §4.1.11: we understand no extension, so none may be critical
-        if header.crit.is_some() {
-            return Err(TokenFault::Critical);
-        }
-        // RFC 9068 §4: whatever else we may sign one day, only access tokens have this type
-        let typ = header.typ.as_deref().ok_or(TokenFault::WrongType)?;
-        if !ACCEPTED_TYPES
-            .iter()
-            .any(|accepted| accepted.eq_ignore_ascii_case(typ))
-        {
-            return Err(TokenFault::WrongType);
-        }
-        let kid = header.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
-        let key = self.key(kid).ok_or(TokenFault::UnknownKey)?;
-        if header.alg != key.algorithm {
-            return Err(TokenFault::WrongAlgorithm);
-        }
-        Ok(key)
     }
 }
 
@@ -162,6 +141,29 @@ impl Payload {
             sid: self.sid,
         })
     }
+}
+
+/// The key named in the header, which decides the algorithm (RFC 8725 §3.1). `jku`, `x5u`, `jwk` and `x5c` name
+/// keys too; they are never looked at.
+fn key_of<'a>(header: &Header, ring: &'a Parsed, now: UnixTime) -> Result<&'a Key, TokenFault> {
+    // RFC 7515 §4.1.11: we understand no extension, so none may be critical
+    if header.crit.is_some() {
+        return Err(TokenFault::Critical);
+    }
+    // RFC 9068 §4: whatever else we may sign one day, only access tokens have this type
+    let typ = header.typ.as_deref().ok_or(TokenFault::WrongType)?;
+    if !ACCEPTED_TYPES
+        .iter()
+        .any(|accepted| accepted.eq_ignore_ascii_case(typ))
+    {
+        return Err(TokenFault::WrongType);
+    }
+    let kid = header.kid.as_deref().ok_or(TokenFault::UnknownKey)?;
+    let key = ring.key(kid, now).ok_or(TokenFault::UnknownKey)?;
+    if header.alg != key.algorithm {
+        return Err(TokenFault::WrongAlgorithm);
+    }
+    Ok(key)
 }
 
 /// RFC 7519 §4.1.3: a string, or an array of strings.

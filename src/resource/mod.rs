@@ -22,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::UnixTime;
-use crate::jwt::keys::KeyRing;
+use crate::jwt::ring::KeyRing;
 pub use crate::jwt::verify::TokenFault;
 use crate::protocol::claims::AccessClaims;
 use crate::protocol::ids::Id;

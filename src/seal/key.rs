@@ -1,17 +1,14 @@
-//! The key that everything is sealed with: given, or made once in a file that its owner alone can read.
+//! The keys that everything is sealed with: one that seals, and those before it, which only open.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use super::SealError;
+use super::{SealError, derive, root};
+use crate::clock::UnixTime;
 use crate::entropy;
 use crate::secret::Secret;
 
@@ -22,7 +19,7 @@ impl SealingKey {
     /// Bytes of a key.
     pub const LEN: usize = 32;
 
-    /// A key for one life of the process: what is sealed with it lies in memory alone.
+    /// A new key.
     #[must_use]
     pub fn random() -> Self {
         Self(Zeroizing::new(entropy::random()))
@@ -43,20 +40,17 @@ impl SealingKey {
             .map_err(|_| SealError::NotAKey)
     }
 
-    /// The key in the file `sealing.key` in `dir`; the file, readable by its owner alone, and the directory are made
-    /// where they are missing. Of several processes that make the file at once, one does, and all get its key.
-    ///
-    /// # Errors
-    /// Where the file cannot be read or made, is open to others, or is no key.
-    pub fn in_dir(dir: &Path) -> Result<Self, SealError> {
-        let path = dir.join(KEY_FILE);
-        match read_key(&path) {
-            Err(SealError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                make_key(dir, &path).map_err(|source| SealError::io(&path, source))?;
-                read_key(&path)
-            }
-            found => found,
-        }
+    /// The form for the file.
+    pub(super) fn to_base64(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE64.encode(*self.0))
+    }
+
+    /// What it is called in what it has sealed.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let mut id = [0; KeyId::LEN];
+        id.copy_from_slice(&derive(&root(&self.0), "all", "key-id")[..KeyId::LEN]);
+        KeyId(id)
     }
 }
 
@@ -66,61 +60,140 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-fn read_key(path: &Path) -> Result<SealingKey, SealError> {
-    let file = File::open(path).map_err(|source| SealError::io(path, source))?;
-    let metadata = file
-        .metadata()
-        .map_err(|source| SealError::io(path, source))?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(SealError::OpenToOthers {
-            path: path.to_owned(),
-            mode,
-        });
+/// What a sealing key is called: it follows from the key, and tells nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; KeyId::LEN]);
+
+impl KeyId {
+    pub(super) const LEN: usize = 4;
+
+    pub(super) fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN));
-    file.take(MAX_FILE_LEN as u64)
-        .read_to_end(&mut text)
-        .map_err(|source| SealError::io(path, source))?;
-    std::str::from_utf8(&text)
-        .ok()
-        .and_then(|text| SealingKey::from_base64(&Secret::new(text)).ok())
-        .ok_or_else(|| SealError::NotAKeyFile(path.to_owned()))
-}
 
-/// Makes the file under another name and links it into its place when it is on disk, so that there is never half a
-/// key, and never one that takes the place of another.
-fn make_key(dir: &Path, path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let unique = URL_SAFE_NO_PAD.encode(entropy::random::<12>());
-    let draft = dir.join(format!("{KEY_FILE}.{unique}"));
-    let key = Zeroizing::new(entropy::random::<{ SealingKey::LEN }>());
-    let text = Zeroizing::new(BASE64.encode(*key) + "\n");
-    let made = write_new(&draft, text.as_bytes()).and_then(|()| link_if_absent(&draft, path));
-    let tidied = std::fs::remove_file(&draft);
-    made.and(tidied)?;
-    File::open(dir)?.sync_all()
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn link_if_absent(draft: &Path, path: &Path) -> io::Result<()> {
-    match std::fs::hard_link(draft, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
+    /// Reads it where it stands first.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().copied().map(Self)
     }
 }
 
-const KEY_FILE: &str = "sealing.key";
-const MAX_FILE_LEN: usize = 256;
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// All sealing keys, newest first. There is always one.
+#[derive(Debug)]
+pub struct SealingKeys {
+    pub(super) current: DatedKey,
+    pub(super) older: Vec<DatedKey>,
+}
+
+/// A key, and when it was made, where that is known.
+#[derive(Debug)]
+pub(super) struct DatedKey {
+    pub(super) key: SealingKey,
+    pub(super) made: Option<UnixTime>,
+}
+
+impl DatedKey {
+    pub(super) fn undated(key: SealingKey) -> Self {
+        Self { key, made: None }
+    }
+}
+
+impl SealingKeys {
+    /// One key.
+    #[must_use]
+    pub fn one(key: SealingKey) -> Self {
+        Self::given(key, Vec::new())
+    }
+
+    /// A key that seals, and those before it, newest first.
+    #[must_use]
+    pub fn given(current: SealingKey, before: Vec<SealingKey>) -> Self {
+        let mut keys = Self {
+            current: DatedKey::undated(current),
+            older: Vec::new(),
+        };
+        for key in before {
+            if !keys.contains(key.id()) {
+                keys.older.push(DatedKey::undated(key));
+            }
+        }
+        keys
+    }
+
+    /// A new key seals from `now` on, and these only open.
+    #[must_use]
+    pub fn rotated(self, now: UnixTime) -> Self {
+        let mut key = SealingKey::random();
+        // an id is short: two keys of the same one could not be told apart
+        while self.contains(key.id()) {
+            key = SealingKey::random();
+        }
+        let mut older = self.older;
+        older.insert(0, self.current);
+        Self {
+            current: DatedKey {
+                key,
+                made: Some(now),
+            },
+            older,
+        }
+    }
+
+    /// The same without those older ones that another key took the place of at `moment` or before.
+    #[must_use]
+    pub fn without_those_replaced_by(self, moment: UnixTime) -> Self {
+        let mut replaced = self.current.made;
+        let mut left = Vec::new();
+        for key in self.older {
+            let is_due = replaced.is_none_or(|replaced| replaced <= moment);
+            replaced = key.made;
+            if !is_due {
+                left.push(key);
+            }
+        }
+        Self {
+            current: self.current,
+            older: left,
+        }
+    }
+
+    /// The keys, newest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SealingKey> {
+        self.dated().map(|dated| &dated.key)
+    }
+
+    pub(super) fn dated(&self) -> impl Iterator<Item = &DatedKey> {
+        std::iter::once(&self.current).chain(&self.older)
+    }
+
+    /// What the key that seals is called, and when it was made, where that is known.
+    #[must_use]
+    pub fn current(&self) -> (KeyId, Option<UnixTime>) {
+        (self.current.key.id(), self.current.made)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        1 + self.older.len()
+    }
+
+    /// What they are called, newest first, and when each was made, where that is known.
+    pub fn ids(&self) -> impl Iterator<Item = (KeyId, Option<UnixTime>)> {
+        self.dated().map(|dated| (dated.key.id(), dated.made))
+    }
+
+    /// Whether a key of this name is among them.
+    #[must_use]
+    pub fn contains(&self, id: KeyId) -> bool {
+        self.iter().any(|key| key.id() == id)
+    }
+}
 
 /// Standard base64; the padding may be missing.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -150,57 +223,20 @@ mod tests {
         }
     }
 
+    /// SEC-08
     #[test]
-    fn the_key_file_is_made_once_for_its_owner_alone() {
-        let room = tempfile::tempdir().unwrap();
-        let dir = room.path().join("a/data");
-        let made = SealingKey::in_dir(&dir).unwrap();
-        let again = SealingKey::in_dir(&dir).unwrap();
-        assert_eq!(*made.0, *again.0);
-        let bits = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(bits(&dir), 0o700);
-        assert_eq!(bits(&dir.join(KEY_FILE)), 0o600);
-        let files = std::fs::read_dir(&dir).unwrap().count();
-        assert_eq!(files, 1, "the draft is gone");
-    }
-
-    #[test]
-    fn whoever_makes_the_key_file_at_once_gets_the_same_key() {
-        let room = tempfile::tempdir().unwrap();
-        let keys = std::thread::scope(|scope| {
-            let racers: Vec<_> = (0..16)
-                .map(|_| scope.spawn(|| *SealingKey::in_dir(room.path()).unwrap().0))
-                .collect();
-            racers
-                .into_iter()
-                .map(|racer| racer.join().unwrap())
-                .collect::<std::collections::HashSet<_>>()
-        });
-        assert_eq!(keys.len(), 1);
-    }
-
-    #[test]
-    fn a_key_file_that_others_can_read_is_refused() {
-        let room = tempfile::tempdir().unwrap();
-        SealingKey::in_dir(room.path()).unwrap();
-        let path = room.path().join(KEY_FILE);
-        for mode in [0o640, 0o604, 0o644] {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let message = SealingKey::in_dir(room.path()).unwrap_err().to_string();
-            assert!(message.contains("chmod 600"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_key_file_is_neither_used_nor_overwritten() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join(KEY_FILE);
-        for content in [&b""[..], b"short", &[0xFF; 40], &[b'A'; 4000]] {
-            write_new(&path, content).unwrap();
-            let error = SealingKey::in_dir(room.path()).unwrap_err();
-            assert!(matches!(error, SealError::NotAKeyFile(_)), "{error}");
-            assert_eq!(std::fs::read(&path).unwrap(), content);
-            std::fs::remove_file(&path).unwrap();
+    fn an_older_key_stays_until_it_was_replaced_long_enough_ago() {
+        let keys = SealingKeys::one(SealingKey::random())
+            .rotated(UnixTime(100))
+            .rotated(UnixTime(200))
+            .rotated(UnixTime(300));
+        let all: Vec<_> = keys.ids().map(|(id, _)| id).collect();
+        assert_eq!(all.len(), 4);
+        let mut keys = keys;
+        for (moment, left) in [(0, 4), (99, 4), (100, 3), (250, 2), (299, 2), (300, 1)] {
+            keys = keys.without_those_replaced_by(UnixTime(moment));
+            let ids: Vec<_> = keys.ids().map(|(id, _)| id).collect();
+            assert_eq!(ids, all[..left], "{moment}");
         }
     }
 }

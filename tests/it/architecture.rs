@@ -10,7 +10,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("entropy", &[]),
     ("outbound", &[]),
     ("secret", &["entropy"]),
-    ("seal", &["entropy", "secret"]),
+    ("seal", &["clock", "entropy", "secret"]),
     ("protocol", &["clock", "entropy", "seal", "secret"]),
     ("event", &["secret", "protocol"]),
     ("config", &["secret", "protocol"]),

@@ -30,7 +30,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 28] = [
+const REASONS: [(&str, &str); 26] = [
     (
         "CLI-24",
         "does not concern us: the operator says to which hosts answers may go, not the document",
@@ -45,7 +45,6 @@ const REASONS: [(&str, &str); 28] = [
     ),
     ("CONS-18", "later: OpenID providers"),
     ("CONS-25", "later: the account page"),
-    ("AT-08", "later: rotation of signing keys"),
     (
         "AT-09",
         "later: tokens of another issuer; our own keys are never fetched",
@@ -69,7 +68,6 @@ const REASONS: [(&str, &str); 28] = [
         "HTTP-46",
         "does not concern us: the transport of 2024-11-05 is not offered",
     ),
-    ("SEC-08", "later: a ring of sealing keys"),
     (
         "T9",
         "does not concern us: secrets are of types that compare in constant time, and there is no admin endpoint yet",

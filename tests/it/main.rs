@@ -26,6 +26,8 @@ mod github_vouching;
 mod harness;
 mod hostile_clients;
 mod introspect;
+mod key_settings;
+mod keys;
 mod kill;
 mod operator;
 mod outage;

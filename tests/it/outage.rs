@@ -31,7 +31,7 @@ use crate::introspect::{ask, trust};
 
 /// What is wrong with a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// It fails and does nothing.
     Fails,
     /// It does what it should, and says that it failed.
@@ -41,7 +41,7 @@ enum Trouble {
 }
 
 /// A store with trouble to order.
-struct Unsteady {
+pub(crate) struct Unsteady {
     store: Arc<dyn Store>,
     trouble: Mutex<Option<(&'static str, Trouble)>>,
     /// Somebody waits.
@@ -51,11 +51,11 @@ struct Unsteady {
 
 impl Unsteady {
     /// From now on `verb`, or every one where it is empty, has this trouble.
-    fn order(&self, verb: &'static str, trouble: Trouble) {
+    pub(crate) fn order(&self, verb: &'static str, trouble: Trouble) {
         *self.trouble.lock().unwrap() = Some((verb, trouble));
     }
 
-    fn heal(&self) {
+    pub(crate) fn heal(&self) {
         *self.trouble.lock().unwrap() = None;
     }
 
@@ -142,14 +142,14 @@ delegate! {
 }
 
 /// A server over an unsteady store.
-async fn unsteady() -> (Server, Arc<Unsteady>) {
+pub(crate) async fn unsteady() -> (Server, Arc<Unsteady>) {
     unsteady_but(|_| {}).await
 }
 
 async fn unsteady_but(change: fn(&mut Config)) -> (Server, Arc<Unsteady>) {
     let kept = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&kept);
-    let server = server().configure(trust).configure(change);
+    let server = server().with_key_file().configure(trust).configure(change);
     let server = server.store(move |store| {
         let store = Arc::new(Unsteady {
             store,

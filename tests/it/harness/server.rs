@@ -10,8 +10,9 @@ use anteroom::app::{App, Storage};
 use anteroom::clock::{Clock, ManualClock, UnixTime};
 use anteroom::command::stand_in;
 use anteroom::config::{Allow, Backend, Config, Rate, Registration};
+use anteroom::flow::keys::SealingSource;
 use anteroom::protocol::issuer::Issuer;
-use anteroom::seal::SealingKey;
+use anteroom::seal::{KeyFile, SealingKey, SealingKeys};
 use anteroom::secret::Secret;
 use anteroom::standin::Standin;
 use anteroom::store::Store;
@@ -48,6 +49,7 @@ type Wrap = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>;
 pub(crate) struct Builder {
     changes: Vec<Change>,
     on_sled: bool,
+    has_key_file: bool,
     wrap: Option<Wrap>,
 }
 
@@ -88,6 +90,12 @@ impl Builder {
         self
     }
 
+    /// Takes the sealing keys from a file, as a server does to which the configuration gives none.
+    pub(crate) fn with_key_file(mut self) -> Self {
+        self.has_key_file = true;
+        self
+    }
+
     /// Puts something before the store.
     pub(crate) fn store(
         mut self,
@@ -125,6 +133,7 @@ impl Builder {
             clock: Arc::new(ManualClock::at(NOW)),
             standin,
             dir,
+            key_dir: self.has_key_file.then(|| tempfile::tempdir().unwrap()),
         };
         Server::over(Arc::new(world)).await
     }
@@ -143,6 +152,29 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) standin: Standin,
     dir: Option<TempDir>,
+    key_dir: Option<TempDir>,
+}
+
+impl World {
+    /// Where the sealing keys are, if they are in a file.
+    pub(crate) fn key_file(&self) -> Option<KeyFile> {
+        self.key_dir.as_ref().map(|dir| KeyFile::in_dir(dir.path()))
+    }
+
+    /// The store, and the keys to it.
+    pub(crate) fn storage(&self) -> Storage {
+        let (keys, source) = if let Some(file) = self.key_file() {
+            (file.read_or_make().unwrap(), SealingSource::File(file))
+        } else {
+            let key = SealingKey::from_base64(&self.key).unwrap();
+            (SealingKeys::one(key), SealingSource::Configured)
+        };
+        Storage {
+            store: Arc::clone(&self.store),
+            keys,
+            source,
+        }
+    }
 }
 
 /// A running server. Its copies are the same server.
@@ -155,12 +187,10 @@ pub(crate) struct Server {
 
 impl Server {
     async fn over(world: Arc<World>) -> Self {
-        let storage = Storage {
-            store: Arc::clone(&world.store),
-            key: SealingKey::from_base64(&world.key).unwrap(),
-        };
         let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-        let app = App::with(&world.config, storage, clock).await.unwrap();
+        let app = App::with(&world.config, world.storage(), clock)
+            .await
+            .unwrap();
         Self {
             router: app.router(),
             app: Arc::new(app),
