@@ -25,7 +25,7 @@ pub(super) async fn answer(
         Order::ShowClient { id } => show(flows, &id, listener).await,
         Order::RemoveClient { id } => remove(flows, &id).await,
         Order::ListKeys => super::keys::list(flows, listener).await,
-        Order::RotateKey { kind } => super::keys::rotate(flows, kind).await,
+        Order::RotateKey { kind } => super::keys::rotate(flows, kind, listener).await,
     };
     match outcome {
         Ok(said) => Ok(Line::Done { said }),
@@ -198,7 +198,7 @@ fn client_line(kept: &KeptClient) -> ClientLine {
 }
 
 /// "1 session", "2 sessions".
-fn counted(number: usize, thing: &str) -> String {
+pub(super) fn counted(number: usize, thing: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{s}")
 }

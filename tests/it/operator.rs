@@ -195,6 +195,40 @@ async fn a_client_is_shown_whole_and_removed_with_its_sessions() {
     assert_eq!(answer.text("error"), "invalid_client");
 }
 
+/// AT-08, SEC-08
+#[tokio::test]
+async fn keys_are_listed_and_rotated_without_signing_anybody_out() {
+    let running = Running::start().await;
+    let mona = running.sign_in("mona").await;
+    let states = |keys: &[Value]| -> Vec<String> {
+        let told = keys.iter();
+        told.map(|key| format!("{} {}", key["kind"], key["state"]).replace('"', ""))
+            .collect()
+    };
+    let keys = running.told(&["keys", "list"]);
+    assert_eq!(states(&keys), ["signing in use", "sealing in use"]);
+    let published = running.told(&["keys", "rotate"]);
+    assert_eq!(states(&published[..1]), ["signing published"]);
+    let sealing = running.told(&["keys", "rotate", "sealing"]);
+    assert_eq!(states(&sealing[..1]), ["sealing in use"]);
+    let keys = running.told(&["keys", "list"]);
+    let expected = [
+        "signing in use",
+        "signing published",
+        "sealing retired",
+        "sealing in use",
+    ];
+    assert_eq!(states(&keys), expected);
+    assert!(running.honours(&mona).await);
+    let url = format!("{}/token", running.place.base);
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &mona.refresh),
+    ];
+    let answer = running.http.ask_as(&mona.client, &url, &form).await;
+    assert_eq!(answer.unwrap().status, StatusCode::OK);
+}
+
 /// SEC-04
 #[tokio::test]
 async fn nothing_that_is_told_opens_anything() {
