@@ -40,7 +40,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
         "endpoint",
         &["clock", "cors", "secret", "protocol", "event", "flow"],
     ),
-    ("standin", &["entropy", "secret", "protocol"]),
+    ("standin", &["clock", "entropy", "secret", "protocol"]),
     ("demo", &["clock", "protocol"]),
     ("telemetry", &["clock", "protocol", "event"]),
 ];
