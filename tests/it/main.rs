@@ -40,6 +40,7 @@ mod revoke;
 mod samples;
 mod secrets;
 mod standin;
+mod standin_openid;
 mod store;
 mod store_model;
 mod stranger;

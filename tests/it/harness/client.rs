@@ -194,6 +194,20 @@ impl Client {
         self.read_code(&answer.location())
     }
 
+    /// The same with another provider than GitHub: the code.
+    pub(crate) async fn code_with(&self, provider: &str, person: &str) -> String {
+        let mut browser = self.server.browser();
+        let url = self.authorization_url();
+        let back = browser.come_back(provider, &url, person).await;
+        self.read_code(&browser.get(back.as_str()).await.location())
+    }
+
+    /// The same with another provider than GitHub: the tokens.
+    pub(crate) async fn sign_in_with(&self, provider: &str, person: &str) -> Tokens {
+        let code = self.code_with(provider, person).await;
+        Tokens::read(&self.redeem(&code).await)
+    }
+
     /// The code of a redirect to this client, which must be what was promised (RFC 9207).
     pub(crate) fn read_code(&self, back: &Url) -> String {
         assert!(back.as_str().starts_with(&self.redirect_uri), "{back}");
