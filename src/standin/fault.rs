@@ -21,6 +21,8 @@ pub enum Fault {
     Down,
     /// 200 with this body, said to be JSON, whatever it is.
     Body(String),
+    /// 401: the token has ended.
+    Unauthorized,
     /// 404
     Absent,
     /// 403 because the hour's requests are used up.
@@ -58,6 +60,7 @@ impl Fault {
             Self::Slow(_) | Self::Silent | Self::Html => html.into_response(),
             Self::Down => (StatusCode::INTERNAL_SERVER_ERROR, html).into_response(),
             Self::Body(body) => (json, body).into_response(),
+            Self::Unauthorized => message(StatusCode::UNAUTHORIZED, "Bad credentials"),
             Self::Absent => message(StatusCode::NOT_FOUND, "Not Found"),
             Self::RateLimited => {
                 let headers = [

@@ -26,6 +26,8 @@ pub enum Deviation {
     FromTomorrow,
     /// It is of another issuer.
     WrongIssuer,
+    /// It came with another access token.
+    WrongHash,
     /// It has no `sub`.
     WithoutSubject,
     /// It is not signed: `alg` is `none`.

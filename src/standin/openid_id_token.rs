@@ -1,6 +1,9 @@
 //! The ID tokens of the stand-in's `OpenID` provider, right and wrong (`OpenID` Connect Core 1.0 §2).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::openid::{Grant, Provider};
 use super::openid_deviation::Deviation;
@@ -12,31 +15,37 @@ const LIFE: i64 = 300;
 
 const DAY: i64 = 86_400;
 
+/// What an ID token is about.
+pub(super) struct About<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) grant: &'a Grant,
+    /// A refreshed one has none (§12.2).
+    pub(super) nonce: Option<&'a str>,
+    /// The access token that it comes with.
+    pub(super) access: &'a Value,
+}
+
 impl Provider {
-    /// None where it cannot be signed. A refreshed one has no nonce (§12.2).
-    pub(super) fn id_token(
-        &self,
-        issuer: &str,
-        grant: &Grant,
-        nonce: Option<&str>,
-    ) -> Option<String> {
-        let account = self.accounts.get(grant.account)?;
+    /// None where it cannot be signed.
+    pub(super) fn id_token(&self, about: &About<'_>) -> Option<String> {
+        let account = self.accounts.get(about.grant.account)?;
         let mut claims = if self.deviates(Deviation::ThinIdToken) {
             Map::new()
         } else {
-            account.claims(&grant.scopes)
+            account.claims(&about.grant.scopes)
         };
         let now = self.clock.now().0;
         for (name, value) in [
-            ("iss", json!(issuer)),
+            ("iss", json!(about.issuer)),
             ("sub", json!(account.sub)),
             ("aud", json!(CLIENT_ID)),
             ("iat", json!(now)),
             ("exp", json!(now + LIFE)),
+            ("at_hash", json!(hash_of(about.access))),
         ] {
             claims.insert(name.to_owned(), value);
         }
-        if let Some(nonce) = nonce {
+        if let Some(nonce) = about.nonce {
             claims.insert("nonce".to_owned(), json!(nonce));
         } else if self.deviates(Deviation::AnotherAtRefresh) {
             let another = format!("{}0", account.sub);
@@ -83,6 +92,12 @@ impl Provider {
     }
 }
 
+/// The left half of the digest (§3.1.3.6); the keys here all go with SHA-256.
+fn hash_of(access: &Value) -> String {
+    let digest = Sha256::digest(access.as_str().unwrap_or_default());
+    URL_SAFE_NO_PAD.encode(&digest[..digest.len() / 2])
+}
+
 fn deviate(how: Deviation, claims: &mut Map<String, Value>, now: i64) {
     let mut say = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     match how {
@@ -106,6 +121,9 @@ fn deviate(how: Deviation, claims: &mut Map<String, Value>, now: i64) {
         }
         Deviation::WrongIssuer => {
             say("iss", json!("https://elsewhere.example.com"));
+        }
+        Deviation::WrongHash => {
+            say("at_hash", json!(hash_of(&json!("another-token"))));
         }
         Deviation::WithoutNonce => {
             claims.remove("nonce");

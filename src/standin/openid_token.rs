@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::openid::{AccessToken, Grant, Provider, RefreshToken};
 use super::openid_deviation::Deviation;
+use super::openid_id_token::About;
 use super::{CLIENT_ID, CLIENT_SECRET, Shared, random};
 use crate::secret::{Secret, same};
 
@@ -113,11 +114,14 @@ impl Provider {
             answer.insert("refresh_token".to_owned(), self.refresh_token(&code.grant));
         }
         if !self.deviates(Deviation::WithoutIdToken) {
-            let id_token = self.id_token(issuer, &code.grant, Some(&code.nonce));
-            answer.insert(
-                "id_token".to_owned(),
-                id_token.ok_or("server_error")?.into(),
-            );
+            let about = About {
+                issuer,
+                grant: &code.grant,
+                nonce: Some(&code.nonce),
+                access: &answer["access_token"],
+            };
+            let id_token = self.id_token(&about).ok_or("server_error")?;
+            answer.insert("id_token".to_owned(), id_token.into());
         }
         Ok(Value::Object(answer))
     }
@@ -138,11 +142,14 @@ impl Provider {
             answer.insert("refresh_token".to_owned(), self.refresh_token(&grant));
         }
         if !self.deviates(Deviation::RefreshWithoutIdToken) {
-            let id_token = self.id_token(issuer, &grant, None);
-            answer.insert(
-                "id_token".to_owned(),
-                id_token.ok_or("server_error")?.into(),
-            );
+            let about = About {
+                issuer,
+                grant: &grant,
+                nonce: None,
+                access: &answer["access_token"],
+            };
+            let id_token = self.id_token(&about).ok_or("server_error")?;
+            answer.insert("id_token".to_owned(), id_token.into());
         }
         Ok(Value::Object(answer))
     }

@@ -331,6 +331,7 @@ async fn an_id_token_is_as_wrong_as_it_is_ordered_to_be() {
         (Deviation::WrongParty, "azp"),
         (Deviation::WrongIssuer, "iss"),
         (Deviation::WithoutSubject, "sub"),
+        (Deviation::WrongHash, "at_hash"),
         (Deviation::ThinIdToken, "email"),
         (Deviation::VerifiedInWords, "email_verified"),
         (Deviation::Expired, "exp"),
