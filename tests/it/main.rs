@@ -25,6 +25,8 @@ mod harness;
 mod hostile_clients;
 mod introspect;
 mod kill;
+mod openid;
+mod openid_faults;
 mod outage;
 mod pages;
 mod par;

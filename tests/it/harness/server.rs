@@ -150,7 +150,7 @@ impl Builder {
 }
 
 /// The stand-in as a provider of `OpenID` Connect that lets everybody enter.
-fn openid(name: &str, standin: &Standin) -> Provider {
+pub(crate) fn openid(name: &str, standin: &Standin) -> Provider {
     let scopes = ["openid", "email", "profile", "offline_access"];
     Provider {
         id: ProviderId::new(name),
