@@ -1,6 +1,7 @@
 //! Where everything is put together: settings in, a running server out.
 
 mod parts;
+mod providers;
 mod servers;
 
 use std::future::Future;

@@ -7,9 +7,10 @@ use tower_sessions::cookie::time::Duration as CookieDuration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::AppError;
+use super::providers::upstreams;
 use crate::clock::Clock;
 use crate::config;
-use crate::config::{Algorithm, Config, KnownClient, Provider, ProviderKind, Rate};
+use crate::config::{Algorithm, Config, KnownClient, Rate};
 use crate::document::Documents;
 use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
@@ -18,20 +19,16 @@ use crate::endpoint::rate_limit::{self, RateLimits};
 use crate::flow::{Admission, Flows, Lifetimes, Registration};
 use crate::jwt;
 use crate::jwt::keys::{KeyMaterial, KeyRing};
-use crate::outbound::Outbound;
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::discovery::{Offers, ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::person_rule::PeopleRules;
 use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
 use crate::seal::{Purpose, Sealer};
 use crate::store::Store;
 use crate::store::browser_session::BrowserSessions;
-use crate::upstream::Upstream;
-use crate::upstream::github::{GitHub, GitHubAllow, GitHubSettings};
 
 /// How long a browser may take from its first approval to the last callback.
 const SIGN_IN_COOKIE: CookieDuration = CookieDuration::hours(1);
@@ -144,54 +141,6 @@ async fn signing_keys(
         config.public_url.as_str().to_owned(),
         vec![key],
     )?)
-}
-
-fn upstreams(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Upstream>>, AppError> {
-    let outbound = Outbound::new(&config.outbound.ca, config.outbound.proxy.clone())?;
-    config
-        .providers
-        .iter()
-        .map(|provider| {
-            upstream(
-                provider,
-                &config.public_url,
-                outbound.clone(),
-                Arc::clone(clock),
-            )
-        })
-        .collect()
-}
-
-fn upstream(
-    provider: &Provider,
-    issuer: &Issuer,
-    outbound: Outbound,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Upstream>, AppError> {
-    let ProviderKind::GitHub { base_url, api_url } = &provider.kind else {
-        let not_yet = "OpenID Connect is not connected yet".to_owned();
-        return Err(AppError::Provider(provider.id.to_string(), not_yet));
-    };
-    let settings = GitHubSettings {
-        id: provider.id.clone(),
-        label: provider.label.clone(),
-        client_id: provider.client_id.clone(),
-        client_secret: provider.client_secret.clone(),
-        base_url: base_url.clone(),
-        api_url: api_url.clone(),
-        rules: PeopleRules::default(),
-        callback: issuer.callback(&provider.id),
-        allow: GitHubAllow {
-            anyone: provider.allow.anyone,
-            logins: provider.allow.logins.clone(),
-            ids: provider.allow.ids.clone(),
-            orgs: provider.allow.orgs.clone(),
-            teams: provider.allow.teams.clone(),
-        },
-    };
-    let github = GitHub::new(settings, outbound, clock)
-        .map_err(|error| AppError::Provider(provider.id.to_string(), error.to_string()))?;
-    Ok(Arc::new(github))
 }
 
 /// Every scope of the configuration, and the one by which clients ask to stay connected.

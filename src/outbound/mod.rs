@@ -187,7 +187,8 @@ impl<'c> AsyncHttpClient<'c> for Outbound {
 }
 
 /// Whether `url` is plain http to this machine itself: the only plain http that is spoken.
-fn is_loopback_http(url: &Url) -> bool {
+#[must_use]
+pub fn is_loopback_http(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),

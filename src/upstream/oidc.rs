@@ -1,0 +1,450 @@
+//! Google and every other provider of `OpenID` Connect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth2::{
+    AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, TokenResponse as _,
+};
+use serde_json::{Map, Value};
+use url::ParseError;
+
+use super::oidc_answer::{OAuthClient, Redeemed, TokenAnswer, invalid, refused};
+use super::oidc_claims::{Claims, Source};
+use super::oidc_discovery::{Discovery, Known};
+use super::oidc_endpoint::{self, Credentials, Userinfo};
+use super::oidc_id_token::{self, Expected, IdTokenFault};
+use super::{
+    Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
+    UseFor, Vouched, people,
+};
+use crate::clock::{Clock, UnixTime};
+use crate::entropy;
+use crate::outbound::Outbound;
+use crate::protocol::ids::{ProviderId, Subject};
+use crate::protocol::person_rule::{PeopleRules, PersonRule};
+use crate::secret::Secret;
+
+/// What is to be known of the application at an `OpenID` provider.
+#[derive(Clone, Debug)]
+pub struct OidcSettings {
+    /// The name in the configuration.
+    pub id: ProviderId,
+    /// The name to show.
+    pub label: String,
+    /// The issuer, byte for byte as the provider writes it.
+    pub issuer: String,
+    /// Our `client_id` there.
+    pub client_id: String,
+    /// Its `client_secret`.
+    pub client_secret: Secret,
+    /// The scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Whether it is Google.
+    pub google: bool,
+    /// Our callback, byte for byte as it is registered there.
+    pub callback: String,
+    /// Who may enter, and what is open to whom.
+    pub rules: PeopleRules,
+}
+
+/// The connector.
+pub struct Oidc {
+    settings: OidcSettings,
+    callback: RedirectUrl,
+    issuers: Vec<String>,
+    discovery: Discovery,
+    outbound: Outbound,
+    clock: Arc<dyn Clock>,
+}
+
+impl Oidc {
+    /// A connector; nothing is asked of the provider yet.
+    ///
+    /// # Errors
+    /// Where the callback is no URL.
+    pub fn new(
+        settings: OidcSettings,
+        outbound: Outbound,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ParseError> {
+        let mut issuers = vec![settings.issuer.clone()];
+        // CONS-18: Google's ID tokens may name the host alone
+        let host = settings.issuer.split_once("://").map(|(_, host)| host);
+        issuers.extend(host.filter(|_| settings.google).map(str::to_owned));
+        Ok(Self {
+            callback: RedirectUrl::new(settings.callback.clone())?,
+            issuers,
+            discovery: Discovery::new(
+                settings.issuer.clone(),
+                outbound.clone(),
+                Arc::clone(&clock),
+            ),
+            outbound,
+            clock,
+            settings,
+        })
+    }
+
+    fn client(&self, known: &Known) -> OAuthClient {
+        let settings = &self.settings;
+        let secret = settings.client_secret.expose().to_owned();
+        oauth2::Client::new(ClientId::new(settings.client_id.clone()))
+            .set_client_secret(ClientSecret::new(secret))
+            .set_auth_type(if known.secret_in_body {
+                AuthType::RequestBody
+            } else {
+                AuthType::BasicAuth
+            })
+            .set_auth_uri(known.authorization_endpoint.clone())
+            .set_token_uri(known.token_endpoint.clone())
+            .set_redirect_uri(self.callback.clone())
+    }
+
+    /// What to ask for, `openid` first. To stay connected is asked for only where somebody wants to, and by the way that
+    /// the provider has for it.
+    fn scopes(&self, known: &Known, intent: Intent) -> Vec<Scope> {
+        let mut scopes = vec![OPENID];
+        for scope in &self.settings.scopes {
+            let fits = *scope != OFFLINE_ACCESS
+                || intent == Intent::Connect && known.supports(OFFLINE_ACCESS);
+            if fits && !scopes.contains(&scope.as_str()) {
+                scopes.push(scope);
+            }
+        }
+        scopes
+            .into_iter()
+            .map(|it| Scope::new(it.to_owned()))
+            .collect()
+    }
+
+    /// Parameters of the authorization request that not every provider is sent.
+    fn more_parameters(&self, scopes: &[Scope], intent: Intent) -> Vec<(&'static str, String)> {
+        if !self.settings.google {
+            // Core §11: without it, a request for offline access is ignored
+            let offline = scopes.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS);
+            let prompt = offline.then(|| ("prompt", "consent".to_owned()));
+            return prompt.into_iter().collect();
+        }
+        let mut more = match intent {
+            // Google gives a refresh token only to whoever agrees again
+            Intent::Connect => vec![
+                ("access_type", "offline".to_owned()),
+                ("prompt", "consent select_account".to_owned()),
+            ],
+            Intent::Identify => vec![("prompt", "select_account".to_owned())],
+        };
+        // a hint that saves people the wrong account; what counts is signed
+        if let [PersonRule::Domain(domain)] = self.settings.rules.allow.as_slice() {
+            more.push(("hd", domain.clone()));
+        }
+        more
+    }
+
+    /// RFC 9207 §2.4: the answer is from the provider that the browser was sent to (SEC-14).
+    fn check_issuer(&self, known: &Known, back: &Back) -> Result<(), UpstreamError> {
+        match &back.iss {
+            Some(iss) if *iss == self.settings.issuer => Ok(()),
+            None if !known.sends_iss => Ok(()),
+            Some(_) => Err(invalid(&format!(
+                "the answer to the browser has another iss than {}",
+                self.settings.issuer
+            ))),
+            None => Err(invalid("the answer to the browser lacks iss")),
+        }
+    }
+
+    fn tokens(&self, answer: &TokenAnswer, before: Option<&UpstreamTokens>) -> UpstreamTokens {
+        let refresh = answer.refresh_token().map(|it| Secret::new(it.secret()));
+        let scopes = answer
+            .scopes()
+            .map(|scopes| scopes.iter().map(|it| it.to_string()).collect());
+        UpstreamTokens {
+            access: Secret::new(answer.access_token().secret()),
+            refresh: refresh.or_else(|| before?.refresh.clone()),
+            expires: answer.expires_in().map(|lasts| self.clock.now() + lasts),
+            // RFC 6749 §5.1: none are told where they are those that were asked for
+            scopes: scopes.unwrap_or_else(|| {
+                before.map_or_else(|| self.settings.scopes.clone(), |it| it.scopes.clone())
+            }),
+            claims: before.and_then(|it| it.claims.clone()),
+        }
+    }
+
+    /// The claims of an ID token, verified; with the provider's newer keys if those that are known do not have its key.
+    async fn signed(
+        &self,
+        known: &Arc<Known>,
+        id_token: &str,
+        access: &Secret,
+        nonce: Option<&Secret>,
+    ) -> Result<Map<String, Value>, UpstreamError> {
+        let expected = Expected {
+            issuers: &self.issuers,
+            client_id: &self.settings.client_id,
+            nonce,
+            access,
+            now: self.clock.now(),
+        };
+        let mut verified = oidc_id_token::verified(id_token, &known.keys, &expected);
+        if verified.as_ref().err() == Some(&IdTokenFault::UnknownKey)
+            && let Some(newer) = self.discovery.newer(known).await?
+        {
+            verified = oidc_id_token::verified(id_token, &newer.keys, &expected);
+        }
+        verified.map_err(|fault| invalid(&fault.to_string()))
+    }
+
+    async fn userinfo(
+        &self,
+        known: &Known,
+        access: &Secret,
+    ) -> Result<Option<Userinfo>, UpstreamError> {
+        match &known.userinfo_endpoint {
+            Some(url) => oidc_endpoint::userinfo(&self.outbound, url, access)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn admitted(&self, claims: &Claims) -> Result<Vouched, UpstreamError> {
+        let settings = &self.settings;
+        let opens = people::admit(&settings.rules, claims, &settings.label)
+            .map_err(UpstreamError::NotAllowed)?;
+        Ok(Vouched {
+            identity: claims.identity(&settings.id),
+            opens,
+        })
+    }
+}
+
+#[async_trait]
+impl Upstream for Oidc {
+    fn id(&self) -> &ProviderId {
+        &self.settings.id
+    }
+
+    fn label(&self) -> &str {
+        &self.settings.label
+    }
+
+    fn asks_for(&self) -> Vec<String> {
+        let scopes = self.settings.scopes.iter().map(String::as_str);
+        let google = self.settings.google.then_some(OFFLINE_ACCESS);
+        let mut asked: Vec<String> = Vec::new();
+        for scope in [OPENID].into_iter().chain(scopes).chain(google) {
+            let words = match scope {
+                OPENID => "who you are (openid)",
+                "email" => "your e-mail address (read)",
+                "profile" => "your profile (read)",
+                OFFLINE_ACCESS => "to stay signed in (offline access)",
+                other => other,
+            };
+            if !asked.iter().any(|it| it == words) {
+                asked.push(words.to_owned());
+            }
+        }
+        asked
+    }
+
+    fn rules(&self) -> &PeopleRules {
+        &self.settings.rules
+    }
+
+    async fn begin(&self, state: &Secret, intent: Intent) -> Result<Departure, UpstreamError> {
+        let known = self.discovery.known().await?;
+        let [verifier, nonce] =
+            [(), ()].map(|()| Secret::new(URL_SAFE_NO_PAD.encode(entropy::random::<32>())));
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
+            verifier.expose().to_owned(),
+        ));
+        let scopes = self.scopes(&known, intent);
+        let more = self.more_parameters(&scopes, intent);
+        let client = self.client(&known);
+        let mut request = client
+            .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
+            .add_scopes(scopes)
+            .set_pkce_challenge(challenge)
+            .add_extra_param("nonce", nonce.expose().to_owned());
+        for (name, value) in more {
+            request = request.add_extra_param(name, value);
+        }
+        Ok(Departure {
+            url: request.url().0,
+            kept: Kept {
+                verifier,
+                nonce: Some(nonce),
+            },
+        })
+    }
+
+    async fn finish(&self, back: Back, kept: Kept) -> Result<SignIn, UpstreamError> {
+        let known = self.discovery.known().await?;
+        self.check_issuer(&known, &back)?;
+        let nonce = kept.nonce.as_ref();
+        let nonce = nonce.ok_or_else(|| invalid("the sign-in was begun without a nonce"))?;
+        let answer = self
+            .client(&known)
+            .exchange_code(AuthorizationCode::new(back.code.expose().to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(kept.verifier.expose().to_owned()))
+            .request_async(&self.outbound)
+            .await
+            .map_err(|error| refused(error, Redeemed::Code))?;
+        let mut tokens = self.tokens(&answer, None);
+        let id_token = answer.extra_fields().id_token.as_deref();
+        let id_token = id_token.ok_or_else(|| invalid("the token endpoint sends no ID token"))?;
+        let signed = self
+            .signed(&known, id_token, &tokens.access, Some(nonce))
+            .await?;
+        tokens.claims = Some(Value::Object(signed.clone()).to_string());
+        let said = match self.userinfo(&known, &tokens.access).await? {
+            Some(Userinfo::Said(said)) => Some(said),
+            Some(Userinfo::Refused) => {
+                return Err(invalid(
+                    "the userinfo endpoint refuses the new access token",
+                ));
+            }
+            None => None,
+        };
+        // Core §5.3.2: else it could be about anybody
+        if said
+            .as_ref()
+            .is_some_and(|said| said.get("sub") != signed.get("sub"))
+        {
+            return Err(invalid("the userinfo endpoint speaks of another person"));
+        }
+        match self.admitted(&Claims::new(signed, said, Source::Signed)) {
+            Ok(vouched) => Ok(SignIn { vouched, tokens }),
+            Err(closed) => {
+                // Nobody will use the tokens again. The refusal is what the person is told, whether or not this works.
+                let _ = self.forget(&tokens).await;
+                Err(closed)
+            }
+        }
+    }
+
+    fn renews(&self, tokens: &UpstreamTokens, purpose: UseFor, now: UnixTime) -> bool {
+        let expires_soon = || tokens.expires.is_some_and(|expires| expires <= now + SOON);
+        tokens.refresh.is_some() && (purpose == UseFor::Checking || expires_soon())
+    }
+
+    async fn renew(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError> {
+        let refresh = tokens.refresh.as_ref();
+        let refresh =
+            refresh.ok_or_else(|| UpstreamError::Ended("there is no refresh token".to_owned()))?;
+        let known = self.discovery.known().await?;
+        let refresh = RefreshToken::new(refresh.expose().to_owned());
+        let client = self.client(&known);
+        let answer = client
+            .exchange_refresh_token(&refresh)
+            .request_async(&self.outbound);
+        let answer = answer
+            .await
+            .map_err(|error| refused(error, Redeemed::RefreshToken))?;
+        let mut renewed = self.tokens(&answer, Some(tokens));
+        let Some(id_token) = &answer.extra_fields().id_token else {
+            return Ok(renewed);
+        };
+        let signed = match self.signed(&known, id_token, &renewed.access, None).await {
+            Ok(signed) => signed,
+            // The keys cannot be had now, and the new tokens must not be lost for it: the old claims stay.
+            Err(UpstreamError::Unavailable(_)) => return Ok(renewed),
+            Err(error) => return Err(error),
+        };
+        let before = signed_before(tokens);
+        if before.is_some_and(|before| before.get("sub") != signed.get("sub")) {
+            return Err(another_person());
+        }
+        renewed.claims = Some(Value::Object(signed).to_string());
+        Ok(renewed)
+    }
+
+    async fn vouch(
+        &self,
+        person: &Subject,
+        tokens: &UpstreamTokens,
+    ) -> Result<Vouched, UpstreamError> {
+        let now = self.clock.now();
+        let signed = signed_before(tokens)
+            .ok_or_else(|| invalid("nothing that the provider signed is kept of the person"))?;
+        let known = self.discovery.known().await?;
+        let expires = tokens.expires.or_else(|| {
+            // Nobody but the ID token says how long it holds what cannot be asked again.
+            let expires = signed
+                .get("exp")
+                .filter(|_| known.userinfo_endpoint.is_none());
+            expires?.as_i64().map(UnixTime)
+        });
+        let has_expired = expires.is_some_and(|expires| expires <= now);
+        if has_expired && tokens.refresh.is_none() {
+            return Err(UpstreamError::Ended(
+                "the access token has expired, and there is no refresh token: add offline_access to the scopes of the \
+                 provider"
+                    .to_owned(),
+            ));
+        }
+        let said = match self.userinfo(&known, &tokens.access).await? {
+            Some(Userinfo::Said(said)) => Some(said),
+            Some(Userinfo::Refused) if has_expired => {
+                let later = "the access token has expired, and is not renewed yet";
+                return Err(UpstreamError::Unavailable(later.to_owned()));
+            }
+            Some(Userinfo::Refused) => {
+                let ended = "the userinfo endpoint refuses the access token";
+                return Err(UpstreamError::Ended(ended.to_owned()));
+            }
+            None => None,
+        };
+        let is_theirs = |claims: &Map<String, Value>| {
+            let sub = claims.get("sub").and_then(Value::as_str);
+            sub.is_some_and(|sub| Subject::at(&self.settings.id, sub) == *person)
+        };
+        if !is_theirs(&signed) || said.as_ref().is_some_and(|said| !is_theirs(said)) {
+            return Err(another_person());
+        }
+        let issued = signed.get("iat").and_then(Value::as_i64).unwrap_or(0);
+        let first = if now <= UnixTime(issued) + FRESH {
+            Source::Signed
+        } else {
+            Source::Said
+        };
+        self.admitted(&Claims::new(signed, said, first))
+    }
+
+    fn gives_back(&self) -> GivesBack {
+        GivesBack::Everything
+    }
+
+    async fn forget(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
+        let known = self.discovery.known().await?;
+        let Some(url) = &known.revocation_endpoint else {
+            return Ok(());
+        };
+        let credentials = Credentials {
+            client_id: &self.settings.client_id,
+            client_secret: &self.settings.client_secret,
+            in_body: known.secret_in_body,
+        };
+        oidc_endpoint::revoke(&self.outbound, url, tokens, &credentials).await
+    }
+}
+
+fn signed_before(tokens: &UpstreamTokens) -> Option<Map<String, Value>> {
+    serde_json::from_str(tokens.claims.as_deref()?).ok()
+}
+
+fn another_person() -> UpstreamError {
+    UpstreamError::Ended("the tokens are another person's".to_owned())
+}
+
+const OPENID: &str = "openid";
+const OFFLINE_ACCESS: &str = "offline_access";
+/// An access token that expires within this is renewed before it is used.
+const SOON: Duration = Duration::from_secs(5 * 60);
+/// What was signed within this is believed more than what is said now.
+const FRESH: Duration = Duration::from_secs(5 * 60);
