@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deviation {
+    /// A code is redeemed whatever its verifier.
+    WithoutPkce,
     /// Discovery names another issuer.
     ForeignMetadata,
     /// The answer of the authorization endpoint names another issuer.
@@ -40,6 +42,10 @@ pub enum Deviation {
     Forged,
     /// It is signed by a key that is not published.
     UnpublishedKey,
+    /// Its header does not name the key, which is allowed where there is one alone.
+    UnnamedKey,
+    /// It is for a list of clients, in which we stand alone, which is allowed.
+    AudienceInAList,
     /// It is no JWT.
     Garbage,
     /// It is not there.

@@ -79,16 +79,17 @@ impl Provider {
                     let public = serde_json::to_vec(&key.jwk()).ok()?;
                     key.mac(&public, claims)
                 }
-                Deviation::Forged => Key::es256()?.sign(&key.kid, claims),
+                Deviation::Forged => Key::es256()?.sign(Some(&key.kid), claims),
                 Deviation::UnpublishedKey => {
                     let key = Key::es256()?;
-                    key.sign(&key.kid, claims)
+                    key.sign(Some(&key.kid), claims)
                 }
+                Deviation::UnnamedKey => key.sign(None, claims),
                 Deviation::Garbage => Some("not-a-token".to_owned()),
                 _ => return None,
             })
         });
-        otherwise.unwrap_or_else(|| key.sign(&key.kid, claims))
+        otherwise.unwrap_or_else(|| key.sign(Some(&key.kid), claims))
     }
 }
 
@@ -106,6 +107,10 @@ fn deviate(how: Deviation, claims: &mut Map<String, Value>, now: i64) {
         }
         Deviation::WrongAudience => {
             say("aud", json!("another-client"));
+        }
+        Deviation::AudienceInAList => {
+            say("aud", json!([CLIENT_ID]));
+            say("azp", json!(CLIENT_ID));
         }
         Deviation::WrongParty => {
             say("aud", json!([CLIENT_ID, "another-client"]));

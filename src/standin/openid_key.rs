@@ -62,16 +62,17 @@ impl Key {
         Some(jwk)
     }
 
-    /// The claims as a token of this key, under the name `kid`.
-    pub(super) fn sign(&self, kid: &str, claims: &Value) -> Option<String> {
+    /// The claims as a token of this key, under the name `kid`, if any.
+    pub(super) fn sign(&self, kid: Option<&str>, claims: &Value) -> Option<String> {
         let algorithm = match self.private {
             Private::Es256(_) => "ES256",
             Private::Rs256(_) => "RS256",
         };
-        let message = message(
-            &json!({ "alg": algorithm, "typ": "JWT", "kid": kid }),
-            claims,
-        );
+        let mut header = json!({ "alg": algorithm, "typ": "JWT" });
+        if let Some(kid) = kid {
+            header["kid"] = kid.into();
+        }
+        let message = message(&header, claims);
         let signature = self.signature(message.as_bytes())?;
         Some(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }

@@ -27,6 +27,7 @@ mod introspect;
 mod kill;
 mod openid;
 mod openid_faults;
+mod openid_people;
 mod outage;
 mod pages;
 mod par;

@@ -87,7 +87,7 @@ fn assert_nothing_is_reflected(answer: &Answer) {
     }
 }
 
-async fn assert_nobody_is_signed_in(server: &Server) {
+pub(crate) async fn assert_nobody_is_signed_in(server: &Server) {
     let now = server.world.clock.now();
     let store = &server.world.store;
     assert!(store.list_sessions(None, 9, now).await.unwrap().is_empty());

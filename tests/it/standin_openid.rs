@@ -329,6 +329,7 @@ async fn an_id_token_is_as_wrong_as_it_is_ordered_to_be() {
         (Deviation::WithoutNonce, "nonce"),
         (Deviation::WrongAudience, "aud"),
         (Deviation::WrongParty, "azp"),
+        (Deviation::AudienceInAList, "aud"),
         (Deviation::WrongIssuer, "iss"),
         (Deviation::WithoutSubject, "sub"),
         (Deviation::WrongHash, "at_hash"),
@@ -356,6 +357,14 @@ async fn an_id_token_is_as_wrong_as_it_is_ordered_to_be() {
         verified(&standin, &tokens).await.unwrap_err();
         standin.heal();
     }
+    standin.openid().deviate(Deviation::UnnamedKey);
+    let tokens = tokens_of(&standin, "mona").await;
+    assert_eq!(part(&tokens, 0).get("kid"), None);
+    standin.heal();
+    standin.openid().deviate(Deviation::WithoutPkce);
+    let code = code_of(&standin, "mona").await;
+    assert_eq!(redeem(&standin, &code, CHALLENGE).await.0, 200);
+    standin.heal();
     standin.openid().deviate(Deviation::WithoutIdToken);
     assert_eq!(tokens_of(&standin, "mona").await.get("id_token"), None);
     standin.openid().deviate(Deviation::AnotherAtUserinfo);
