@@ -173,13 +173,13 @@ fn router(shared: Arc<Shared>) -> Router {
             delete(application::delete_grant),
         );
     Router::new()
+        .nest("/oidc", openid::router())
         .route(
             "/login/oauth/authorize",
             get(authorize::get).post(authorize::post),
         )
         .route("/login/oauth/access_token", post(token::post))
         .nest("/api", api)
-        .nest("/oidc", openid::router())
         .fallback(|| async { not_found() })
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), watch))
         .with_state(shared)

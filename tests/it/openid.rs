@@ -17,7 +17,7 @@ use crate::harness::browser::Browser;
 use crate::harness::client::{Client, Tokens};
 use crate::harness::log::Log;
 use crate::harness::server::{openid, server};
-use crate::openid_faults::assert_nobody_is_signed_in;
+use crate::openid_faults::{assert_nobody_is_signed_in, assert_stopped, set_out};
 
 pub(crate) const MONA: &str = "corp:107691503500061500001";
 pub(crate) const OCTAVIA: &str = "corp:107691503500061500002";
@@ -263,10 +263,8 @@ async fn a_server_starts_before_its_provider_and_signs_in_once_that_is_there() {
         .start()
         .await;
     let client = server.client().await;
-    let mut browser = server.browser();
-    let page = browser.open(&client.authorization_url()).await;
-    let answer = browser.decide(&page, "corp").await;
-    assert!(!answer.status.is_success(), "{}", answer.text());
+    let answer = set_out(&mut server.browser(), &client).await;
+    assert_stopped(&client, &answer);
     client.sign_in("mona").await;
 
     let late = Standin::start(address).await.unwrap();
