@@ -173,7 +173,6 @@ fn router(shared: Arc<Shared>) -> Router {
             delete(application::delete_grant),
         );
     Router::new()
-        .nest("/oidc", openid::router())
         .route(
             "/login/oauth/authorize",
             get(authorize::get).post(authorize::post),
@@ -181,6 +180,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/login/oauth/access_token", post(token::post))
         .nest("/api", api)
         .fallback(|| async { not_found() })
+        .nest("/oidc", openid::router())
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), watch))
         .with_state(shared)
 }

@@ -1,7 +1,5 @@
 //! Sign-in with a provider of `OpenID` Connect, beside another: each answers for its own people alone.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Who somebody is at a provider of `OpenID` Connect: their `sub`, and nothing that another can take over. Who may enter.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use anteroom::config::Allow;
 use anteroom::protocol::email_pattern::EmailPattern;
 use anteroom::standin::{Account, Deviation};
