@@ -5,12 +5,6 @@ mod github_account;
 mod github_allow;
 mod github_api;
 pub mod oidc;
-mod oidc_answer;
-mod oidc_claims;
-mod oidc_discovery;
-mod oidc_endpoint;
-mod oidc_id_token;
-mod people;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::UpstreamError;
-use super::oidc_answer::{invalid, unsent};
+use super::answer::{invalid, unsent};
 use crate::clock::{Clock, UnixTime};
 use crate::outbound::{Outbound, OutboundError, is_loopback_http};
+use crate::upstream::UpstreamError;
 
 /// Where a provider is described, and what is known of it.
 pub(super) struct Discovery {
@@ -266,16 +266,20 @@ impl Discovery {
         })
     }
 
-    /// An endpoint of the provider is asked with secrets: https, or this machine where the issuer is on it too.
     fn check(&self, name: &str, url: &Url) -> Result<(), Failure> {
-        let is_local = Url::parse(&self.issuer).is_ok_and(|issuer| is_loopback_http(&issuer));
-        if url.scheme() == "https" || is_local && is_loopback_http(url) {
+        if may_be_asked(url, &self.issuer) {
             return Ok(());
         }
         Err(Failure::Invalid(format!(
             "{name} in the provider's metadata is not an https URL"
         )))
     }
+}
+
+/// Whether secrets may go to an endpoint: https, or this machine where the issuer is on it too.
+fn may_be_asked(url: &Url, issuer: &str) -> bool {
+    let is_local = Url::parse(issuer).is_ok_and(|issuer| is_loopback_http(&issuer));
+    url.scheme() == "https" || is_local && is_loopback_http(url)
 }
 
 impl From<OutboundError> for Failure {
@@ -299,3 +303,28 @@ impl From<Failure> for UpstreamError {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SOON: Duration = Duration::from_secs(60);
 const KEYS_APART: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// U3
+    #[test]
+    fn an_endpoint_in_clear_is_on_this_machine_and_only_of_an_issuer_that_is_too() {
+        let (public, local) = ("https://op.example", "http://127.0.0.1:9090");
+        for (url, issuer, fit) in [
+            ("https://op.example/token", public, true),
+            ("https://elsewhere.example/token", public, true),
+            ("http://op.example/token", public, false),
+            ("http://127.0.0.1:9090/token", public, false),
+            ("http://127.0.0.1:9090/token", local, true),
+            ("http://[::1]:80/token", local, true),
+            ("http://op.example/token", local, false),
+            ("ftp://127.0.0.1/token", local, false),
+            ("javascript:alert(1)", local, false),
+        ] {
+            let parsed = Url::parse(url).unwrap();
+            assert_eq!(may_be_asked(&parsed, issuer), fit, "{url} {issuer}");
+        }
+    }
+}

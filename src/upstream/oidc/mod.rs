@@ -1,5 +1,21 @@
 //! Google and every other provider of `OpenID` Connect.
 
+mod answer;
+mod claims;
+mod discovery;
+mod endpoint;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod forged;
+mod id_token;
+#[cfg(test)]
+mod passes;
+mod people;
+#[cfg(test)]
+mod renewals;
+mod request;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,25 +24,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::{
     AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, TokenResponse as _,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, TokenResponse as _,
 };
 use serde_json::{Map, Value};
 use url::ParseError;
 
-use super::oidc_answer::{OAuthClient, Redeemed, TokenAnswer, invalid, refused};
-use super::oidc_claims::{Claims, Source};
-use super::oidc_discovery::{Discovery, Known};
-use super::oidc_endpoint::{self, Credentials, Userinfo};
-use super::oidc_id_token::{self, Expected, IdTokenFault};
+use self::answer::{OAuthClient, Redeemed, TokenAnswer, invalid, refused};
+use self::claims::{Claims, Source};
+use self::discovery::{Discovery, Known};
+use self::endpoint::{Credentials, Userinfo};
+use self::id_token::{Expected, IdTokenFault};
 use super::{
     Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
-    UseFor, Vouched, people,
+    UseFor, Vouched,
 };
 use crate::clock::{Clock, UnixTime};
 use crate::entropy;
 use crate::outbound::Outbound;
 use crate::protocol::ids::{ProviderId, Subject};
-use crate::protocol::person_rule::{PeopleRules, PersonRule};
+use crate::protocol::person_rule::PeopleRules;
 use crate::secret::Secret;
 
 /// What is to be known of the application at an `OpenID` provider.
@@ -105,46 +121,6 @@ impl Oidc {
             .set_redirect_uri(self.callback.clone())
     }
 
-    /// What to ask for, `openid` first. To stay connected is asked for only where somebody wants to, and by the way that
-    /// the provider has for it.
-    fn scopes(&self, known: &Known, intent: Intent) -> Vec<Scope> {
-        let mut scopes = vec![OPENID];
-        for scope in &self.settings.scopes {
-            let fits = *scope != OFFLINE_ACCESS
-                || intent == Intent::Connect && known.supports(OFFLINE_ACCESS);
-            if fits && !scopes.contains(&scope.as_str()) {
-                scopes.push(scope);
-            }
-        }
-        scopes
-            .into_iter()
-            .map(|it| Scope::new(it.to_owned()))
-            .collect()
-    }
-
-    /// Parameters of the authorization request that not every provider is sent.
-    fn more_parameters(&self, scopes: &[Scope], intent: Intent) -> Vec<(&'static str, String)> {
-        if !self.settings.google {
-            // Core §11: without it, a request for offline access is ignored
-            let offline = scopes.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS);
-            let prompt = offline.then(|| ("prompt", "consent".to_owned()));
-            return prompt.into_iter().collect();
-        }
-        let mut more = match intent {
-            // Google gives a refresh token only to whoever agrees again
-            Intent::Connect => vec![
-                ("access_type", "offline".to_owned()),
-                ("prompt", "consent select_account".to_owned()),
-            ],
-            Intent::Identify => vec![("prompt", "select_account".to_owned())],
-        };
-        // a hint that saves people the wrong account; what counts is signed
-        if let [PersonRule::Domain(domain)] = self.settings.rules.allow.as_slice() {
-            more.push(("hd", domain.clone()));
-        }
-        more
-    }
-
     /// RFC 9207 §2.4: the answer is from the provider that the browser was sent to (SEC-14).
     fn check_issuer(&self, known: &Known, back: &Back) -> Result<(), UpstreamError> {
         match &back.iss {
@@ -182,7 +158,7 @@ impl Oidc {
         id_token: &str,
         access: &Secret,
         nonce: Option<&Secret>,
-    ) -> Result<Map<String, Value>, UpstreamError> {
+    ) -> Result<Map<String, Value>, Unsigned> {
         let expected = Expected {
             issuers: &self.issuers,
             client_id: &self.settings.client_id,
@@ -190,13 +166,13 @@ impl Oidc {
             access,
             now: self.clock.now(),
         };
-        let mut verified = oidc_id_token::verified(id_token, &known.keys, &expected);
+        let mut verified = id_token::verified(id_token, &known.keys, &expected);
         if verified.as_ref().err() == Some(&IdTokenFault::UnknownKey)
-            && let Some(newer) = self.discovery.newer(known).await?
+            && let Some(newer) = self.discovery.newer(known).await.map_err(Unsigned::Keys)?
         {
-            verified = oidc_id_token::verified(id_token, &newer.keys, &expected);
+            verified = id_token::verified(id_token, &newer.keys, &expected);
         }
-        verified.map_err(|fault| invalid(&fault.to_string()))
+        verified.map_err(Unsigned::Fault)
     }
 
     async fn userinfo(
@@ -205,9 +181,43 @@ impl Oidc {
         access: &Secret,
     ) -> Result<Option<Userinfo>, UpstreamError> {
         match &known.userinfo_endpoint {
-            Some(url) => oidc_endpoint::userinfo(&self.outbound, url, access)
+            Some(url) => endpoint::userinfo(&self.outbound, url, access)
                 .await
                 .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What the provider says about a person by now. Where it cannot be asked, it says so by tokens that are good still.
+    async fn said_now(
+        &self,
+        tokens: &UpstreamTokens,
+        signed: &Map<String, Value>,
+    ) -> Result<Option<Map<String, Value>>, UpstreamError> {
+        let known = self.discovery.known().await?;
+        let is_over = |time: UnixTime| time <= self.clock.now();
+        let has_expired = tokens.expires.is_some_and(is_over);
+        // nobody but the ID token says how long it holds what can never be asked again
+        let signed_until = signed.get("exp").and_then(Value::as_i64).map(UnixTime);
+        let asks = known.userinfo_endpoint.is_some();
+        let holds = asks || tokens.expires.is_some() || !signed_until.is_some_and(is_over);
+        if tokens.refresh.is_none() && (has_expired || !holds) {
+            return Err(UpstreamError::Ended(
+                "the access token has expired, and there is no refresh token: add offline_access to the scopes of the \
+                 provider"
+                    .to_owned(),
+            ));
+        }
+        match self.userinfo(&known, &tokens.access).await? {
+            Some(Userinfo::Said(said)) => Ok(Some(said)),
+            Some(Userinfo::Refused) | None if has_expired => {
+                let later = "the access token has expired, and is not renewed yet";
+                Err(UpstreamError::Unavailable(later.to_owned()))
+            }
+            Some(Userinfo::Refused) => {
+                let ended = "the userinfo endpoint refuses the access token";
+                Err(UpstreamError::Ended(ended.to_owned()))
+            }
             None => Ok(None),
         }
     }
@@ -234,22 +244,7 @@ impl Upstream for Oidc {
     }
 
     fn asks_for(&self) -> Vec<String> {
-        let scopes = self.settings.scopes.iter().map(String::as_str);
-        let google = self.settings.google.then_some(OFFLINE_ACCESS);
-        let mut asked: Vec<String> = Vec::new();
-        for scope in [OPENID].into_iter().chain(scopes).chain(google) {
-            let words = match scope {
-                OPENID => "who you are (openid)",
-                "email" => "your e-mail address (read)",
-                "profile" => "your profile (read)",
-                OFFLINE_ACCESS => "to stay signed in (offline access)",
-                other => other,
-            };
-            if !asked.iter().any(|it| it == words) {
-                asked.push(words.to_owned());
-            }
-        }
-        asked
+        request::in_words(&self.settings)
     }
 
     fn rules(&self) -> &PeopleRules {
@@ -263,8 +258,8 @@ impl Upstream for Oidc {
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
             verifier.expose().to_owned(),
         ));
-        let scopes = self.scopes(&known, intent);
-        let more = self.more_parameters(&scopes, intent);
+        let scopes = request::scopes(&self.settings, &known, intent);
+        let more = request::more(&self.settings, &scopes, intent);
         let client = self.client(&known);
         let mut request = client
             .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
@@ -352,9 +347,11 @@ impl Upstream for Oidc {
         };
         let signed = match self.signed(&known, id_token, &renewed.access, None).await {
             Ok(signed) => signed,
-            // The keys cannot be had now, and the new tokens must not be lost for it: the old claims stay.
-            Err(UpstreamError::Unavailable(_)) => return Ok(renewed),
-            Err(error) => return Err(error),
+            // The key cannot be had now, and the new tokens must not be lost for it: the old claims stay.
+            Err(Unsigned::Keys(_) | Unsigned::Fault(IdTokenFault::UnknownKey)) => {
+                return Ok(renewed);
+            }
+            Err(unsigned) => return Err(unsigned.into()),
         };
         let before = signed_before(tokens);
         if before.is_some_and(|before| before.get("sub") != signed.get("sub")) {
@@ -369,37 +366,9 @@ impl Upstream for Oidc {
         person: &Subject,
         tokens: &UpstreamTokens,
     ) -> Result<Vouched, UpstreamError> {
-        let now = self.clock.now();
         let signed = signed_before(tokens)
             .ok_or_else(|| invalid("nothing that the provider signed is kept of the person"))?;
-        let known = self.discovery.known().await?;
-        let expires = tokens.expires.or_else(|| {
-            // Nobody but the ID token says how long it holds what cannot be asked again.
-            let expires = signed
-                .get("exp")
-                .filter(|_| known.userinfo_endpoint.is_none());
-            expires?.as_i64().map(UnixTime)
-        });
-        let has_expired = expires.is_some_and(|expires| expires <= now);
-        if has_expired && tokens.refresh.is_none() {
-            return Err(UpstreamError::Ended(
-                "the access token has expired, and there is no refresh token: add offline_access to the scopes of the \
-                 provider"
-                    .to_owned(),
-            ));
-        }
-        let said = match self.userinfo(&known, &tokens.access).await? {
-            Some(Userinfo::Said(said)) => Some(said),
-            Some(Userinfo::Refused) if has_expired => {
-                let later = "the access token has expired, and is not renewed yet";
-                return Err(UpstreamError::Unavailable(later.to_owned()));
-            }
-            Some(Userinfo::Refused) => {
-                let ended = "the userinfo endpoint refuses the access token";
-                return Err(UpstreamError::Ended(ended.to_owned()));
-            }
-            None => None,
-        };
+        let said = self.said_now(tokens, &signed).await?;
         let is_theirs = |claims: &Map<String, Value>| {
             let sub = claims.get("sub").and_then(Value::as_str);
             sub.is_some_and(|sub| Subject::at(&self.settings.id, sub) == *person)
@@ -408,7 +377,7 @@ impl Upstream for Oidc {
             return Err(another_person());
         }
         let issued = signed.get("iat").and_then(Value::as_i64).unwrap_or(0);
-        let first = if now <= UnixTime(issued) + FRESH {
+        let first = if self.clock.now() <= UnixTime(issued) + FRESH {
             Source::Signed
         } else {
             Source::Said
@@ -430,7 +399,24 @@ impl Upstream for Oidc {
             client_secret: &self.settings.client_secret,
             in_body: known.secret_in_body,
         };
-        oidc_endpoint::revoke(&self.outbound, url, tokens, &credentials).await
+        endpoint::revoke(&self.outbound, url, tokens, &credentials).await
+    }
+}
+
+/// Why an ID token is not known to be the provider's.
+enum Unsigned {
+    /// It is not.
+    Fault(IdTokenFault),
+    /// The keys to tell by cannot be had.
+    Keys(UpstreamError),
+}
+
+impl From<Unsigned> for UpstreamError {
+    fn from(unsigned: Unsigned) -> Self {
+        match unsigned {
+            Unsigned::Fault(fault) => invalid(&fault.to_string()),
+            Unsigned::Keys(error) => error,
+        }
     }
 }
 
@@ -442,8 +428,6 @@ fn another_person() -> UpstreamError {
     UpstreamError::Ended("the tokens are another person's".to_owned())
 }
 
-const OPENID: &str = "openid";
-const OFFLINE_ACCESS: &str = "offline_access";
 /// An access token that expires within this is renewed before it is used.
 const SOON: Duration = Duration::from_secs(5 * 60);
 /// What was signed within this is believed more than what is said now.

@@ -12,8 +12,8 @@ use oauth2::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::UpstreamError;
 use crate::outbound::OutboundError;
+use crate::upstream::UpstreamError;
 
 /// We as the client of an `OpenID` provider.
 pub(super) type OAuthClient = oauth2::Client<

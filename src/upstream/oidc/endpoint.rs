@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::oidc_answer::{invalid, plain_code, unsent};
-use super::{UpstreamError, UpstreamTokens};
+use super::answer::{invalid, plain_code, unsent};
 use crate::outbound::Outbound;
 use crate::secret::Secret;
+use crate::upstream::{UpstreamError, UpstreamTokens};
 
 /// What the userinfo endpoint answers.
 pub(super) enum Userinfo {
