@@ -28,6 +28,7 @@ mod kill;
 mod openid;
 mod openid_faults;
 mod openid_people;
+mod openid_renewal;
 mod outage;
 mod pages;
 mod par;

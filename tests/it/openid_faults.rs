@@ -65,6 +65,9 @@ impl Underway {
         drop(listening);
         assert_eq!(self.client.read_refusal(&answer), told, "{cause}");
         assert_nothing_is_reflected(&answer);
+        if !answer.status.is_redirection() {
+            assert!(answer.text().contains("The login of corp"), "{answer:?}");
+        }
         let log = log.text();
         for part in ["upstream_failed", "provider=corp", cause] {
             assert!(log.contains(part), "{part}: {log}");
