@@ -9,7 +9,6 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use url::Url;
 
-use super::people::Person;
 use super::{CLIENT_ID, Code, Shared, random};
 use crate::protocol::pkce::Challenge;
 
@@ -27,21 +26,35 @@ pub(super) struct Asked {
 /// What was pressed: a person, or nothing by "Cancel".
 #[derive(Deserialize)]
 pub(super) struct Pressed {
-    login: Option<String>,
+    pub(super) login: Option<String>,
 }
+
+/// Somebody to choose.
+pub(super) struct Choice<'a> {
+    pub(super) login: &'a str,
+    pub(super) name: Option<&'a str>,
+    pub(super) about: &'a str,
+}
+
+const WHO: &str = "GitHub";
 
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> Response {
     let request = match check(&shared, asked) {
         Ok(request) => request,
-        Err(refusal) => return page(StatusCode::BAD_REQUEST, &Refused { why: refusal }),
+        Err(why) => return refuse(WHO, why),
     };
-    let people = shared.world().people.clone();
-    let choose = Choose {
-        host: request.redirect_uri.host_str().unwrap_or_default(),
-        scopes: request.scopes.join(", "),
-        people,
-    };
-    page(StatusCode::OK, &choose)
+    let world = shared.world();
+    let people = world.people.iter().map(|person| Choice {
+        login: &person.login,
+        name: person.name,
+        about: person.about,
+    });
+    choose(
+        WHO,
+        &request.redirect_uri,
+        &request.scopes,
+        people.collect(),
+    )
 }
 
 /// The form posts to the address of the page, so that the query is checked again.
@@ -52,7 +65,7 @@ pub(super) async fn post(
 ) -> Response {
     let request = match check(&shared, asked) {
         Ok(request) => request,
-        Err(refusal) => return page(StatusCode::BAD_REQUEST, &Refused { why: refusal }),
+        Err(why) => return refuse(WHO, why),
     };
     let mut world = shared.world();
     let mut back = request.redirect_uri.clone();
@@ -65,8 +78,7 @@ pub(super) async fn post(
         }
         Some(login) => {
             let Some(person) = world.person(&login).map(|person| person.id) else {
-                let why = "There is nobody of that name here.";
-                return page(StatusCode::BAD_REQUEST, &Refused { why });
+                return refuse(WHO, "There is nobody of that name here.");
             };
             let code = random("");
             back.query_pairs_mut().append_pair("code", &code);
@@ -123,6 +135,27 @@ fn check(shared: &Shared, asked: Asked) -> Result<Checked, &'static str> {
     })
 }
 
+/// The page that asks who one is today; `who` is what this stands in for.
+pub(super) fn choose(
+    who: &str,
+    redirect_uri: &Url,
+    scopes: &[String],
+    people: Vec<Choice<'_>>,
+) -> Response {
+    let choose = Choose {
+        who,
+        host: redirect_uri.host_str().unwrap_or_default(),
+        scopes: scopes.join(", "),
+        people,
+    };
+    page(StatusCode::OK, &choose)
+}
+
+/// A page, and never a redirect: nobody knows yet whose request this is.
+pub(super) fn refuse(who: &str, why: &str) -> Response {
+    page(StatusCode::BAD_REQUEST, &Refused { who, why })
+}
+
 fn page(status: StatusCode, template: &impl Template) -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
@@ -145,7 +178,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in · stand-in for GitHub</title>
+<title>Sign in · stand-in for {{ who }}</title>
 <style>
   :root { color-scheme: light dark; --edge: #d0d7de; --soft: #59636e; --hover: #f6f8fa; --accent: #1f883d; }
   @media (prefers-color-scheme: dark) { :root { --edge: #3d444d; --soft: #9198a1; --hover: #151b23; --accent: #3fb950; } }
@@ -160,7 +193,7 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
   .cancel { text-align: center; border-color: transparent; color: var(--soft); margin-top: .8rem; }
 </style>
 <main>
-  <span class="badge">stand-in for GitHub, on this machine</span>
+  <span class="badge">stand-in for {{ who }}, on this machine</span>
   <h1>Who are you today?</h1>
   <p>You go on to <strong>{{ host }}</strong>{% if !scopes.is_empty() %}, which asks for <strong>{{ scopes }}</strong>{% endif %}. These people are made up; no password is needed.</p>
   <form method="post">
@@ -172,9 +205,10 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
 "#
 )]
 struct Choose<'a> {
+    who: &'a str,
     host: &'a str,
     scopes: String,
-    people: Vec<Person>,
+    people: Vec<Choice<'a>>,
 }
 
 #[derive(Template)]
@@ -184,12 +218,13 @@ struct Choose<'a> {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Refused · stand-in for GitHub</title>
+<title>Refused · stand-in for {{ who }}</title>
 <style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 30rem; margin: 3rem auto; padding: 0 1rem; color-scheme: light dark; }</style>
-<main><h1>The stand-in for GitHub refuses this request</h1><p>{{ why }}</p></main>
+<main><h1>The stand-in for {{ who }} refuses this request</h1><p>{{ why }}</p></main>
 </html>
 "#
 )]
 struct Refused<'a> {
+    who: &'a str,
     why: &'a str,
 }

@@ -1,4 +1,6 @@
-//! What can go wrong at GitHub, to order.
+//! What can go wrong at a provider, to order.
+
+use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,10 +11,18 @@ use super::message;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fault {
+    /// The right answer, after this long.
+    Slow(Duration),
+    /// No answer, ever.
+    Silent,
+    /// 200 with a page of HTML.
+    Html,
     /// 500 with a page of HTML.
     Down,
     /// 200 with this body, said to be JSON, whatever it is.
     Body(String),
+    /// 401: the token has ended.
+    Unauthorized,
     /// 404
     Absent,
     /// 403 because the hour's requests are used up.
@@ -32,15 +42,27 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(super) fn answer(self) -> Response {
+    /// The answer; none: the right one, which is due now.
+    pub(super) async fn answer(self) -> Option<Response> {
+        match self {
+            Self::Slow(late) => {
+                tokio::time::sleep(late).await;
+                None
+            }
+            Self::Silent => std::future::pending().await,
+            fault => Some(fault.wrong()),
+        }
+    }
+
+    fn wrong(self) -> Response {
         let json = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
         let forbidden = StatusCode::FORBIDDEN;
+        let html = axum::response::Html("<html><title>Unicorn!</title></html>");
         match self {
-            Self::Down => {
-                let html = axum::response::Html("<html><title>Unicorn!</title></html>");
-                (StatusCode::INTERNAL_SERVER_ERROR, html).into_response()
-            }
+            Self::Slow(_) | Self::Silent | Self::Html => html.into_response(),
+            Self::Down => (StatusCode::INTERNAL_SERVER_ERROR, html).into_response(),
             Self::Body(body) => (json, body).into_response(),
+            Self::Unauthorized => message(StatusCode::UNAUTHORIZED, "Bad credentials"),
             Self::Absent => message(StatusCode::NOT_FOUND, "Not Found"),
             Self::RateLimited => {
                 let headers = [

@@ -1,9 +1,19 @@
 //! A stand-in for GitHub: a real HTTP server on loopback that speaks its OAuth and the part of its API that matters
 //! here, with a few people to choose from. `anteroom dev` and the tests sign in with it through the ordinary connector.
+//! Below `/oidc` it is a provider of `OpenID` Connect as well.
 
 mod application;
 mod authorize;
 mod fault;
+mod openid;
+mod openid_account;
+mod openid_authorize;
+mod openid_deviation;
+mod openid_id_token;
+mod openid_key;
+mod openid_metadata;
+mod openid_token;
+mod openid_userinfo;
 mod people;
 mod token;
 mod user;
@@ -30,6 +40,9 @@ use crate::entropy;
 use crate::protocol::pkce::Challenge;
 
 pub use fault::Fault;
+pub use openid::OpenId;
+pub use openid_account::Account;
+pub use openid_deviation::Deviation;
 
 /// The `client_id` of the one application that is registered.
 pub const CLIENT_ID: &str = "standin-client";
@@ -53,7 +66,7 @@ impl Standin {
         let listener = TcpListener::bind(addr).await?;
         let shared = Arc::new(Shared {
             base_url: format!("http://{}", listener.local_addr()?),
-            world: Mutex::new(World::new()),
+            world: Mutex::new(World::new()?),
         });
         let (running, ended) = oneshot::channel();
         let server = axum::serve(listener, router(Arc::clone(&shared)));
@@ -83,6 +96,12 @@ impl Standin {
         self.shared.api_url()
     }
 
+    /// The same as a provider of `OpenID` Connect, with people of its own.
+    #[must_use]
+    pub fn openid(&self) -> OpenId {
+        OpenId(Arc::clone(&self.shared))
+    }
+
     /// Registers a redirect URI of the application. Loopback ones need not be registered.
     pub fn register_callback(&self, redirect_uri: &str) {
         self.shared.world().callbacks.push(redirect_uri.to_owned());
@@ -93,9 +112,11 @@ impl Standin {
         self.shared.world().faults.push((path.to_owned(), fault));
     }
 
-    /// Ends all faults.
+    /// Ends all faults and deviations.
     pub fn heal(&self) {
-        self.shared.world().faults.clear();
+        let mut world = self.shared.world();
+        world.faults.clear();
+        world.openid.deviations.clear();
     }
 
     /// From now on, tokens are given for no more than these scopes, whatever is asked for.
@@ -204,6 +225,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .nest("/api", api)
         .nest("/enterprise", enterprise)
         .fallback(|| async { not_found() })
+        .nest("/oidc", openid::router())
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), watch))
         .with_state(shared)
 }
@@ -222,8 +244,12 @@ async fn watch(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
             .find(|(at, _)| path.starts_with(at.as_str()))
             .map(|(_, fault)| fault.clone())
     };
-    match fault {
-        Some(fault) => fault.answer(),
+    let answer = match fault {
+        Some(fault) => fault.answer().await,
+        None => None,
+    };
+    match answer {
+        Some(answer) => answer,
         None => next.run(request).await,
     }
 }
@@ -243,6 +269,10 @@ impl Shared {
     fn api_url(&self) -> String {
         format!("{}/api", self.base_url)
     }
+
+    fn issuer(&self) -> String {
+        format!("{}/oidc", self.base_url)
+    }
 }
 
 /// All that the stand-in knows.
@@ -257,6 +287,7 @@ struct World {
     granted_at_most: Option<Vec<String>>,
     faults: Vec<(String, Fault)>,
     asked: Vec<String>,
+    openid: openid::Provider,
 }
 
 struct Code {
@@ -282,8 +313,8 @@ struct Refresh {
 }
 
 impl World {
-    fn new() -> Self {
-        Self {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
             people: people::all(),
             callbacks: Vec::new(),
             codes: HashMap::new(),
@@ -294,7 +325,8 @@ impl World {
             granted_at_most: None,
             faults: Vec::new(),
             asked: Vec::new(),
-        }
+            openid: openid::Provider::new()?,
+        })
     }
 
     fn person(&self, login: &str) -> Option<&people::Person> {

@@ -41,7 +41,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
         &["clock", "cors", "secret", "protocol", "event", "flow"],
     ),
     ("admin", &["protocol", "event", "flow"]),
-    ("standin", &["entropy", "secret", "protocol"]),
+    ("standin", &["clock", "entropy", "secret", "protocol"]),
     ("demo", &["clock", "outbound", "protocol"]),
     ("telemetry", &["clock", "protocol", "event"]),
 ];

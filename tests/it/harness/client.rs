@@ -194,6 +194,20 @@ impl Client {
         self.read_code(&answer.location())
     }
 
+    /// The same with another provider than GitHub: the code.
+    pub(crate) async fn code_with(&self, provider: &str, person: &str) -> String {
+        let mut browser = self.server.browser();
+        let url = self.authorization_url();
+        let back = browser.come_back(provider, &url, person).await;
+        self.read_code(&browser.get(back.as_str()).await.location())
+    }
+
+    /// The same with another provider than GitHub: the tokens.
+    pub(crate) async fn sign_in_with(&self, provider: &str, person: &str) -> Tokens {
+        let code = self.code_with(provider, person).await;
+        Tokens::read(&self.redeem(&code).await)
+    }
+
     /// The code of a redirect to this client, which must be what was promised (RFC 9207).
     pub(crate) fn read_code(&self, back: &Url) -> String {
         assert!(back.as_str().starts_with(&self.redirect_uri), "{back}");
@@ -203,6 +217,34 @@ impl Client {
             Some(self.server.issuer())
         );
         parameter(back, "code").unwrap()
+    }
+
+    /// The error that this client is told, with everything that must stand beside it: by a redirect, or by the link of a
+    /// page that the person reads first.
+    pub(crate) fn read_refusal(&self, answer: &Answer) -> String {
+        let back = self.way_back(answer);
+        let back = back.unwrap_or_else(|| panic!("no way back: {}", answer.text()));
+        assert!(back.as_str().starts_with(&self.redirect_uri), "{back}");
+        assert_eq!(parameter(&back, "state").as_deref(), Some(STATE));
+        assert_eq!(
+            parameter(&back, "iss").as_deref(),
+            Some(self.server.issuer())
+        );
+        assert_eq!(parameter(&back, "code"), None, "{back}");
+        assert_eq!(back.fragment(), None, "{back}");
+        parameter(&back, "error").unwrap()
+    }
+
+    /// Where an answer leads back to this client, if it does.
+    fn way_back(&self, answer: &Answer) -> Option<Url> {
+        if answer.status.is_redirection() {
+            return Some(answer.location());
+        }
+        answer.assert_page(answer.status.as_u16());
+        let start = format!("href=\"{}?", self.redirect_uri);
+        let (_, rest) = answer.text().split_once(&start)?;
+        let query = rest.split('"').next()?.replace("&#38;", "&");
+        format!("{}?{query}", self.redirect_uri).parse().ok()
     }
 
     /// Does everything: a fresh browser, consent, `person` at the provider, code, tokens.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anteroom::app::{App, Storage};
 use anteroom::clock::{Clock, ManualClock, UnixTime};
 use anteroom::command::stand_in;
-use anteroom::config::{Allow, Backend, Config, Rate, Registration};
+use anteroom::config::{Allow, Backend, Config, Provider, ProviderKind, Rate, Registration};
 use anteroom::flow::keys::SealingSource;
+use anteroom::protocol::ids::ProviderId;
 use anteroom::protocol::issuer::Issuer;
 use anteroom::seal::{KeyFile, SealingKey, SealingKeys};
 use anteroom::secret::Secret;
-use anteroom::standin::Standin;
+use anteroom::standin::{self, Standin};
 use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::sled::SledStore;
@@ -48,6 +49,7 @@ type Wrap = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>;
 #[derive(Default)]
 pub(crate) struct Builder {
     changes: Vec<Change>,
+    openid: Vec<&'static str>,
     on_sled: bool,
     has_key_file: bool,
     wrap: Option<Wrap>,
@@ -66,7 +68,18 @@ impl Builder {
         self.configure(move |config| config.public_url = url)
     }
 
-    /// Who may enter; everybody where nothing is said.
+    /// `corp`, a provider of `OpenID` Connect, beside GitHub. Everybody may enter.
+    pub(crate) fn with_openid(self) -> Self {
+        self.with_openid_as("corp")
+    }
+
+    /// The same, by a name of one's own.
+    pub(crate) fn with_openid_as(mut self, name: &'static str) -> Self {
+        self.openid.push(name);
+        self
+    }
+
+    /// Who may enter by way of GitHub; everybody where nothing is said.
     pub(crate) fn allow(self, allow: Allow) -> Self {
         self.configure(move |config| config.providers[0].allow = allow)
     }
@@ -110,6 +123,8 @@ impl Builder {
         let listen = ([127, 0, 0, 1], 8080).into();
         let mut config = Config::dev(listen, stand_in(&standin).unwrap(), Backend::Sample);
         config.public_url = Issuer::parse("https://mcp.example.com").unwrap();
+        let openid = self.openid.iter().map(|name| openid(name, &standin));
+        config.providers.extend(openid);
         for change in self.changes {
             change(&mut config);
         }
@@ -125,17 +140,41 @@ impl Builder {
             Some(wrap) => wrap(store),
             None => store,
         };
+        let clock = Arc::new(ManualClock::at(NOW));
+        standin
+            .openid()
+            .tell_time_by(Arc::clone(&clock) as Arc<dyn Clock>);
         let key = STANDARD.encode([7_u8; SealingKey::LEN]);
         let world = World {
             config,
             store,
             key: Secret::new(key),
-            clock: Arc::new(ManualClock::at(NOW)),
+            clock,
             standin,
             dir,
             key_dir: self.has_key_file.then(|| tempfile::tempdir().unwrap()),
         };
         Server::over(Arc::new(world)).await
+    }
+}
+
+/// The stand-in as a provider of `OpenID` Connect that lets everybody enter.
+pub(crate) fn openid(name: &str, standin: &Standin) -> Provider {
+    let scopes = ["openid", "email", "profile", "offline_access"];
+    Provider {
+        id: ProviderId::new(name),
+        label: format!("The login of {name}"),
+        kind: ProviderKind::OpenId {
+            issuer: standin.openid().issuer(),
+            scopes: scopes.map(str::to_owned).to_vec(),
+            google: false,
+        },
+        client_id: standin::CLIENT_ID.to_owned(),
+        client_secret: Secret::new(standin::CLIENT_SECRET),
+        allow: Allow {
+            anyone: true,
+            ..Allow::default()
+        },
     }
 }
 
