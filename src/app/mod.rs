@@ -30,6 +30,7 @@ use crate::seal::{Purpose, SealError, Sealer, SealingKey};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
+use crate::upstream::Upstream;
 
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -142,9 +143,24 @@ impl App {
         storage: Storage,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AppError> {
+        let providers = parts::upstreams(config, &clock)?;
+        Self::with_providers(config, storage, clock, providers).await
+    }
+
+    /// The same, with providers of the caller's in the place of those that the settings name.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn with_providers(
+        config: &Config,
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        providers: Vec<Arc<dyn Upstream>>,
+    ) -> Result<Self, AppError> {
         let sealer = Sealer::new(&storage.key);
         let session_key = sealer.key_for(Purpose::McpSession);
-        let flows = Arc::new(parts::flows(config, &storage.store, sealer, &clock).await?);
+        let flows =
+            Arc::new(parts::flows(config, &storage.store, sealer, &clock, providers).await?);
         let endpoints = Arc::new(parts::endpoints(config, &flows));
         let documents = parts::documents(config, &flows)?;
         let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);

@@ -15,6 +15,7 @@ use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
+use crate::flow::vouching::{Shared, Vouching, reserved};
 use crate::flow::{Admission, Flows, Lifetimes, Registration};
 use crate::jwt;
 use crate::jwt::keys::{KeyMaterial, KeyRing};
@@ -42,21 +43,32 @@ pub(super) async fn flows(
     store: &Arc<dyn Store>,
     sealer: Sealer,
     clock: &Arc<dyn Clock>,
+    upstreams: Vec<Arc<dyn Upstream>>,
 ) -> Result<Flows, AppError> {
     let resources = config.servers.iter();
     let resources = resources.map(|server| config.public_url.resource(&server.path));
-    Ok(Flows {
-        keys: Arc::new(signing_keys(config, &**store, &sealer).await?),
+    let keys = Arc::new(signing_keys(config, &**store, &sealer).await?);
+    let shared = Shared {
         store: Arc::clone(store),
         clock: Arc::clone(clock),
-        sealer,
-        upstreams: upstreams(config, clock)?,
+        sealer: Arc::new(sealer),
+        live: Arc::default(),
+        upstreams: upstreams.clone(),
+    };
+    Ok(Flows {
+        keys,
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        sealer: Arc::clone(&shared.sealer),
+        reserved: reserved(&upstreams),
+        upstreams,
         issuer: config.public_url.clone(),
         resources: Resources::new(resources.collect()),
         scopes: all_scopes(config),
         default_scopes: config.default_scopes.clone(),
         lifetimes: lifetimes(config),
-        live: Arc::default(),
+        live: Arc::clone(&shared.live),
+        vouching: Arc::new(Vouching::new(shared, lifetimes(config))),
         admission: admission(config, clock)?,
     })
 }
@@ -146,7 +158,11 @@ async fn signing_keys(
     )?)
 }
 
-fn upstreams(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Upstream>>, AppError> {
+/// The providers of the settings.
+pub(super) fn upstreams(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<dyn Upstream>>, AppError> {
     let outbound = Outbound::new(&config.outbound.ca, config.outbound.proxy.clone())?;
     config
         .providers
@@ -209,6 +225,8 @@ fn lifetimes(config: &Config) -> Lifetimes {
         reuse_grace: config.tokens.reuse_grace,
         unused_client: config.clients.unused_expire,
         consent: config.consent_remember,
+        upstream_check: config.tokens.upstream_check,
+        upstream_grace: config.tokens.upstream_grace,
     }
 }
 

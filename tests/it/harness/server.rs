@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteroom::app::{App, Storage};
@@ -17,6 +17,7 @@ use anteroom::standin::Standin;
 use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::sled::SledStore;
+use anteroom::upstream::Upstream;
 use axum::Router;
 use axum::extract::Request;
 use base64::Engine as _;
@@ -30,6 +31,7 @@ use tower::ServiceExt as _;
 use super::answer::{Answer, encode, request, request_with};
 use super::browser::Browser;
 use super::client::Client;
+use super::provider::Provider;
 use super::website::Website;
 
 pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
@@ -49,9 +51,16 @@ pub(crate) struct Builder {
     changes: Vec<Change>,
     on_sled: bool,
     wrap: Option<Wrap>,
+    provider: Option<Arc<Provider>>,
 }
 
 impl Builder {
+    /// People sign in at `provider`, in the place of the one on loopback.
+    pub(crate) fn provider(mut self, provider: &Arc<Provider>) -> Self {
+        self.provider = Some(Arc::clone(provider));
+        self
+    }
+
     /// Changes any setting.
     pub(crate) fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
         self.changes.push(Box::new(change));
@@ -125,6 +134,7 @@ impl Builder {
             clock: Arc::new(ManualClock::at(NOW)),
             standin,
             dir,
+            provider: Mutex::new(self.provider),
         };
         Server::over(Arc::new(world)).await
     }
@@ -143,6 +153,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) standin: Standin,
     dir: Option<TempDir>,
+    provider: Mutex<Option<Arc<Provider>>>,
 }
 
 /// A running server. Its copies are the same server.
@@ -160,7 +171,15 @@ impl Server {
             key: SealingKey::from_base64(&world.key).unwrap(),
         };
         let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-        let app = App::with(&world.config, storage, clock).await.unwrap();
+        let provider = world.provider.lock().unwrap().clone();
+        let app = match provider {
+            Some(provider) => {
+                let providers = vec![provider as Arc<dyn Upstream>];
+                App::with_providers(&world.config, storage, clock, providers).await
+            }
+            None => App::with(&world.config, storage, clock).await,
+        };
+        let app = app.unwrap();
         Self {
             router: app.router(),
             app: Arc::new(app),
@@ -171,6 +190,12 @@ impl Server {
     /// Another process over the same store, with the same clock and provider.
     pub(crate) async fn restart(&self) -> Self {
         Self::over(Arc::clone(&self.world)).await
+    }
+
+    /// The same, with another provider in the place of the one before.
+    pub(crate) async fn restart_with(&self, provider: &Arc<Provider>) -> Self {
+        *self.world.provider.lock().unwrap() = Some(Arc::clone(provider));
+        self.restart().await
     }
 
     pub(crate) fn issuer(&self) -> &str {
