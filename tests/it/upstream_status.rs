@@ -149,7 +149,7 @@ async fn after_the_grace_everybody_has_to_wait_and_nobody_loses_anything() {
     let provider = Arc::new(Provider::new());
     let (server, client, mut tokens) = signed_in(&provider).await;
     provider.says(Says::ComeAgain);
-    server.advance(CHECK + DAY - SECOND);
+    server.advance(Duration::from_secs(300 + 24 * 3600 - 1));
     tokens = Tokens::read(&client.refresh(&tokens.refresh).await);
     assert_eq!(call(&client, &tokens).await, 200);
     server.advance(SECOND);
@@ -217,7 +217,7 @@ async fn nobody_waits_for_a_provider_that_was_in_trouble_just_now() {
     server.advance(CHECK);
     assert_eq!(call(&client, &tokens).await, 200);
     assert_eq!(provider.asked(), ["vouch mona-1"]);
-    server.advance(REST - SECOND);
+    server.advance(Duration::from_secs(29));
     assert_eq!(call(&client, &tokens).await, 200);
     assert!(provider.asked().is_empty());
     // it is asked again while they go on
@@ -442,10 +442,10 @@ async fn what_a_person_gave_us_is_given_back_when_their_sessions_have_expired() 
     assert!(sweep().await);
     server.advance(20 * DAY);
     Tokens::read(&client.refresh(&other.refresh).await);
-    server.advance(10 * DAY - HOUR + SECOND);
+    server.advance(Duration::from_secs(10 * 24 * 3600 - 3599));
     assert!(sweep().await);
     provider.asked();
-    server.advance(HOUR - SECOND);
+    server.advance(Duration::from_secs(3599));
     // not more than once an hour
     assert!(sweep().await);
     assert!(provider.asked_at_last(1).await.is_empty());

@@ -5,6 +5,8 @@ mod access;
 mod answer;
 mod ask;
 mod give_back;
+#[cfg(test)]
+mod patience;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub struct Vouching {
     upstreams: Vec<Arc<dyn Upstream>>,
     reserved: ScopeSet,
     lifetimes: Lifetimes,
+    patience: Duration,
     /// Who is being asked about now: whoever comes meanwhile waits for the same answer.
     under_way: DashMap<GrantKey, watch::Receiver<Option<Outcome>>>,
     /// Who could not be asked about, and when that was. One person's trouble keeps nobody else from being asked about.
@@ -117,6 +120,7 @@ impl Vouching {
             live: shared.live,
             upstreams: shared.upstreams,
             lifetimes,
+            patience: PATIENCE,
             under_way: DashMap::new(),
             troubles: DashMap::new(),
             next_round: AtomicI64::new(i64::MIN),
@@ -271,7 +275,7 @@ async fn run(
 ) {
     let leave = Leave(&vouching, grant.key());
     let mut asking = pin!(vouching.ask(grant.subject(), job));
-    let in_time = timeout(PATIENCE, &mut asking).await;
+    let in_time = timeout(vouching.patience, &mut asking).await;
     let asked = if let Ok(asked) = in_time {
         asked
     } else {
