@@ -45,5 +45,5 @@ mod store;
 mod store_model;
 mod stranger;
 mod token;
+mod upstream_access;
 mod upstream_status;
-mod upstream_token;

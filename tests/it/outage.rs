@@ -428,8 +428,8 @@ async fn a_session_that_ends_while_it_is_looked_up_is_over_for_everybody() {
     let (server, store) = unsteady().await;
     let client = server.client().await;
     let tokens = client.sign_in("mona").await;
-    // somebody has found the session in force, and has not yet told
-    store.order("find_session", Trouble::Waits);
+    // somebody has found the session and its grant, and has not yet told
+    store.order("find_grant", Trouble::Waits);
     let (looking, access) = (client.clone(), tokens.access.clone());
     let looking = tokio::spawn(async move { looking.initialize(&access).await });
     store.waits.notified().await;
