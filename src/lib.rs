@@ -40,7 +40,7 @@
 //!    code are kept, in one step, and the client gets its answer.
 //! 4. `POST /token` ([`flow::code`], [`flow::refresh`]): peek, check, spend, mint.
 //! 5. `POST /mcp` ([`resource::gate`]): token, message, scope, in this order; then the server behind. A session's end is
-//!    seen by the next request ([`flow::live`]).
+//!    seen by the next request ([`flow::live`]), and its provider is asked again every few minutes ([`flow::vouching`]).
 
 pub mod admin;
 pub mod app;

@@ -74,7 +74,7 @@ mod tests {
     use serde_json::json;
 
     use crate::clock::UnixTime;
-    use crate::event::Event;
+    use crate::event::{Event, GrantNews};
     use crate::protocol::error::ErrorCode;
     use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
 
@@ -201,6 +201,49 @@ mod tests {
             "INFO",
             &json!({ "event": "rate_limited", "address": "192.0.2.1", "cause": "token" }),
         );
+    }
+
+    #[test]
+    fn events_of_grants_name_provider_and_person() {
+        let provider = &ProviderId::new("github");
+        let subject = &Subject::new("github:583231");
+        for (news, level, name, cause) in [
+            (
+                GrantNews::Unknown("timed out"),
+                "WARN",
+                "upstream_unknown",
+                Some("timed out"),
+            ),
+            (
+                GrantNews::Ended("revoked"),
+                "INFO",
+                "upstream_ended",
+                Some("revoked"),
+            ),
+            (GrantNews::Renewed, "DEBUG", "upstream_renewed", None),
+            (GrantNews::GivenBack, "INFO", "upstream_given_back", None),
+            (
+                GrantNews::NotGivenBack("down"),
+                "WARN",
+                "upstream_not_given_back",
+                Some("down"),
+            ),
+        ] {
+            let mut line =
+                json!({ "event": name, "provider": "github", "subject": "github:583231" });
+            if let Some(cause) = cause {
+                line["cause"] = json!(cause);
+            }
+            assert_line(
+                Event::OfGrant {
+                    provider,
+                    subject,
+                    news,
+                },
+                level,
+                &line,
+            );
+        }
     }
 
     #[test]

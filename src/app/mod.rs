@@ -33,8 +33,10 @@ use crate::seal::{Purpose, SealError, SealingKey, SealingKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
+use crate::upstream::Upstream;
 
 use keys::Keys;
+use providers::upstreams;
 
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -160,9 +162,29 @@ impl App {
         storage: Storage,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AppError> {
+        let providers = upstreams(config, &clock)?;
+        Self::with_providers(config, storage, clock, providers).await
+    }
+
+    /// The same, with providers of the caller's in the place of those that the settings name.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn with_providers(
+        config: &Config,
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        providers: Vec<Arc<dyn Upstream>>,
+    ) -> Result<Self, AppError> {
         let keys = Keys::open(config, &storage, clock.now()).await?;
         let session_key = keys.marks.key_for(Purpose::McpSession);
-        let flows = Arc::new(parts::flows(config, &storage.store, keys, &clock)?);
+        let flows = Arc::new(parts::flows(
+            config,
+            &storage.store,
+            keys,
+            &clock,
+            providers,
+        )?);
         let endpoints = Arc::new(parts::endpoints(config, &flows));
         let documents = parts::documents(config, &flows)?;
         let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);

@@ -8,7 +8,6 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 
 use super::AppError;
 use super::keys::Keys;
-use super::providers::upstreams;
 use crate::clock::Clock;
 use crate::config;
 use crate::config::{Config, KnownClient, Rate};
@@ -17,6 +16,7 @@ use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
+use crate::flow::vouching::{Shared, Vouching, reserved};
 use crate::flow::{Admission, Flows, Lifetimes, Registration};
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
 use crate::protocol::authorize::OFFLINE_ACCESS;
@@ -27,6 +27,7 @@ use crate::protocol::resource_indicator::Resources;
 use crate::protocol::scope::{Scope, ScopeSet};
 use crate::store::Store;
 use crate::store::browser_session::BrowserSessions;
+use crate::upstream::Upstream;
 
 /// How long a browser may take from its first approval to the last callback.
 const SIGN_IN_COOKIE: CookieDuration = CookieDuration::hours(1);
@@ -37,23 +38,33 @@ pub(super) fn flows(
     store: &Arc<dyn Store>,
     keys: Keys,
     clock: &Arc<dyn Clock>,
+    upstreams: Vec<Arc<dyn Upstream>>,
 ) -> Result<Flows, AppError> {
     let resources = config.servers.iter();
     let resources = resources.map(|server| config.public_url.resource(&server.path));
+    let shared = Shared {
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        sealer: Arc::new(keys.sealer),
+        live: Arc::default(),
+        upstreams: upstreams.clone(),
+    };
     Ok(Flows {
         keys: Arc::new(keys.ring),
         store: Arc::clone(store),
         clock: Arc::clone(clock),
-        sealer: keys.sealer,
+        sealer: Arc::clone(&shared.sealer),
         marks: keys.marks,
         key_sources: keys.sources,
-        upstreams: upstreams(config, clock)?,
+        reserved: reserved(&upstreams),
+        upstreams,
         issuer: config.public_url.clone(),
         resources: Resources::new(resources.collect()),
         scopes: all_scopes(config),
         default_scopes: config.default_scopes.clone(),
         lifetimes: lifetimes(config),
-        live: Arc::default(),
+        live: Arc::clone(&shared.live),
+        vouching: Arc::new(Vouching::new(shared, lifetimes(config))),
         admission: admission(config, clock)?,
     })
 }
@@ -132,6 +143,8 @@ fn lifetimes(config: &Config) -> Lifetimes {
         reuse_grace: config.tokens.reuse_grace,
         unused_client: config.clients.unused_expire,
         consent: config.consent_remember,
+        upstream_check: config.tokens.upstream_check,
+        upstream_grace: config.tokens.upstream_grace,
     }
 }
 

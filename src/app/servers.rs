@@ -11,7 +11,7 @@ use tower::Layer;
 use super::AppError;
 use crate::config::{Backend, Config, ProviderKind, Server};
 use crate::demo::{self, GitHubApi};
-use crate::flow::Flows;
+use crate::flow::{Failure, Flows};
 use crate::outbound::Outbound;
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
@@ -108,8 +108,11 @@ struct SessionsOf(Arc<Flows>);
 #[async_trait]
 impl Sessions for SessionsOf {
     async fn standing(&self, session: Id) -> Result<Option<Arc<Standing>>, Unavailable> {
-        self.0.standing(session).await.map_err(|error| {
-            tracing::error!(%error, "a session could not be looked up");
+        self.0.standing(session).await.map_err(|failure| {
+            // of a provider that cannot be asked it is told when it is asked
+            if !matches!(failure, Failure::Upstream(_)) {
+                tracing::error!(error = %failure, "a session could not be looked up");
+            }
             Unavailable
         })
     }

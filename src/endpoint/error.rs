@@ -81,6 +81,11 @@ pub fn for_client(failure: &Failure, with_header: bool) -> Response {
                 retry_after.as_secs(),
             ),
         },
+        // told when it was asked; never invalid_grant: nobody is logged out by an outage (SEC-16)
+        Failure::Upstream(_) => unavailable(
+            "the provider of the sign-in cannot be asked now; try again later",
+            RETRY_FETCH,
+        ),
         incident => {
             tracing::error!(error = %chain(incident), "a request failed for a reason of ours");
             unavailable("try again later", 5)

@@ -90,6 +90,14 @@ impl Flows {
         };
         match self.arrive(id, pending, approved, back, &address).await {
             Err(refused @ Failure::Refused(_)) => Err(refused),
+            Err(Failure::Denied(denied)) => {
+                let url = address.refuse(&denied);
+                Ok(Arrival::Failed(Box::new(ForClient {
+                    client,
+                    address,
+                    url,
+                })))
+            }
             Err(incident) => {
                 let url = address.refuse(&BROKEN);
                 let answer = ForClient {

@@ -1,10 +1,11 @@
 //! The authorization code grant (RFC 6749 §4.1.3).
 
 use crate::event::Event;
-use crate::protocol::allowance::{NONE_LEFT, still_allowed};
+use crate::protocol::allowance::{NONE_LEFT, NONE_OPEN, open_to_person, still_allowed};
 use crate::protocol::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{Handle, Id};
+use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{IssuedCode, RefreshState};
 use crate::protocol::token::{CodeRequest, check_redemption};
 use crate::store::Opening;
@@ -32,6 +33,7 @@ impl Flows {
             return Err(self.replayed(client, &code).await?.into());
         }
         let scopes = still_allowed(&code.request.scopes, client).ok_or(NONE_LEFT)?;
+        let scopes = self.open_now(code.session, scopes).await?;
         let refresh = client
             .refreshes
             .then(|| RefreshToken::new(code.session, &self.marks));
@@ -57,6 +59,16 @@ impl Flows {
         self.mint(&session, scopes, refresh.map(|token| token.clear))
     }
 
+    /// What of `scopes` is open to the person of a session, as far as their provider vouches for them. They signed in a
+    /// moment ago: it is rarely asked.
+    async fn open_now(&self, session: Id, scopes: ScopeSet) -> Result<ScopeSet, Failure> {
+        let found = self.store.find_session(session, self.now()).await?;
+        let person = found.ok_or(ENDED)?.subject;
+        let (grant, _) = self.vouched(&person).await?.ok_or(ENDED)?;
+        let withheld = self.vouching.withheld(&grant);
+        Ok(open_to_person(&scopes, &withheld).ok_or(NONE_OPEN)?)
+    }
+
     async fn replayed(&self, client: &Client, code: &IssuedCode) -> Result<OAuthError, Failure> {
         let session: Id = code.session;
         Event::CodeReplayed {
@@ -72,4 +84,8 @@ impl Flows {
 const UNKNOWN_CODE: OAuthError = OAuthError {
     code: ErrorCode::InvalidGrant,
     description: "the code is unknown or has expired",
+};
+const ENDED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "the session of the code has ended",
 };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::event::Event;
-use crate::protocol::allowance::still_allowed;
+use crate::protocol::allowance::{open_to_person, still_allowed};
 use crate::protocol::claims::AccessClaims;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::client_metadata::DocumentUrl;
@@ -11,6 +11,7 @@ use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::Id;
 use crate::protocol::introspect::{Introspection, TokenFacts};
+use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::Session;
 use crate::secret::Secret;
 
@@ -28,8 +29,9 @@ impl Flows {
     /// Says what a token is worth. Only clients of the configuration that have a secret may ask: anybody can register a
     /// client, a confidential one too, and could find out with it which of the strings in their hands are tokens.
     ///
-    /// A session is looked up each time, so that a token is dead here from the moment that it is dead anywhere. Asking
-    /// changes nothing: a refresh token that was used before is merely not in force.
+    /// A session is looked up each time, so that a token is dead here from the moment that it is dead anywhere, and its
+    /// provider is asked where that is due. Asking changes nothing of a token: a refresh token that was used before is
+    /// merely not in force.
     ///
     /// # Errors
     /// Where the client may not ask, or `token` is missing; or an incident.
@@ -68,7 +70,11 @@ impl Flows {
             let Some(session) = in_force else {
                 return Ok(None);
             };
-            let usable = self.usable(session).await?;
+            let Some((grant, _)) = self.vouched(&session.subject).await? else {
+                return Ok(None);
+            };
+            let withheld = self.vouching.withheld(&grant);
+            let usable = self.usable(session, &withheld).await?;
             return Ok(usable.map(|session| TokenFacts::of_refresh(session, self.issuer.as_str())));
         }
         let Some(claims) = self.access_claims(token) else {
@@ -77,13 +83,24 @@ impl Flows {
         let Some(session) = Id::parse(&claims.sid) else {
             return Ok(None);
         };
-        let found = self.store.find_session(session, now).await?;
-        Ok(found.map(|_| TokenFacts::of_access(claims)))
+        let found = self.in_force(session).await?;
+        Ok(found.map(|found| {
+            let withheld = self.vouching.withheld(&found.grant);
+            TokenFacts::of_access(only_open(claims, &withheld))
+        }))
     }
 
     /// A session as its client can refresh it now, with the scopes that it would get; none where it cannot: it is gone, may
     /// no longer come, has no such grant any more, or may be given nothing of it.
-    async fn usable(&self, mut session: Session) -> Result<Option<Session>, Failure> {
+    async fn usable(
+        &self,
+        mut session: Session,
+        withheld: &ScopeSet,
+    ) -> Result<Option<Session>, Failure> {
+        let Some(open) = open_to_person(&session.scopes, withheld) else {
+            return Ok(None);
+        };
+        session.scopes = open;
         let id = &session.client_id;
         let known = match self.find_client(id, Need::Here).await {
             Err(Failure::Refused(_)) => return Ok(None),
@@ -115,6 +132,14 @@ impl Flows {
             verified.ok()
         })
     }
+}
+
+/// An access token with the scopes of it that are open to its person.
+fn only_open(mut claims: AccessClaims, withheld: &ScopeSet) -> AccessClaims {
+    if let Some(scopes) = ScopeSet::parse(&claims.scope) {
+        claims.scope = scopes.without(withheld).to_string();
+    }
+    claims
 }
 
 fn may_introspect(client: &Client) -> bool {

@@ -19,6 +19,7 @@ pub mod registration;
 pub mod revoke;
 pub mod sweep;
 pub mod token;
+pub mod vouching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ use crate::upstream::{Upstream, UpstreamError};
 
 use keys::KeySources;
 use live::LiveSessions;
+use vouching::Vouching;
 
 /// What the flows need. Put together once, in `app/parts.rs`.
 pub struct Flows {
@@ -52,7 +54,7 @@ pub struct Flows {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Keys for what must not lie about in clear.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
     /// What shows that something was made by us.
     pub marks: Marks,
     /// Keys that sign access tokens.
@@ -69,10 +71,14 @@ pub struct Flows {
     pub scopes: ScopeSet,
     /// What is granted when a client asks for nothing.
     pub default_scopes: ScopeSet,
+    /// Scopes that are not for everybody.
+    pub reserved: ScopeSet,
     /// How long things live.
     pub lifetimes: Lifetimes,
     /// The sessions that somebody is using.
     pub live: Arc<LiveSessions>,
+    /// Whether the providers still vouch for those who signed in.
+    pub vouching: Arc<Vouching>,
     /// Which clients may come, and how.
     pub admission: Admission,
 }
@@ -129,6 +135,10 @@ pub struct Lifetimes {
     pub unused_client: Duration,
     /// What a person agreed to; zero: they are asked each time.
     pub consent: Duration,
+    /// The word of a provider that it vouches for somebody.
+    pub upstream_check: Duration,
+    /// The same beyond that, while the provider cannot be asked.
+    pub upstream_grace: Duration,
 }
 
 /// How long a client is remembered after it was last used, and at least as long as its sessions can live unused.
@@ -153,15 +163,20 @@ impl Flows {
         }
     }
 
-    /// Ends a session for everybody: in the store first, then for those who have seen it in force. A task of its own:
-    /// a client that hangs up meanwhile must not keep the end from them.
+    /// Ends a session for everybody: in the store first, then for those who have seen it in force. With the last one of a
+    /// person, what they gave us is given back. A task of its own: a client that hangs up meanwhile must not keep the end
+    /// from them.
     async fn end_session(&self, session: Id, why: &'static str) -> Result<(), Failure> {
         let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
+        let vouching = Arc::clone(&self.vouching);
         let ending = tokio::spawn(async move {
             let ended = store.end_session(session, now).await;
             live.end(session);
-            if ended?.is_some() {
+            if let Some(ended) = ended? {
                 Event::SessionEnded { session, why }.tell();
+                if let Some(grant) = &ended.grant {
+                    vouching.give_back(grant);
+                }
             }
             Ok(())
         });
@@ -178,6 +193,9 @@ pub enum Failure {
     /// An answer: somebody asked for what they may not have.
     #[error(transparent)]
     Refused(#[from] OAuthError),
+    /// An answer for the client that somebody has signed in for: nothing of what it asked for is open to them.
+    #[error(transparent)]
+    Denied(OAuthError),
     /// The document of a client cannot be had: never the same as a client that is unknown.
     #[error("{cause}")]
     Document {

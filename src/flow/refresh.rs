@@ -7,12 +7,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::clock::UnixTime;
 use crate::entropy;
 use crate::event::Event;
-use crate::protocol::allowance::{NONE_LEFT, NONE_OF_THEM, still_allowed};
+use crate::protocol::allowance::{
+    NONE_LEFT, NONE_OF_THEM, NONE_OPEN, open_to_person, still_allowed,
+};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Id;
 use crate::protocol::resource_indicator::within_grant;
+use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{Rotated, Session};
 use crate::protocol::token::{RefreshRequest, refreshed_scopes};
 use crate::seal::{Marks, Purpose};
@@ -76,8 +80,8 @@ enum Freshness<'a> {
 }
 
 impl Flows {
-    /// Refreshes: peek, check, rotate, mint. Whoever asks again with the token before within the grace window gets the
-    /// same refresh token (two windows, one lost reply); outside it the session ends.
+    /// Refreshes: peek, check, ask the provider where that is due, rotate, mint. Whoever asks again with the token before
+    /// within the grace window gets the same refresh token (two windows, one lost reply); outside it the session ends.
     pub(super) async fn refresh(
         &self,
         known: &FoundClient,
@@ -101,14 +105,19 @@ impl Flows {
         if still_allowed(&session.scopes, client).is_none() {
             return Err(NONE_LEFT.into());
         }
-        let scopes = still_allowed(&scopes, client).ok_or(NONE_OF_THEM)?;
+        let mut scopes = still_allowed(&scopes, client).ok_or(NONE_OF_THEM)?;
+        let freshness = self.freshness_of(&token, &session, now);
+        // a stolen token ends its session, whatever the provider says
+        if !matches!(freshness, Freshness::Reused) {
+            scopes = self.open_still(&session, &scopes).await?;
+        }
         let mut rotated = None;
-        if let Freshness::Current = self.freshness_of(&token, &session) {
+        if let Freshness::Current = freshness {
             (session, rotated) = self.rotate(&token, &session).await?;
         }
         let successor = match rotated {
             Some(successor) => successor,
-            None => self.answer_again(&token, &session).await?,
+            None => self.answer_again(&token, &session, now).await?,
         };
         Event::TokenRefreshed {
             client: &client.id,
@@ -120,7 +129,23 @@ impl Flows {
         self.mint(&session, scopes, Some(successor))
     }
 
-    fn freshness_of<'a>(&self, token: &RefreshToken, session: &'a Session) -> Freshness<'a> {
+    /// What of `scopes` is open to the person, for whom the provider has to vouch still (CONS-22, CONS-27, U4).
+    async fn open_still(&self, session: &Session, scopes: &ScopeSet) -> Result<ScopeSet, Failure> {
+        let (grant, _) = self.vouched(&session.subject).await?.ok_or(DEAD)?;
+        let withheld = self.vouching.withheld(&grant);
+        if open_to_person(&session.scopes, &withheld).is_none() {
+            return Err(NONE_OPEN.into());
+        }
+        Ok(open_to_person(scopes, &withheld).ok_or(NONE_OF_THEM_OPEN)?)
+    }
+
+    /// What `token` was to its session when it came, at `now`: asking the provider may have taken a while.
+    fn freshness_of<'a>(
+        &self,
+        token: &RefreshToken,
+        session: &'a Session,
+        now: UnixTime,
+    ) -> Freshness<'a> {
         let Some(state) = &session.refresh else {
             return Freshness::Reused;
         };
@@ -130,7 +155,7 @@ impl Flows {
         match &state.previous {
             Some(previous)
                 if previous.digest.matches(&token.clear)
-                    && self.now() < previous.at + self.lifetimes.reuse_grace =>
+                    && now < previous.at + self.lifetimes.reuse_grace =>
             {
                 Freshness::JustRotated(previous)
             }
@@ -169,8 +194,9 @@ impl Flows {
         &self,
         token: &RefreshToken,
         session: &Session,
+        now: UnixTime,
     ) -> Result<Secret, Failure> {
-        if let Freshness::JustRotated(previous) = self.freshness_of(token, session) {
+        if let Freshness::JustRotated(previous) = self.freshness_of(token, session, now) {
             let clear = self.sealer.open(
                 Purpose::RefreshSuccessor,
                 session.id.as_bytes(),
@@ -200,4 +226,9 @@ impl Flows {
 const DEAD: OAuthError = OAuthError {
     code: ErrorCode::InvalidGrant,
     description: "the refresh token is unknown, revoked or expired",
+};
+
+const NONE_OF_THEM_OPEN: OAuthError = OAuthError {
+    code: ErrorCode::InvalidScope,
+    description: "none of the scopes that are asked for is open to the person any more",
 };

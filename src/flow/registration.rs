@@ -69,9 +69,8 @@ impl Flows {
         Err(StoreError::new("too many callers change the same registration").into())
     }
 
-    /// Forgets a client: from now on it is unknown at every endpoint, its refresh tokens are worth nothing, and it can
-    /// register anew. Access tokens that it has already are not looked for: each is good until it expires, as long as
-    /// its session is not revoked, which whoever holds a token of it can still do.
+    /// Forgets a client: from now on it is unknown at every endpoint, its tokens are worth nothing, and it can register
+    /// anew. Its sessions are deleted when somebody comes with a token of them, or when it is looked for them.
     ///
     /// # Errors
     /// As [`Flows::read_registration`].
@@ -84,6 +83,7 @@ impl Flows {
         if !self.store.forget_client(id).await? {
             return Err(NOT_THIS_CLIENT.into());
         }
+        self.live.end_of_client(id);
         Event::RegistrationRemoved { client: id }.tell();
         Ok(())
     }

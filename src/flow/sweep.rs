@@ -1,18 +1,20 @@
-//! What has expired is deleted, a little at a time.
+//! What has expired is deleted, a little at a time, and what nobody uses any more is given back.
 
-use crate::store::Result;
+use crate::protocol::grant::Grant;
 
-use super::Flows;
+use super::live::CLIENT_GONE;
+use super::{Failure, Flows};
 
 /// Rows in one step: small, so that nobody waits for the writer.
 const STEP: usize = 500;
 
 impl Flows {
-    /// Deletes everything that has expired; says how many rows.
+    /// Deletes everything that has expired; says how many rows. Once an hour, grants by which no session lives any more are
+    /// ended, and given back to their providers.
     ///
     /// # Errors
     /// Where the store fails; what was deleted before stays deleted.
-    pub async fn sweep(&self) -> Result<usize> {
+    pub async fn sweep(&self) -> Result<usize, Failure> {
         let mut deleted = 0;
         loop {
             let step = self.store.sweep(self.now(), STEP).await?;
@@ -22,6 +24,54 @@ impl Flows {
             }
         }
         self.live.prune();
+        self.vouching.prune();
+        if self.vouching.is_round_due() {
+            self.end_forsaken_grants().await?;
+            self.vouching.end_round();
+        }
         Ok(deleted)
+    }
+
+    async fn end_forsaken_grants(&self) -> Result<(), Failure> {
+        let mut after = None;
+        loop {
+            let grants = self.store.list_grants(after, STEP, self.now()).await?;
+            for grant in &grants {
+                if self.is_forsaken(grant).await? {
+                    self.end_forsaken(grant).await?;
+                }
+            }
+            match grants.last() {
+                Some(last) if grants.len() == STEP => after = Some(last.key()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether no session lives by a grant. Those of clients that are gone are ended.
+    async fn is_forsaken(&self, grant: &Grant) -> Result<bool, Failure> {
+        for id in &grant.sessions {
+            let Some(session) = self.store.find_session(*id, self.now()).await? else {
+                continue;
+            };
+            if !self.is_gone(&session.client_id).await? {
+                return Ok(false);
+            }
+            self.end_session(*id, CLIENT_GONE).await?;
+        }
+        Ok(true)
+    }
+
+    /// Ends a grant, unless somebody has signed in meanwhile.
+    async fn end_forsaken(&self, grant: &Grant) -> Result<(), Failure> {
+        let ended = self.store.end_grant(grant, self.now()).await?;
+        if let Some(sessions) = ended {
+            for session in sessions {
+                self.live.end(session);
+                tracing::debug!(session.id = %session, "a session had expired");
+            }
+            self.vouching.give_back(grant);
+        }
+        Ok(())
     }
 }

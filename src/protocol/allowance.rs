@@ -69,6 +69,15 @@ pub fn still_allowed(granted: &ScopeSet, client: &Client) -> Option<ScopeSet> {
     }
 }
 
+/// What is open to a person of what was granted to a client of theirs, where `withheld` is not open to them. None where
+/// that opens nothing any more.
+#[must_use]
+pub fn open_to_person(granted: &ScopeSet, withheld: &ScopeSet) -> Option<ScopeSet> {
+    let left = granted.without(withheld);
+    let is_of_use = left == *granted || !left.iter().all(opens_nothing);
+    is_of_use.then_some(left)
+}
+
 /// What is left of `wanted` where `most` is the most; none where that opens nothing.
 fn cut(wanted: &ScopeSet, most: &ScopeSet) -> Option<ScopeSet> {
     let left = wanted.iter();
@@ -87,6 +96,12 @@ pub const NONE_OF_THEM: OAuthError = OAuthError {
 pub const NONE_LEFT: OAuthError = OAuthError {
     code: ErrorCode::InvalidGrant,
     description: "the client may no longer be given any scope that was granted; sign in again",
+};
+
+/// A person came to have none of the scopes that a client was granted.
+pub const NONE_OPEN: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "none of the scopes that were granted is open to the person any more",
 };
 
 /// Who asks for these alone wants the person to sign in, as everybody does here, and gets the usual with it: clients that
@@ -179,6 +194,25 @@ mod tests {
             let cut = still_allowed(&ScopeSet::parse(granted).unwrap(), &client);
             let cut = cut.map(|scopes| scopes.to_string());
             assert_eq!(cut.as_deref(), left, "{most:?} {granted}");
+        }
+    }
+
+    /// SEC-11
+    #[test]
+    fn what_was_granted_is_cut_to_what_is_open_to_the_person() {
+        for (granted, withheld, left) in [
+            ("a b", "", Some("a b")),
+            ("a b", "b c", Some("a")),
+            ("a offline_access", "b", Some("a offline_access")),
+            ("b offline_access", "b", None),
+            ("b", "b", None),
+            ("offline_access", "b", Some("offline_access")),
+            ("", "b", Some("")),
+        ] {
+            let set = |text| ScopeSet::parse(text).unwrap();
+            let cut = open_to_person(&set(granted), &set(withheld));
+            let cut = cut.map(|scopes| scopes.to_string());
+            assert_eq!(cut.as_deref(), left, "{granted} {withheld}");
         }
     }
 

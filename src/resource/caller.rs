@@ -40,7 +40,7 @@ impl Callers {
         let digest = TokenDigest::of(presented);
         let now = self.clock.now();
         if let Some(seen) = self.seen.find(&digest, now) {
-            if now - seen.asked() < self.ask_again {
+            if seen.is_settled(self.ask_again, now) {
                 return Ok(Arc::clone(&seen.principal));
             }
             return Box::pin(self.confirm(&digest, &seen, now)).await;
@@ -66,11 +66,11 @@ impl Callers {
             return Err(Denial::SessionEnded);
         }
         let principal = Arc::new(Principal {
-            standing,
             client_id: claims.client_id,
-            scopes,
+            scopes: scopes.without(&standing.withheld),
+            standing,
         });
-        let seen = SeenToken::new(Arc::clone(&principal), claims.exp, now);
+        let seen = SeenToken::new(Arc::clone(&principal), scopes, claims.exp, now);
         self.seen.insert(digest, Arc::new(seen), now);
         Ok(principal)
     }
@@ -88,13 +88,15 @@ impl Callers {
                 seen.confirm(now);
                 Ok(Arc::clone(&seen.principal))
             }
-            // Another object stands for the session now: only that one will tell of its end.
+            // Another object stands for the session now: only that one tells who the person is, and what is open to them.
             Ok(standing) => {
                 let principal = Arc::new(Principal {
+                    client_id: seen.principal.client_id.clone(),
+                    scopes: seen.scopes.without(&standing.withheld),
                     standing,
-                    ..Principal::clone(&seen.principal)
                 });
-                let again = SeenToken::new(Arc::clone(&principal), seen.expires, now);
+                let scopes = seen.scopes.clone();
+                let again = SeenToken::new(Arc::clone(&principal), scopes, seen.expires, now);
                 self.seen.insert(*digest, Arc::new(again), now);
                 Ok(principal)
             }

@@ -79,6 +79,9 @@ const BODY_LIMIT: usize = 4 << 20;
 /// How long a session found in force is not asked for again. An end that this process brings about is seen at once.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
+const NOT_OPEN: &str =
+    "this operation is not open to the person who signed in; signing in again changes nothing";
+
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 impl Gate {
@@ -221,6 +224,14 @@ impl Gate {
         if lacking.is_empty() {
             return Ok(era);
         }
+        // RS-18: whoever is told of a scope asks for it, and this person cannot be given it
+        let is_withheld = |scope: &&Scope| principal.standing.withheld.contains(scope);
+        if lacking.iter().any(is_withheld) {
+            return Err(refuse(
+                RpcError::http(StatusCode::FORBIDDEN, NOT_OPEN),
+                first_id,
+            ));
+        }
         // The token's own as well: clients ask for what the challenge names and forget what they had.
         let needed = principal
             .scopes
@@ -264,7 +275,12 @@ impl Gate {
                 Need::Open => {}
                 Need::AnyOf(scopes)
                     if scopes.iter().any(|scope| principal.scopes.contains(scope)) => {}
-                Need::AnyOf(scopes) => lacking.extend(scopes.first()),
+                // one that the person can get, where there is one
+                Need::AnyOf(scopes) => {
+                    let withheld = &principal.standing.withheld;
+                    let mut open = scopes.iter().filter(|scope| !withheld.contains(scope));
+                    lacking.extend(open.next().or(scopes.first()));
+                }
                 Need::Unknown => return None,
             }
         }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use sha2::{Digest, Sha256};
 
 use crate::clock::UnixTime;
 use crate::protocol::principal::Principal;
+use crate::protocol::scope::ScopeSet;
 
 /// SHA-256 of a token: the token itself is not kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,8 +32,10 @@ impl TokenDigest {
 /// A verified token.
 #[derive(Debug)]
 pub struct SeenToken {
-    /// Whom it speaks for.
+    /// Whom it speaks for, and what is open to them.
     pub principal: Arc<Principal>,
+    /// What it was issued for. What of it is not open to the person now may be open to them again.
+    pub scopes: ScopeSet,
     /// When it expires.
     pub expires: UnixTime,
     asked: AtomicI64,
@@ -40,18 +44,26 @@ pub struct SeenToken {
 impl SeenToken {
     /// A token that was verified, and its session found in force, at `now`.
     #[must_use]
-    pub fn new(principal: Arc<Principal>, expires: UnixTime, now: UnixTime) -> Self {
+    pub fn new(
+        principal: Arc<Principal>,
+        scopes: ScopeSet,
+        expires: UnixTime,
+        now: UnixTime,
+    ) -> Self {
         Self {
             principal,
+            scopes,
             expires,
             asked: AtomicI64::new(now.0),
         }
     }
 
-    /// When its session was last found in force.
+    /// Whether its session need not be asked for at `now`: it was found in force less than `again` ago, and somebody vouches
+    /// for the person still.
     #[must_use]
-    pub fn asked(&self) -> UnixTime {
-        UnixTime(self.asked.load(Ordering::Relaxed))
+    pub fn is_settled(&self, again: Duration, now: UnixTime) -> bool {
+        let asked = UnixTime(self.asked.load(Ordering::Relaxed));
+        now - asked < again && self.principal.standing.is_good_at(now)
     }
 
     /// Its session was found in force at `now`.
@@ -132,7 +144,6 @@ mod tests {
     use crate::protocol::identity::Identity;
     use crate::protocol::ids::{ClientId, Id, Subject};
     use crate::protocol::principal::Standing;
-    use crate::protocol::scope::ScopeSet;
 
     const NOW: UnixTime = UnixTime(1_000);
 
@@ -152,7 +163,9 @@ mod tests {
             client_id: ClientId::new("c"),
             scopes: ScopeSet::default(),
         };
-        Arc::new(SeenToken::new(Arc::new(principal), UnixTime(expires), NOW))
+        let scopes = principal.scopes.clone();
+        let seen = SeenToken::new(Arc::new(principal), scopes, UnixTime(expires), NOW);
+        Arc::new(seen)
     }
 
     /// AT-13
@@ -168,6 +181,21 @@ mod tests {
         cache.insert(digest, Arc::clone(&token), NOW);
         token.principal.standing.end();
         assert!(cache.find(&digest, NOW).is_none());
+    }
+
+    /// AT-13, CONS-14
+    #[test]
+    fn a_token_is_settled_for_a_while_and_no_longer_than_its_session_is_good() {
+        let token = seen(9_000);
+        let minute = Duration::from_secs(60);
+        let settled = |at| token.is_settled(minute, UnixTime(at));
+        assert!(settled(1_059) && !settled(1_060));
+        token.principal.standing.extend(UnixTime(1_030));
+        assert!(settled(1_029) && !settled(1_030));
+        token.principal.standing.extend(UnixTime(2_000));
+        assert!(settled(1_059) && !settled(1_060));
+        token.confirm(UnixTime(1_060));
+        assert!(settled(1_119) && !settled(1_120));
     }
 
     #[test]

@@ -31,7 +31,7 @@ async fn move_away(server: &Server, client: &Client) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-async fn remove(server: &Server, client: &Client) {
+pub(crate) async fn remove(server: &Server, client: &Client) {
     let (uri, token) = managed(client);
     let answer = ask(server, "DELETE", &uri, &token, &Value::Null).await;
     assert_eq!(answer.status, 204);

@@ -515,8 +515,7 @@ async fn a_refresh_token_that_its_client_can_no_longer_use_is_not_in_force() {
     let removed = registration(&server, "DELETE", &uri, &access, &Value::Null).await;
     assert_eq!(removed.status, 204);
     assert_dead(&server, &tokens.refresh, "the client is gone").await;
-    // an access token opens the door until it expires, and that is what is told
-    assert_alive(&server, &tokens.access).await;
+    assert_dead(&server, &tokens.access, "the client is gone").await;
     assert_alive(&server, &others.refresh).await;
 }
 

@@ -26,7 +26,8 @@ use tokio::sync::Notify;
 
 use crate::harness::answer::{Answer, parameter};
 use crate::harness::client::{Client, STATE, Tokens};
-use crate::harness::server::{Server, rate, server};
+use crate::harness::provider::Provider;
+use crate::harness::server::{Builder, Server, rate, server};
 use crate::introspect::{ask, trust};
 
 /// What is wrong with a verb.
@@ -46,6 +47,8 @@ pub(crate) struct Unsteady {
     trouble: Mutex<Option<(&'static str, Trouble)>>,
     /// Somebody waits.
     waits: Notify,
+    /// Somebody was told that it failed.
+    fails: Notify,
     go_on: Notify,
 }
 
@@ -68,14 +71,20 @@ impl Unsteady {
 
     fn before(&self, verb: &str) -> Result<()> {
         match self.trouble_of(verb) {
-            Some(Trouble::Fails) => Err(StoreError::new("the disk is on fire")),
+            Some(Trouble::Fails) => {
+                self.fails.notify_one();
+                Err(StoreError::new("the disk is on fire"))
+            }
             _ => Ok(()),
         }
     }
 
     async fn after(&self, verb: &str) -> Result<()> {
         match self.trouble_of(verb) {
-            Some(Trouble::LosesTheAnswer) => Err(StoreError::new("the line is dead")),
+            Some(Trouble::LosesTheAnswer) => {
+                self.fails.notify_one();
+                Err(StoreError::new("the line is dead"))
+            }
             Some(Trouble::Waits) => {
                 self.waits.notify_one();
                 self.go_on.notified().await;
@@ -147,14 +156,19 @@ pub(crate) async fn unsteady() -> (Server, Arc<Unsteady>) {
 }
 
 async fn unsteady_but(change: fn(&mut Config)) -> (Server, Arc<Unsteady>) {
+    over_unsteady(server().configure(trust).configure(change)).await
+}
+
+async fn over_unsteady(server: Builder) -> (Server, Arc<Unsteady>) {
     let kept = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&kept);
-    let server = server().with_key_file().configure(trust).configure(change);
+    let server = server.with_key_file();
     let server = server.store(move |store| {
         let store = Arc::new(Unsteady {
             store,
             trouble: Mutex::default(),
             waits: Notify::new(),
+            fails: Notify::new(),
             go_on: Notify::new(),
         });
         *keep.lock().unwrap() = Some(Arc::clone(&store));
@@ -431,4 +445,30 @@ async fn a_session_that_ends_while_it_is_looked_up_is_over_for_everybody() {
     store.go_on.notify_one();
     assert_eq!(looking.await.unwrap().status, 401);
     assert_eq!(client.initialize(&tokens.access).await.status, 401);
+}
+
+/// CONS-22, SEC-15
+#[tokio::test]
+async fn renewed_tokens_are_kept_although_the_store_fails_for_a_moment() {
+    const CHECK: Duration = Duration::from_secs(300);
+    for trouble in [Trouble::Fails, Trouble::LosesTheAnswer] {
+        let provider = Arc::new(Provider::new().with_refresh(CHECK));
+        let (server, store) = over_unsteady(server().provider(&provider)).await;
+        let client = server.client().await;
+        let tokens = Provider::sign_in(&server, &client, "mona").await;
+        server.advance(CHECK);
+        store.order("change_grant", trouble);
+        let calling = tokio::spawn({
+            let (client, access) = (client.clone(), tokens.access.clone());
+            async move { client.initialize(&access).await.status }
+        });
+        store.fails.notified().await;
+        store.heal();
+        assert_eq!(calling.await.unwrap(), 200, "{trouble:?}");
+        server.advance(CHECK);
+        assert_eq!(client.initialize(&tokens.access).await.status, 200);
+        let asked = provider.asked();
+        let renewed = ["renew mona-1-refresh", "renew mona-2-refresh"];
+        assert_eq!([&*asked[0], &*asked[2]], renewed, "{asked:?}");
+    }
 }

@@ -6,5 +6,6 @@ pub(crate) mod client;
 pub(crate) mod gate;
 pub(crate) mod log;
 pub(crate) mod process;
+pub(crate) mod provider;
 pub(crate) mod server;
 pub(crate) mod website;

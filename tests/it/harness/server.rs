@@ -3,13 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteroom::app::{App, Storage};
 use anteroom::clock::{Clock, ManualClock, UnixTime};
 use anteroom::command::stand_in;
-use anteroom::config::{Allow, Backend, Config, Provider, ProviderKind, Rate, Registration};
+use anteroom::config;
+use anteroom::config::{Allow, Backend, Config, ProviderKind, Rate, Registration};
 use anteroom::flow::keys::SealingSource;
 use anteroom::protocol::ids::ProviderId;
 use anteroom::protocol::issuer::Issuer;
@@ -19,6 +20,7 @@ use anteroom::standin::{self, Standin};
 use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::sled::SledStore;
+use anteroom::upstream::Upstream;
 use axum::Router;
 use axum::extract::Request;
 use base64::Engine as _;
@@ -32,6 +34,7 @@ use tower::ServiceExt as _;
 use super::answer::{Answer, encode, request, request_with};
 use super::browser::Browser;
 use super::client::Client;
+use super::provider::Provider;
 use super::website::Website;
 
 pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
@@ -53,9 +56,16 @@ pub(crate) struct Builder {
     on_sled: bool,
     has_key_file: bool,
     wrap: Option<Wrap>,
+    provider: Option<Arc<Provider>>,
 }
 
 impl Builder {
+    /// People sign in at `provider`, in the place of the one on loopback.
+    pub(crate) fn provider(mut self, provider: &Arc<Provider>) -> Self {
+        self.provider = Some(Arc::clone(provider));
+        self
+    }
+
     /// Changes any setting.
     pub(crate) fn configure(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
         self.changes.push(Box::new(change));
@@ -153,15 +163,16 @@ impl Builder {
             standin,
             dir,
             key_dir: self.has_key_file.then(|| tempfile::tempdir().unwrap()),
+            provider: Mutex::new(self.provider),
         };
         Server::over(Arc::new(world)).await
     }
 }
 
 /// The stand-in as a provider of `OpenID` Connect that lets everybody enter.
-pub(crate) fn openid(name: &str, standin: &Standin) -> Provider {
+pub(crate) fn openid(name: &str, standin: &Standin) -> config::Provider {
     let scopes = ["openid", "email", "profile", "offline_access"];
-    Provider {
+    config::Provider {
         id: ProviderId::new(name),
         label: format!("The login of {name}"),
         kind: ProviderKind::OpenId {
@@ -192,6 +203,7 @@ pub(crate) struct World {
     pub(crate) standin: Standin,
     dir: Option<TempDir>,
     key_dir: Option<TempDir>,
+    provider: Mutex<Option<Arc<Provider>>>,
 }
 
 impl World {
@@ -227,9 +239,15 @@ pub(crate) struct Server {
 impl Server {
     async fn over(world: Arc<World>) -> Self {
         let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-        let app = App::with(&world.config, world.storage(), clock)
-            .await
-            .unwrap();
+        let provider = world.provider.lock().unwrap().clone();
+        let app = match provider {
+            Some(provider) => {
+                let providers = vec![provider as Arc<dyn Upstream>];
+                App::with_providers(&world.config, world.storage(), clock, providers).await
+            }
+            None => App::with(&world.config, world.storage(), clock).await,
+        };
+        let app = app.unwrap();
         Self {
             router: app.router(),
             app: Arc::new(app),
@@ -240,6 +258,12 @@ impl Server {
     /// Another process over the same store, with the same clock and provider.
     pub(crate) async fn restart(&self) -> Self {
         Self::over(Arc::clone(&self.world)).await
+    }
+
+    /// The same, with another provider in the place of the one before.
+    pub(crate) async fn restart_with(&self, provider: &Arc<Provider>) -> Self {
+        *self.world.provider.lock().unwrap() = Some(Arc::clone(provider));
+        self.restart().await
     }
 
     pub(crate) fn issuer(&self) -> &str {

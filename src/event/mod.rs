@@ -1,5 +1,7 @@
 //! Everything worth telling an operator, one variant each: the audit log.
 
+mod grant_news;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -7,6 +9,8 @@ use tracing::Level;
 
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
+
+pub use grant_news::GrantNews;
 
 /// Something that happened. Identifiers and fixed words alone: no token, code, secret, login or e-mail address can be
 /// put into one.
@@ -85,6 +89,15 @@ pub enum Event<'a> {
         provider: &'a ProviderId,
         /// What happened, without anything that the provider sent but an error code.
         cause: &'a str,
+    },
+    /// Something happened to what somebody gave us at the provider when they signed in.
+    OfGrant {
+        /// Where.
+        provider: &'a ProviderId,
+        /// Whose it is.
+        subject: &'a Subject,
+        /// What happened.
+        news: GrantNews<'a>,
     },
     /// Somebody signed in and approved a client.
     CodeIssued {
@@ -193,25 +206,27 @@ impl Event<'_> {
 
     /// Whether it happens every hour of every session.
     fn is_routine(&self) -> bool {
-        matches!(
-            self,
-            Self::TokenRefreshed { .. } | Self::RefreshAnsweredAgain { .. }
-        )
+        match self {
+            Self::TokenRefreshed { .. } | Self::RefreshAnsweredAgain { .. } => true,
+            Self::OfGrant { news, .. } => news.is_routine(),
+            _ => false,
+        }
     }
 
     /// Whether somebody should look: an attack, a provider that fails, or a client that nobody will be able to connect.
     fn is_alarming(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::RegistrationRefused { .. }
-                | Self::DocumentRefused { .. }
-                | Self::DocumentUnavailable { .. }
-                | Self::AssertionReplayed { .. }
-                | Self::OtherBrowser { .. }
-                | Self::UpstreamFailed { .. }
-                | Self::CodeReplayed { .. }
-                | Self::RefreshReused { .. }
-        )
+            | Self::DocumentRefused { .. }
+            | Self::DocumentUnavailable { .. }
+            | Self::AssertionReplayed { .. }
+            | Self::OtherBrowser { .. }
+            | Self::UpstreamFailed { .. }
+            | Self::CodeReplayed { .. }
+            | Self::RefreshReused { .. } => true,
+            Self::OfGrant { news, .. } => news.is_alarming(),
+            _ => false,
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -229,6 +244,7 @@ impl Event<'_> {
             Self::OtherBrowser { .. } => "other_browser",
             Self::SignInRefused { .. } => "sign_in_refused",
             Self::UpstreamFailed { .. } => "upstream_failed",
+            Self::OfGrant { news, .. } => news.name(),
             Self::CodeIssued { .. } => "code_issued",
             Self::CodeReplayed { .. } => "code_replayed",
             Self::TokenIssued { .. } => "token_issued",
@@ -260,6 +276,7 @@ impl Event<'_> {
             }
             Self::SignInRefused { .. } => "somebody signed in who is not on the allow-list",
             Self::UpstreamFailed { .. } => "a sign-in failed at the provider",
+            Self::OfGrant { news, .. } => news.message(),
             Self::CodeIssued { .. } => "somebody signed in and let a client in",
             Self::CodeReplayed { .. } => "an authorization code was used twice; its session ends",
             Self::TokenIssued { .. } => "a client got its first token",
@@ -286,14 +303,17 @@ impl Event<'_> {
             | Self::ConsentDenied { client }
             | Self::OtherBrowser { client } => none.client(client),
             Self::DocumentRefused { client, error } => none.client(client).error(error),
-            Self::DocumentUnavailable { client, cause } => Fields {
-                cause: Some(cause),
-                ..none.client(client)
-            },
+            Self::DocumentUnavailable { client, cause } => none.client(client).cause(cause),
             Self::RegistrationRefused { error } => none.error(error),
             Self::SignInRefused { provider, client } => none.client(client).provider(provider),
-            Self::UpstreamFailed { provider, cause } => Fields {
-                cause: Some(cause),
+            Self::UpstreamFailed { provider, cause } => none.provider(provider).cause(cause),
+            Self::OfGrant {
+                provider,
+                subject,
+                news,
+            } => Fields {
+                subject: Some(subject),
+                cause: news.cause(),
                 ..none.provider(provider)
             },
             Self::CodeIssued {
@@ -321,14 +341,10 @@ impl Event<'_> {
             },
             Self::CodeReplayed { client, session } => none.client(client).session(session),
             Self::RefreshAnsweredAgain { session } => none.session(session),
-            Self::SessionEnded { session, why } => Fields {
-                cause: Some(why),
-                ..none.session(session)
-            },
+            Self::SessionEnded { session, why } => none.session(session).cause(why),
             Self::KeysChanged { key, what } => Fields {
                 key: Some(key),
-                cause: Some(what),
-                ..none
+                ..none.cause(what)
             },
             Self::RateLimited { endpoint, address } => Fields {
                 address: Some(address),
@@ -371,6 +387,13 @@ impl<'a> Fields<'a> {
         Self {
             error: Some(error.code.as_str()),
             cause: Some(error.description),
+            ..self
+        }
+    }
+
+    fn cause(self, cause: &'a str) -> Self {
+        Self {
+            cause: Some(cause),
             ..self
         }
     }

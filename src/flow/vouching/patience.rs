@@ -1,0 +1,237 @@
+//! Providers that take for ever, and worse: nobody waits for ever, and nothing that comes late is lost.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::protocol::identity::Identity;
+use crate::protocol::ids::{ClientId, Handle, Id};
+use crate::protocol::person_rule::PeopleRules;
+use crate::protocol::pkce::Challenge;
+use crate::protocol::redirect_uri::RedirectUri;
+use crate::protocol::session::{AuthorizationRequest, IssuedCode, Session};
+use crate::seal::{SealingKey, SealingKeys};
+use crate::secret::Secret;
+use crate::store::SignedIn;
+use crate::store::memory::MemoryStore;
+use crate::upstream::{
+    Back, Departure, GivesBack, Intent, Kept, SignIn, UpstreamError, UpstreamTokens, Vouched,
+};
+
+const NOW: UnixTime = UnixTime(1_000_000);
+const CHECK: Duration = Duration::from_secs(300);
+
+/// Takes for ever to renew, until it is let go; panics where it is told to.
+struct Stubborn {
+    id: ProviderId,
+    rules: PeopleRules,
+    asked: Notify,
+    go_on: Notify,
+    panics: Mutex<bool>,
+}
+
+#[async_trait]
+impl Upstream for Stubborn {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn label(&self) -> &'static str {
+        "Stubborn"
+    }
+
+    fn asks_for(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn rules(&self) -> &PeopleRules {
+        &self.rules
+    }
+
+    async fn begin(&self, _: &Secret, _: Intent) -> Result<Departure, UpstreamError> {
+        Err(UpstreamError::Invalid(String::new()))
+    }
+
+    async fn finish(&self, _: Back, _: Kept) -> Result<SignIn, UpstreamError> {
+        Err(UpstreamError::Invalid(String::new()))
+    }
+
+    fn renews(&self, tokens: &UpstreamTokens, _: UseFor, _: UnixTime) -> bool {
+        tokens.access.expose() == "old"
+    }
+
+    async fn renew(&self, _: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError> {
+        assert!(!*self.panics.lock().unwrap(), "as the test wants it");
+        self.asked.notify_one();
+        self.go_on.notified().await;
+        Ok(tokens("new"))
+    }
+
+    async fn vouch(&self, _: &Subject, _: &UpstreamTokens) -> Result<Vouched, UpstreamError> {
+        Ok(Vouched {
+            identity: identity(),
+            opens: ScopeSet::default(),
+        })
+    }
+
+    fn gives_back(&self) -> GivesBack {
+        GivesBack::TheseTokens
+    }
+
+    async fn forget(&self, _: &UpstreamTokens) -> Result<(), UpstreamError> {
+        Ok(())
+    }
+}
+
+fn tokens(access: &str) -> UpstreamTokens {
+    UpstreamTokens {
+        access: Secret::new(access),
+        refresh: None,
+        expires: None,
+        scopes: Vec::new(),
+        claims: None,
+    }
+}
+
+fn identity() -> Identity {
+    Identity {
+        subject: Subject::new("stubborn:1"),
+        login: None,
+        name: None,
+        verified_email: None,
+    }
+}
+
+/// Somebody who signed in at a stubborn provider, long enough ago that it is to be asked.
+async fn signed_in() -> (Arc<Vouching>, Arc<Stubborn>) {
+    let stubborn = Arc::new(Stubborn {
+        id: ProviderId::new("stubborn"),
+        rules: PeopleRules::default(),
+        asked: Notify::new(),
+        go_on: Notify::new(),
+        panics: Mutex::new(false),
+    });
+    let shared = Shared {
+        store: Arc::new(MemoryStore::default()),
+        clock: Arc::new(ManualClock::at(NOW + CHECK)),
+        sealer: Arc::new(Sealer::new(&SealingKeys::one(SealingKey::random()))),
+        live: Arc::default(),
+        upstreams: vec![Arc::clone(&stubborn) as Arc<dyn Upstream>],
+    };
+    let lifetimes = Lifetimes {
+        code: CHECK,
+        access: CHECK,
+        idle: CHECK,
+        session: CHECK,
+        reuse_grace: CHECK,
+        unused_client: CHECK,
+        consent: CHECK,
+        upstream_check: CHECK,
+        upstream_grace: CHECK,
+    };
+    let mut vouching = Vouching::new(shared, lifetimes);
+    vouching.patience = Duration::from_millis(20);
+    sign_in(&vouching).await;
+    (Arc::new(vouching), stubborn)
+}
+
+async fn sign_in(vouching: &Vouching) {
+    let expires = NOW + CHECK * 100;
+    let redirect = RedirectUri::parse("https://a.example/cb").unwrap();
+    let request = AuthorizationRequest {
+        client_id: ClientId::new("c"),
+        redirect: redirect.admits("https://a.example/cb").unwrap(),
+        state: None,
+        challenge: Challenge::parse(Some(&"c".repeat(43)), Some("S256")).unwrap(),
+        resource: String::new(),
+        scopes: ScopeSet::default(),
+        fingerprint: [0; 32],
+    };
+    let session = Session {
+        id: Id::new(NOW),
+        subject: identity().subject,
+        client_id: ClientId::new("c"),
+        client_name: None,
+        client_host: String::new(),
+        resource: String::new(),
+        scopes: ScopeSet::default(),
+        created: NOW,
+        used: NOW,
+        refresh: None,
+        expires,
+    };
+    let code = Handle::new(NOW);
+    let signed_in = SignedIn {
+        code: IssuedCode {
+            digest: code.digest(),
+            session: session.id,
+            request,
+            spent: false,
+            expires,
+        },
+        session,
+        grant_before: None,
+        grant: Grant {
+            tokens: vouching.seal(&identity().subject, &tokens("old")),
+            identity: identity(),
+            provider: ProviderId::new("stubborn"),
+            opens: ScopeSet::default(),
+            rules: PeopleRules::default().mark(),
+            checked: NOW,
+            sessions: Vec::new(),
+            expires,
+        },
+        consent: None,
+    };
+    let put = vouching.store.put_code(code.id, signed_in, NOW);
+    put.await.unwrap();
+}
+
+async fn access_token(vouching: &Vouching) -> String {
+    let found = vouching.store.find_grant(&identity().subject, NOW).await;
+    let tokens = vouching.tokens_of(&found.unwrap().unwrap()).unwrap();
+    tokens.access.expose().to_owned()
+}
+
+/// CONS-15, CONS-22
+#[tokio::test]
+async fn nobody_waits_for_ever_and_tokens_that_come_late_are_kept() {
+    let (vouching, stubborn) = signed_in().await;
+    let person = identity().subject;
+    for _ in 0..3 {
+        // the first one waits, as long as is bearable; in the grace everybody goes on
+        let status = vouching.status(&person).await.unwrap();
+        assert!(matches!(status, Status::Good(grant, _) if grant.checked == NOW));
+    }
+    stubborn.asked.notified().await;
+    assert_eq!(vouching.under_way.len(), 1, "it is still being asked");
+    assert_eq!(access_token(&vouching).await, "old");
+    stubborn.go_on.notify_one();
+    while !vouching.under_way.is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(access_token(&vouching).await, "new");
+    assert!(vouching.troubles.is_empty());
+    let status = vouching.status(&person).await.unwrap();
+    assert!(matches!(status, Status::Good(grant, _) if grant.checked == NOW + CHECK));
+}
+
+#[tokio::test]
+async fn a_connector_that_panics_is_an_incident_and_the_next_one_asks_again() {
+    let (vouching, stubborn) = signed_in().await;
+    let person = identity().subject;
+    *stubborn.panics.lock().unwrap() = true;
+    for _ in 0..2 {
+        assert!(vouching.status(&person).await.is_err());
+    }
+    assert!(vouching.under_way.is_empty());
+    *stubborn.panics.lock().unwrap() = false;
+    stubborn.go_on.notify_one();
+    let status = vouching.status(&person).await.unwrap();
+    assert!(matches!(status, Status::Good(..)));
+    assert_eq!(access_token(&vouching).await, "new");
+}
