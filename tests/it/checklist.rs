@@ -30,7 +30,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 28] = [
+const REASONS: [(&str, &str); 25] = [
     (
         "CLI-24",
         "does not concern us: the operator says to which hosts answers may go, not the document",
@@ -38,10 +38,6 @@ const REASONS: [(&str, &str); 28] = [
     (
         "DISC-40, DISC-41",
         "does not concern us: there are no ID tokens, so no OpenID document (DISC-42)",
-    ),
-    (
-        "CONS-14, CONS-22, CONS-23",
-        "later: the provider is asked before a session is honoured",
     ),
     ("CONS-18", "later: OpenID providers"),
     ("CONS-25", "later: the account page"),
@@ -90,16 +86,8 @@ const REASONS: [(&str, &str); 28] = [
         "does not concern us: no URL is ever handed to a shell",
     ),
     ("U3", "later: OpenID providers"),
-    (
-        "U4",
-        "later: the provider is asked before a session is honoured",
-    ),
     ("U5", "does not concern us: there is no device flow"),
     ("U6", "does not concern us: nothing is listed by pages"),
-    (
-        "SEC-11",
-        "later: roles, and scopes that nobody has from the start",
-    ),
     (
         "SEC-02",
         "later: TLS in the program; behind a proxy it is the proxy's",

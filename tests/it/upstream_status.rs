@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anteroom::standin::Fault;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::harness::client::{Client, Tokens};
 use crate::harness::log::Log;
@@ -224,7 +225,8 @@ async fn nobody_waits_for_a_provider_that_was_in_trouble_just_now() {
     provider.hold();
     server.advance(SECOND);
     for _ in 0..3 {
-        assert_eq!(call(&client, &tokens).await, 200);
+        let called = timeout(5 * SECOND, call(&client, &tokens)).await;
+        assert_eq!(called, Ok(200));
     }
     provider.waits.notified().await;
     assert_eq!(provider.asked(), ["vouch mona-1"]);
