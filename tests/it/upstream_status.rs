@@ -524,3 +524,16 @@ async fn the_server_behind_is_told_what_the_provider_said_last() {
     server.advance(CHECK);
     assert_eq!(call(&client, &tokens).await, 401);
 }
+
+/// CONS-14, CONS-22, AT-13
+#[tokio::test]
+async fn whoever_takes_back_at_github_what_they_allowed_is_out_within_the_window() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    assert_eq!(call(&client, &tokens).await, 200);
+    server.standin().revoke_tokens_of("mona");
+    server.advance(CHECK);
+    assert_eq!(call(&client, &tokens).await, 401);
+    assert!(is_refused(&client, &tokens).await);
+}
