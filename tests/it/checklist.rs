@@ -30,7 +30,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 26] = [
+const REASONS: [(&str, &str); 17] = [
     (
         "CLI-24",
         "does not concern us: the operator says to which hosts answers may go, not the document",
@@ -39,12 +39,6 @@ const REASONS: [(&str, &str); 26] = [
         "DISC-40, DISC-41",
         "does not concern us: there are no ID tokens, so no OpenID document (DISC-42)",
     ),
-    (
-        "CONS-14, CONS-22, CONS-23",
-        "later: the provider is asked before a session is honoured",
-    ),
-    ("CONS-18", "later: OpenID providers"),
-    ("CONS-25", "later: the account page"),
     (
         "AT-09",
         "later: tokens of another issuer; our own keys are never fetched",
@@ -70,34 +64,22 @@ const REASONS: [(&str, &str); 26] = [
     ),
     (
         "T9",
-        "does not concern us: secrets are of types that compare in constant time, and there is no admin endpoint yet",
+        "does not concern us: secrets are of types that compare in constant time, and the admin socket goes by its mode",
     ),
-    ("T11", "later: the account page"),
     (
         "T12, T13",
         "does not concern us: keys and identifiers are bytes of the system's randomness, never of an alphabet or a secret",
     ),
-    ("P4", "later: rules about e-mail addresses"),
     (
         "P14",
         "later: TLS in the program; behind a proxy it is the proxy's",
     ),
-    ("P15", "later: commands for the running server"),
     (
         "U1",
         "does not concern us: no URL is ever handed to a shell",
     ),
-    ("U3", "later: OpenID providers"),
-    (
-        "U4",
-        "later: the provider is asked before a session is honoured",
-    ),
     ("U5", "does not concern us: there is no device flow"),
     ("U6", "does not concern us: nothing is listed by pages"),
-    (
-        "SEC-11",
-        "later: roles, and scopes that nobody has from the start",
-    ),
     (
         "SEC-02",
         "later: TLS in the program; behind a proxy it is the proxy's",

@@ -472,3 +472,23 @@ async fn renewed_tokens_are_kept_although_the_store_fails_for_a_moment() {
         assert_eq!([&*asked[0], &*asked[2]], renewed, "{asked:?}");
     }
 }
+
+/// CONS-14, CONS-22
+#[tokio::test]
+async fn whoever_looked_before_a_check_and_would_ask_after_it_goes_by_its_answer() {
+    let provider = Arc::new(Provider::new());
+    let (server, store) = over_unsteady(server().provider(&provider)).await;
+    let client = server.client().await;
+    let tokens = Provider::sign_in(&server, &client, "mona").await;
+    server.advance(Duration::from_secs(300));
+    // somebody has seen that the provider is to be asked, and has not yet asked
+    store.order("find_grant", Trouble::Waits);
+    let (looking, access) = (client.clone(), tokens.access.clone());
+    let looking = tokio::spawn(async move { looking.initialize(&access).await.status });
+    store.waits.notified().await;
+    store.heal();
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    store.go_on.notify_one();
+    assert_eq!(looking.await.unwrap(), 200);
+    assert_eq!(provider.asked(), ["vouch mona-1"]);
+}

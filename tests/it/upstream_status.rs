@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anteroom::standin::Fault;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::harness::client::{Client, Tokens};
 use crate::harness::log::Log;
@@ -224,7 +225,8 @@ async fn nobody_waits_for_a_provider_that_was_in_trouble_just_now() {
     provider.hold();
     server.advance(SECOND);
     for _ in 0..3 {
-        assert_eq!(call(&client, &tokens).await, 200);
+        let called = timeout(5 * SECOND, call(&client, &tokens)).await;
+        assert_eq!(called, Ok(200));
     }
     provider.waits.notified().await;
     assert_eq!(provider.asked(), ["vouch mona-1"]);
@@ -521,4 +523,17 @@ async fn the_server_behind_is_told_what_the_provider_said_last() {
     provider.kill("mona-1");
     server.advance(CHECK);
     assert_eq!(call(&client, &tokens).await, 401);
+}
+
+/// CONS-14, CONS-22, AT-13
+#[tokio::test]
+async fn whoever_takes_back_at_github_what_they_allowed_is_out_within_the_window() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    assert_eq!(call(&client, &tokens).await, 200);
+    server.standin().revoke_tokens_of("mona");
+    server.advance(CHECK);
+    assert_eq!(call(&client, &tokens).await, 401);
+    assert!(is_refused(&client, &tokens).await);
 }

@@ -56,7 +56,7 @@ impl Vouching {
     }
 
     /// Whether giving tokens back would take something from a person who is there: they have signed in again.
-    async fn would_be_missed(
+    pub(super) async fn would_be_missed(
         &self,
         upstream: &dyn Upstream,
         grant: &Grant,

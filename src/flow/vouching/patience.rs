@@ -32,6 +32,7 @@ struct Stubborn {
     asked: Notify,
     go_on: Notify,
     panics: Mutex<bool>,
+    gives_back: Mutex<GivesBack>,
 }
 
 #[async_trait]
@@ -79,7 +80,7 @@ impl Upstream for Stubborn {
     }
 
     fn gives_back(&self) -> GivesBack {
-        GivesBack::TheseTokens
+        *self.gives_back.lock().unwrap()
     }
 
     async fn forget(&self, _: &UpstreamTokens) -> Result<(), UpstreamError> {
@@ -114,6 +115,7 @@ async fn signed_in() -> (Arc<Vouching>, Arc<Stubborn>) {
         asked: Notify::new(),
         go_on: Notify::new(),
         panics: Mutex::new(false),
+        gives_back: Mutex::new(GivesBack::TheseTokens),
     });
     let shared = Shared {
         store: Arc::new(MemoryStore::default()),
@@ -234,4 +236,27 @@ async fn a_connector_that_panics_is_an_incident_and_the_next_one_asks_again() {
     let status = vouching.status(&person).await.unwrap();
     assert!(matches!(status, Status::Good(..)));
     assert_eq!(access_token(&vouching).await, "new");
+}
+
+/// CONS-23
+#[tokio::test]
+async fn nothing_is_given_back_that_somebody_who_signed_in_again_would_miss() {
+    let (vouching, stubborn) = signed_in().await;
+    let found = vouching.store.find_grant(&identity().subject, NOW).await;
+    let grant = found.unwrap().unwrap();
+    for (gives_back, token, is_missed) in [
+        (GivesBack::TheseTokens, "old", true),
+        (GivesBack::TheseTokens, "older", false),
+        (GivesBack::Everything, "old", true),
+        (GivesBack::Everything, "older", true),
+    ] {
+        *stubborn.gives_back.lock().unwrap() = gives_back;
+        let tokens = tokens(token);
+        let missed = vouching.would_be_missed(&*stubborn, &grant, &tokens);
+        assert_eq!(missed.await.unwrap(), is_missed, "{gives_back:?} {token}");
+    }
+    vouching.store.end_grant(&grant, NOW).await.unwrap();
+    let tokens = tokens("old");
+    let missed = vouching.would_be_missed(&*stubborn, &grant, &tokens);
+    assert!(!missed.await.unwrap());
 }
