@@ -35,10 +35,12 @@ pub enum Purpose {
     McpSession,
     /// The address of a logo, in the link of a page to it.
     LogoLink,
+    /// For whom, and in which browser, an account page was shown.
+    AccountTicket,
 }
 
 impl Purpose {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::UpstreamTokens,
         Self::PendingSignIn,
         Self::RefreshSuccessor,
@@ -47,6 +49,7 @@ impl Purpose {
         Self::RefreshTag,
         Self::McpSession,
         Self::LogoLink,
+        Self::AccountTicket,
     ];
 
     /// Part of what the keys are derived from: never to be changed, or nothing that was kept can be opened.
@@ -60,6 +63,7 @@ impl Purpose {
             Self::RefreshTag => "refresh-tag",
             Self::McpSession => "mcp-session",
             Self::LogoLink => "logo-link",
+            Self::AccountTicket => "account-ticket",
         }
     }
 }
