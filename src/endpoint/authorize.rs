@@ -112,11 +112,7 @@ pub(super) fn consent_page(endpoints: &Endpoints, question: Question) -> Consent
         ticket,
         ..
     } = question;
-    let server_name = endpoints
-        .servers
-        .iter()
-        .find(|(resource, _)| *resource == request.resource)
-        .map_or_else(|| request.resource.clone(), |(_, name)| name.clone());
+    let server_name = endpoints.server_name(&request.resource);
     ConsentPage {
         logo: logo.map(|link| format!("{base}/logo/{link}")),
         base,

@@ -11,6 +11,7 @@ use tower_sessions::{Expiry, Session, session};
 
 use super::error::no_store;
 use crate::clock::UnixTime;
+use crate::flow::account::{Done, Visit};
 use crate::flow::{Failure, StoreError};
 use crate::protocol::ids::{Handle, Subject};
 use crate::secret::{Secret, SecretDigest};
@@ -94,6 +95,8 @@ struct Person {
 
 const BINDING: &str = "binding";
 const PERSON: &str = "person";
+const VISIT: &str = "visit";
+const DONE: &str = "done";
 
 /// How long a browser knows who signed in with it last, however long their consent is remembered. A month: whoever comes by
 /// more seldom has forgotten what they agreed to, and a computer that went to somebody else should have forgotten them.
@@ -112,10 +115,7 @@ pub async fn bind(
 ) -> Result<SecretDigest, Failure> {
     let bound = if let Some(bound) = binding(session).await? {
         // said anew, it is a change, and both cookie and row live on
-        session.set_expiry(match person(session, now).await? {
-            Some(_) => expiry(session, remember),
-            None => session.expiry(),
-        });
+        live_on(session, now, remember).await?;
         bound
     } else {
         let value = Handle::new(now).clear;
@@ -126,6 +126,15 @@ pub async fn bind(
     // now, while there is still a page to say that it failed: after us it would be an empty one
     session.save().await.map_err(not_kept)?;
     Ok(bound)
+}
+
+/// Cookie and row live on: as long as is known who signed in last, where anybody is.
+async fn live_on(session: &Session, now: UnixTime, remember: Duration) -> Result<(), Failure> {
+    session.set_expiry(match person(session, now).await? {
+        Some(_) => expiry(session, remember),
+        None => session.expiry(),
+    });
+    Ok(())
 }
 
 /// Remembers who has just signed in with this browser, under a new session id: who planted the old one knows nothing of it
@@ -144,12 +153,91 @@ pub async fn remember_person(
     let person = Person { subject, until };
     session.insert(PERSON, person).await.map_err(not_kept)?;
     session.set_expiry(expiry(session, remember));
+    save_at_once(session).await
+}
+
+async fn save_at_once(session: &Session) -> Result<(), Failure> {
     if let Err(error) = session.save().await {
         // or it would be tried again after us, and its failure be the answer
         session.clear().await;
         return Err(not_kept(error).into());
     }
     Ok(())
+}
+
+/// Opens the account page in this browser, under a new session id: whoever planted the old one gets nowhere with it
+/// (CONS-26). `remember` is how long consent is.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn open_visit(
+    session: &Session,
+    visit: Visit,
+    now: UnixTime,
+    remember: Duration,
+) -> Result<(), Failure> {
+    session.cycle_id().await.map_err(not_kept)?;
+    session.insert(VISIT, visit).await.map_err(not_kept)?;
+    // what was said to whoever was here before
+    session.remove_value(DONE).await.map_err(not_kept)?;
+    live_on(session, now, remember).await?;
+    save_at_once(session).await
+}
+
+/// Who is signed in on the account page in this browser.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn visit(session: &Session, now: UnixTime) -> Result<Option<Visit>, Failure> {
+    let visit: Option<Visit> = session.get(VISIT).await.map_err(not_read)?;
+    Ok(visit.filter(|visit| now < visit.until))
+}
+
+/// Leaves a word for the next account page in this browser.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn leave_word(
+    session: &Session,
+    done: Done,
+    now: UnixTime,
+    remember: Duration,
+) -> Result<(), Failure> {
+    session.insert(DONE, done).await.map_err(not_kept)?;
+    live_on(session, now, remember).await?;
+    Ok(session.save().await.map_err(not_kept)?)
+}
+
+/// Takes the word that was left for this page.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn take_word(
+    session: &Session,
+    now: UnixTime,
+    remember: Duration,
+) -> Result<Option<Done>, Failure> {
+    let done: Option<Done> = session.get(DONE).await.map_err(not_read)?;
+    if done.is_some() {
+        session.remove_value(DONE).await.map_err(not_kept)?;
+        live_on(session, now, remember).await?;
+        session.save().await.map_err(not_kept)?;
+    }
+    Ok(done)
+}
+
+/// Ends the session of this browser, with everything in it: the header that takes its cookie away. What the layer of the
+/// sessions says by itself, browsers do not take for a cookie with `__Host-`, since it does not say `Secure`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn end_session(session: &Session, https: bool) -> Result<HeaderValue, Failure> {
+    session.flush().await.map_err(not_kept)?;
+    Ok(HeaderValue::from_static(if https {
+        "__Host-anteroom-sign-in=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
+    } else {
+        "anteroom-sign-in=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
+    }))
 }
 
 /// Who signed in with this browser last.

@@ -9,9 +9,11 @@ use http::request::Parts;
 use tower_sessions::Session;
 
 use super::Endpoints;
+use super::account::{enter, to_account};
 use super::browser::{binding, remember_person};
 use super::consent::to_client;
-use super::error::{chain, for_person, request_id, too_many_page};
+use super::error::{chain, for_person, provider_failed, request_id, too_many_page};
+use super::page::failed::Way;
 use super::page::{ActionLine, RefusedPage};
 use super::rate_limit::What;
 use super::request::Caller;
@@ -59,18 +61,27 @@ async fn finish(
     };
     let remember = flows.lifetimes.consent;
     Ok(match flows.finish_sign_in(back).await? {
-        Arrival::SignedIn(answer, person) => {
+        Arrival::Connected(answer, person) => {
             // a convenience: it does not cost the client the code that is kept for it by now
             if let Err(failure) = remember_person(session, person, now, remember).await {
                 tracing::warn!(error = %chain(&failure), "it is not remembered who signed in");
             }
             to_client(endpoints, *answer).await
         }
+        Arrival::Visiting(visit) => enter(endpoints, session, visit).await?,
         Arrival::Broken(answer, incident) => {
             tracing::error!(error = %chain(&incident), "a sign-in failed for a reason of ours");
             to_client(endpoints, *answer).await
         }
-        Arrival::Failed(answer) => to_client(endpoints, *answer).await,
+        Arrival::Declined(Some(answer)) => to_client(endpoints, *answer).await,
+        Arrival::Declined(None) => to_account(endpoints),
+        Arrival::ProviderFailed(fault, waiting) => {
+            let way = match waiting {
+                Some(answer) => Way::App(answer.url),
+                None => Way::Account,
+            };
+            provider_failed(endpoints, fault, way, None)
+        }
         Arrival::Refused {
             provider,
             why,
@@ -83,7 +94,7 @@ fn refused_page(
     endpoints: &Endpoints,
     provider: String,
     why: NotAllowed,
-    back: String,
+    back: Option<String>,
 ) -> Response {
     let actions = why.remedies.into_iter().map(|remedy| ActionLine {
         text: remedy.text,
@@ -95,7 +106,7 @@ fn refused_page(
         provider,
         reasons: why.reasons,
         actions: actions.collect(),
-        back: Some(back),
+        back,
         request_id: request_id(endpoints),
     };
     tracing::info!(request = %page.request_id, "a person who may not enter was told why");

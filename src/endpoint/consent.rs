@@ -9,17 +9,21 @@ use http::{HeaderMap, StatusCode};
 use tower_sessions::Session;
 
 use super::Endpoints;
+use super::account::choices;
 use super::authorize::consent_page;
 use super::browser::{FormCookie, bind, person, see_other};
-use super::error::{for_person, refusal_page};
+use super::error::{for_person, provider_failed, refusal_page};
 use super::page::ReturnPage;
+use super::page::failed::{Again, Way};
 use super::request::{Counted, FormBody, SignIns, Unreadable, is_from_another_site};
 use crate::flow::authorize::{Asked, OTHER_BROWSER, Shown, Visitor};
-use crate::flow::consent::{ForClient, UNKNOWN_PROVIDER};
+use crate::flow::consent::ForClient;
+use crate::flow::departure::ProviderFault;
 use crate::flow::{Failure, Flows};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
+use crate::protocol::session::SignInFor;
 
 /// Takes the decision: on to the provider, or back to the client.
 pub async fn post(
@@ -79,26 +83,49 @@ async fn decide(
         }
         provider => {
             let provider = ProviderId::new(provider);
-            // CONS-09: before the browser is bound, since only an answer that leads to a provider may do that
-            if !flows.providers().any(|known| *known.id() == provider) {
-                return Err(UNKNOWN_PROVIDER.into());
-            }
             flows.check_unchanged(&asked).await?;
-            to_provider(flows, session, asked, provider).await
+            to_provider(endpoints, session, asked, provider, ticket).await
         }
     }
 }
 
-/// On to the provider, in the browser that is bound by this answer (CONS-09).
+/// On to the provider. Where it fails already, nothing is kept: the same form can be handed in again.
 async fn to_provider(
-    flows: &Flows,
+    endpoints: &Endpoints,
     session: &Session,
     asked: Asked,
     provider: ProviderId,
+    ticket: &str,
 ) -> Result<Response, Failure> {
+    let flows = &endpoints.flows;
+    let request = asked.request().clone();
+    let left = leave(flows, session, provider.clone(), asked.purpose()).await?;
+    Ok(left.unwrap_or_else(|fault| {
+        let back = flows.refuse(&request, &fault.kind.error());
+        let again = Again {
+            path: "/consent",
+            field: "decision",
+            ticket: ticket.to_owned(),
+            providers: choices(flows, Some(&provider)),
+        };
+        provider_failed(endpoints, fault, Way::App(back.url), Some(again))
+    }))
+}
+
+/// Sends a browser to a provider. It is bound by this answer, and by no other (CONS-09).
+pub(super) async fn leave(
+    flows: &Flows,
+    session: &Session,
+    provider: ProviderId,
+    purpose: SignInFor,
+) -> Result<Result<Response, ProviderFault>, Failure> {
+    let ready = match flows.prepare(provider, purpose).await? {
+        Ok(ready) => ready,
+        Err(fault) => return Ok(Err(fault)),
+    };
     let browser = bind(session, flows.clock.now(), flows.lifetimes.consent).await?;
-    let url = flows.depart(asked, provider, browser).await?;
-    Ok(see_other(url.as_str()))
+    let url = flows.depart(ready, browser).await?;
+    Ok(Ok(see_other(url.as_str())))
 }
 
 /// Back to the client: at once, or by a button with the app's name where it has a scheme of its own.

@@ -7,7 +7,9 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::Endpoints;
+use super::page::failed::{Again, FailedPage, Trouble, Way};
 use super::page::{ActionLine, ErrorPage};
+use crate::flow::departure::{FaultKind, ProviderFault};
 use crate::flow::{DocumentError, Failure};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::Id;
@@ -240,6 +242,28 @@ pub fn refusal_page(endpoints: &Endpoints, error: &OAuthError, back: Option<Stri
     page.into_response()
 }
 
+/// A provider that did not do its part, for a person: who, what they can do, and the way back for a client that waits.
+pub fn provider_failed(
+    endpoints: &Endpoints,
+    fault: ProviderFault,
+    way: Way,
+    again: Option<Again>,
+) -> Response {
+    let page = FailedPage {
+        base: endpoints.flows.issuer.path().to_owned(),
+        provider: fault.provider,
+        trouble: match fault.kind {
+            FaultKind::Unavailable => Trouble::Unavailable,
+            FaultKind::Invalid => Trouble::Invalid,
+        },
+        again,
+        way,
+        request_id: request_id(endpoints),
+    };
+    tracing::info!(cause = %fault.cause, request = %page.request_id, "a person was told that a provider failed");
+    page.into_response()
+}
+
 /// Too many requests, for a person.
 pub fn too_many_page(endpoints: &Endpoints, seconds: u64) -> Response {
     let what = "There were too many sign-ins from this address in a short time.";
@@ -259,7 +283,8 @@ fn too_many_of(endpoints: &Endpoints, what: String, seconds: u64) -> Response {
     response
 }
 
-fn blank(endpoints: &Endpoints) -> ErrorPage {
+/// An error page that says nothing yet.
+pub(super) fn blank(endpoints: &Endpoints) -> ErrorPage {
     ErrorPage {
         base: endpoints.flows.issuer.path().to_owned(),
         status: StatusCode::BAD_REQUEST,
@@ -285,7 +310,8 @@ fn start_again(text: &str) -> ActionLine {
     }
 }
 
-fn sentence(description: &str) -> String {
+/// A description as a sentence.
+pub(super) fn sentence(description: &str) -> String {
     let mut letters = description.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).collect()

@@ -1,5 +1,6 @@
 //! HTTP of the authorization server: each endpoint reads a request, runs one flow and writes the answer.
 
+pub mod account;
 pub mod authorize;
 pub mod browser;
 pub mod callback;
@@ -50,6 +51,18 @@ pub struct Endpoints {
     pub servers: Vec<(String, String)>,
 }
 
+impl Endpoints {
+    /// The name of one of the servers for people.
+    #[must_use]
+    pub fn server_name(&self, resource: &str) -> String {
+        let mut servers = self.servers.iter();
+        servers
+            .find(|(of, _)| of == resource)
+            .map_or(resource, |(_, name)| name)
+            .to_owned()
+    }
+}
+
 /// What an OAuth request may have in its body.
 const BODY_LIMIT: usize = 64 << 10;
 
@@ -85,12 +98,17 @@ where
     }
     let asking = Router::new()
         .route(&at("/authorize"), get(authorize::get))
+        .route(&at("/account"), get(account::get))
         .layer(sign_in_cookie.clone())
         .layer(map_response(browser::take_no_cookie_away));
     // AUTHZ-22: what a person sees is for no other origin
     let for_people = Router::new()
         .route(&at("/consent"), post(consent::post))
         .route(&at("/callback/{provider}"), get(callback::get))
+        .route(&at("/account/sign-in"), post(account::sign_in))
+        .route(&at("/account/revoke"), post(account::revoke))
+        .route(&at("/account/revoke-all"), post(account::revoke_all))
+        .route(&at("/account/sign-out"), post(account::sign_out))
         .layer(sign_in_cookie)
         .merge(asking)
         .route(&at("/logo/{sealed}"), get(logo::get))

@@ -73,15 +73,20 @@ pub enum Event<'a> {
     },
     /// The provider's answer came by another browser than the one that approved.
     OtherBrowser {
-        /// Who had asked.
-        client: &'a ClientId,
+        /// Who had asked; none where somebody signs in to see what is connected.
+        client: Option<&'a ClientId>,
     },
     /// Somebody signed in at the provider whom the allow-list does not let in.
     SignInRefused {
         /// Where.
         provider: &'a ProviderId,
-        /// Who had asked.
-        client: &'a ClientId,
+        /// Who had asked; none where somebody signs in to see what is connected.
+        client: Option<&'a ClientId>,
+    },
+    /// Somebody signed in to see what is connected.
+    AccountOpened {
+        /// Who.
+        subject: &'a Subject,
     },
     /// The provider could not be asked, or gave an answer of no use.
     UpstreamFailed {
@@ -243,6 +248,7 @@ impl Event<'_> {
             Self::ConsentDenied { .. } => "consent_denied",
             Self::OtherBrowser { .. } => "other_browser",
             Self::SignInRefused { .. } => "sign_in_refused",
+            Self::AccountOpened { .. } => "account_opened",
             Self::UpstreamFailed { .. } => "upstream_failed",
             Self::OfGrant { news, .. } => news.name(),
             Self::CodeIssued { .. } => "code_issued",
@@ -275,6 +281,7 @@ impl Event<'_> {
                 "a sign-in came back by another browser than the one that approved it, and was stopped"
             }
             Self::SignInRefused { .. } => "somebody signed in who is not on the allow-list",
+            Self::AccountOpened { .. } => "somebody signed in to see what is connected",
             Self::UpstreamFailed { .. } => "a sign-in failed at the provider",
             Self::OfGrant { news, .. } => news.message(),
             Self::CodeIssued { .. } => "somebody signed in and let a client in",
@@ -300,12 +307,16 @@ impl Event<'_> {
             | Self::ClientRemoved { client }
             | Self::AssertionReplayed { client }
             | Self::ClientAuthenticationFailed { client }
-            | Self::ConsentDenied { client }
-            | Self::OtherBrowser { client } => none.client(client),
+            | Self::ConsentDenied { client } => none.client(client),
+            Self::OtherBrowser { client } => Fields { client, ..none },
             Self::DocumentRefused { client, error } => none.client(client).error(error),
             Self::DocumentUnavailable { client, cause } => none.client(client).cause(cause),
             Self::RegistrationRefused { error } => none.error(error),
-            Self::SignInRefused { provider, client } => none.client(client).provider(provider),
+            Self::SignInRefused { provider, client } => Fields {
+                client,
+                ..none.provider(provider)
+            },
+            Self::AccountOpened { subject } => none.subject(subject),
             Self::UpstreamFailed { provider, cause } => none.provider(provider).cause(cause),
             Self::OfGrant {
                 provider,
@@ -372,6 +383,13 @@ impl<'a> Fields<'a> {
     fn client(self, client: &'a ClientId) -> Self {
         Self {
             client: Some(client),
+            ..self
+        }
+    }
+
+    fn subject(self, subject: &'a Subject) -> Self {
+        Self {
+            subject: Some(subject),
             ..self
         }
     }

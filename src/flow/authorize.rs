@@ -15,7 +15,7 @@ use crate::protocol::consent::{Agreement, Familiarity};
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::{ProviderId, Subject};
-use crate::protocol::session::AuthorizationRequest;
+use crate::protocol::session::{AuthorizationRequest, SignInFor};
 use crate::seal::{Purpose, Sealed};
 use crate::secret::SecretDigest;
 pub use crate::upstream::Upstream;
@@ -99,6 +99,23 @@ impl<E: Into<Failure>> From<E> for Stop {
         match failure.into() {
             Failure::Refused(error) => Self::Refused(Refusal::Page(error)),
             incident => Self::Incident(incident),
+        }
+    }
+}
+
+impl Asked {
+    /// What was asked.
+    #[must_use]
+    pub fn request(&self) -> &AuthorizationRequest {
+        &self.request
+    }
+
+    /// What somebody who agrees signs in for.
+    #[must_use]
+    pub fn purpose(self) -> SignInFor {
+        SignInFor::Client {
+            request: Box::new(self.request),
+            agreement: self.agreement,
         }
     }
 }

@@ -1,15 +1,12 @@
-//! The provider's answer: who signed in, and a code for the client (RFC 6749 §4.1.2).
-
-use std::time::Duration;
+//! The provider's answer: who signed in and, where it was for a client, a code for it (RFC 6749 §4.1.2).
 
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::event::Event;
-use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::consent::Agreement;
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{Handle, Id, ProviderId, Subject};
+use crate::protocol::ids::{ClientId, Handle, Id, ProviderId, Subject};
 use crate::protocol::session::{
     AuthorizationRequest, IssuedCode, PendingSignIn, Session, SignInFor,
 };
@@ -18,14 +15,13 @@ use crate::secret::{Secret, SecretDigest};
 pub use crate::upstream::NotAllowed;
 use crate::upstream::{Back, Kept, SignIn, UpstreamError};
 
+use super::account::Visit;
 use super::authorize::OTHER_BROWSER;
 use super::client::FoundClient;
-use super::consent::ForClient;
+use super::consent::{ForClient, Waiting};
+use super::departure::{ASKING, ProviderFault, too_slow};
 use super::grant::Entry;
 use super::{Failure, Flows};
-
-/// How long all that is asked of a provider may take together: less than a request may.
-const ASKING: Duration = Duration::from_secs(20);
 
 /// What a browser brings back from a provider.
 #[derive(Debug)]
@@ -40,7 +36,7 @@ pub struct Return {
     pub iss: Option<String>,
     /// `error`
     pub error: Option<String>,
-    /// The cookie that was set when the person agreed.
+    /// The cookie that was set when the person left for the provider.
     pub binding: Option<SecretDigest>,
 }
 
@@ -48,113 +44,108 @@ pub struct Return {
 #[derive(Debug)]
 pub enum Arrival {
     /// Somebody signed in, and the client gets a code.
-    SignedIn(Box<ForClient>, Subject),
-    /// The client gets an error.
-    Failed(Box<ForClient>),
+    Connected(Box<ForClient>, Subject),
+    /// Somebody signed in to see what is connected.
+    Visiting(Visit),
+    /// The person said no at the provider: a client that waits is told.
+    Declined(Option<Box<ForClient>>),
+    /// The provider failed: the person is told, and takes the error back to the client, if one waits.
+    ProviderFailed(ProviderFault, Option<Box<ForClient>>),
     /// Something went wrong here, once it was known whose answer this is: the client, which waits for one, gets
     /// `server_error` (AUTHZ-18).
     Broken(Box<ForClient>, Failure),
-    /// The person may not enter, and is told why; the address takes the refusal back to the client.
+    /// The person may not enter, and is told why.
     Refused {
         /// Which provider they signed in with.
         provider: String,
         /// Why not.
         why: Box<NotAllowed>,
-        /// Back to the client, as `access_denied`.
-        back: String,
+        /// Back to the client, if one waits, as `access_denied`.
+        back: Option<String>,
     },
 }
 
 impl Flows {
-    /// Finishes a sign-in: find what was approved, take it (one caller gets it), see that it is the same browser
-    /// (CONS-11), ask the provider who it is, see that the client is still the one that was approved, keep session and
-    /// code, answer the client. Everything but the provider's answer comes from what was kept (CONS-12).
+    /// Finishes a sign-in: find what was begun, take it (one caller gets it), see that it is the same browser (CONS-11), ask
+    /// the provider who it is. What then follows depends on what they signed in for. Everything but the provider's answer
+    /// comes from what was kept (CONS-12).
     ///
     /// # Errors
-    /// Where the answer belongs to nothing that was approved in this browser, or its client has changed since or is gone;
-    /// or an incident.
+    /// Where the answer belongs to nothing that was begun in this browser, or its client has changed since or is gone; or an
+    /// incident.
     pub async fn finish_sign_in(&self, back: Return) -> Result<Arrival, Failure> {
         let (id, pending) = self.take_pending(&back).await?;
-        let SignInFor::Client { request, agreement } = pending.purpose.clone() else {
-            return Err(NOTHING_PENDING.into());
+        let outcome = self.ask_provider(id, &pending, back).await;
+        match pending.purpose {
+            SignInFor::Client { request, agreement } => {
+                let request = *request;
+                let approved = Approved { request, agreement };
+                self.arrive_for_client(approved, &pending.provider, outcome)
+                    .await
+            }
+            SignInFor::Account => self.arrive_for_account(&pending.provider, outcome?).await,
+        }
+    }
+
+    /// Sees that the client is still the one that was approved, keeps session and code, answers the client.
+    async fn arrive_for_client(
+        &self,
+        approved: Approved,
+        provider: &ProviderId,
+        outcome: Result<Outcome, Failure>,
+    ) -> Result<Arrival, Failure> {
+        let waiting = self.waiting(&approved.request);
+        let arrival = match outcome {
+            Ok(outcome) => self.connect(approved, provider, outcome, &waiting).await,
+            Err(incident) => Err(incident),
         };
-        let client = request.client_id.clone();
-        let address = ReturnAddress::new(
-            request.redirect.clone(),
-            request.state.clone(),
-            self.issuer.as_str(),
-        );
-        let approved = Approved {
-            request: *request,
-            agreement,
-        };
-        match self.arrive(id, pending, approved, back, &address).await {
+        match arrival {
             Err(refused @ Failure::Refused(_)) => Err(refused),
-            Err(Failure::Denied(denied)) => {
-                let url = address.refuse(&denied);
-                Ok(Arrival::Failed(Box::new(ForClient {
-                    client,
-                    address,
-                    url,
-                })))
-            }
-            Err(incident) => {
-                let url = address.refuse(&BROKEN);
-                let answer = ForClient {
-                    client,
-                    address,
-                    url,
-                };
-                Ok(Arrival::Broken(Box::new(answer), incident))
-            }
+            Err(Failure::Denied(denied)) => Ok(Arrival::Declined(Box::new(waiting.told(&denied)))),
+            Err(incident) => Ok(Arrival::Broken(Box::new(waiting.told(&BROKEN)), incident)),
             arrival => arrival,
         }
     }
 
-    async fn arrive(
+    async fn connect(
         &self,
-        id: Id,
-        pending: PendingSignIn,
         approved: Approved,
-        back: Return,
-        address: &ReturnAddress,
+        provider: &ProviderId,
+        outcome: Outcome,
+        waiting: &Waiting,
     ) -> Result<Arrival, Failure> {
-        let client = approved.request.client_id.clone();
-        let signed_in = match (back.error, back.code) {
-            (Some(error), _) => Err(provider_refused(&pending, code_of(&error))),
-            (None, Some(code)) => {
-                let iss = back.iss;
-                self.ask_provider(id, &pending, Back { code, iss }).await?
-            }
-            (None, None) => Err(provider_refused(&pending, "neither code nor error")),
-        };
         let known = self.unchanged(&approved.request).await?;
-        let answer = |url: String| {
-            Box::new(ForClient {
-                client,
-                url,
-                address: address.clone(),
-            })
-        };
-        match signed_in {
+        let told = |error: OAuthError| Box::new(waiting.told(&error));
+        Ok(match outcome {
             Ok(sign_in) => {
                 let person = sign_in.vouched.identity.subject.clone();
-                let code = self.issue_code(known, &pending, approved, sign_in).await?;
-                Ok(Arrival::SignedIn(answer(address.answer(&code)), person))
+                let code = self.issue_code(known, provider, approved, sign_in).await?;
+                Arrival::Connected(Box::new(waiting.given(&code)), person)
             }
-            Err(Unsuccessful::Client(error)) => Ok(Arrival::Failed(answer(address.refuse(&error)))),
+            Err(Unsuccessful::Declined) => {
+                Event::ConsentDenied {
+                    client: &approved.request.client_id,
+                }
+                .tell();
+                let said_no = ErrorCode::AccessDenied.with("the person said no at the provider");
+                Arrival::Declined(Some(told(said_no)))
+            }
+            Err(Unsuccessful::ProviderFailed(fault)) => {
+                let error = fault.kind.error();
+                Arrival::ProviderFailed(fault, Some(told(error)))
+            }
             Err(Unsuccessful::NotAllowed(why)) => {
                 let denied = ErrorCode::AccessDenied.with("the person may not enter here");
-                Ok(Arrival::Refused {
-                    provider: self.label(&pending.provider),
+                Arrival::Refused {
+                    provider: self.label(provider),
                     why,
-                    back: address.refuse(&denied),
-                })
+                    back: Some(told(denied).url),
+                }
             }
-        }
+        })
     }
 
-    /// The approved request that an answer belongs to. A wrong `state` takes nothing away from anybody; a right one in
+    /// What was begun and belongs to an answer. A wrong `state` takes nothing away from anybody; a right one in
     /// a wrong browser burns it (A3): it was stolen.
     async fn take_pending(&self, back: &Return) -> Result<(Id, PendingSignIn), Failure> {
         let handle = back
@@ -171,64 +162,55 @@ impl Flows {
             return Err(NOTHING_PENDING.into());
         }
         if back.binding != Some(pending.browser) {
-            if let SignInFor::Client { request, .. } = &pending.purpose {
-                Event::OtherBrowser {
-                    client: &request.client_id,
-                }
-                .tell();
+            Event::OtherBrowser {
+                client: client_of(&pending),
             }
+            .tell();
             return Err(OTHER_BROWSER.into());
         }
         Ok((handle.id, pending))
     }
 
+    /// Who signed in, or why nobody did.
     async fn ask_provider(
         &self,
         id: Id,
         pending: &PendingSignIn,
-        back: Back,
-    ) -> Result<Result<SignIn, Unsuccessful>, Failure> {
+        back: Return,
+    ) -> Result<Outcome, Failure> {
+        let provider = &pending.provider;
+        let failed = |error| Err(Unsuccessful::ProviderFailed(self.fault(provider, error)));
+        let code = match (back.error, back.code) {
+            (Some(error), _) if error == "access_denied" => return Ok(Err(Unsuccessful::Declined)),
+            (Some(error), _) => return Ok(failed(said(&error))),
+            (None, None) => {
+                let neither = "neither code nor error".to_owned();
+                return Ok(failed(UpstreamError::Invalid(neither)));
+            }
+            (None, Some(code)) => code,
+        };
         let kept: Zeroizing<Vec<u8>> =
             self.sealer
                 .open(Purpose::PendingSignIn, id.as_bytes(), &pending.upstream)?;
-        let (Some(kept), Some(upstream)) =
-            (Kept::from_bytes(&kept), self.upstream(&pending.provider))
+        let (Some(kept), Some(upstream)) = (Kept::from_bytes(&kept), self.upstream(provider))
         else {
-            return Ok(Err(provider_refused(pending, "no longer configured")));
+            let gone = "no longer configured".to_owned();
+            return Ok(failed(UpstreamError::Invalid(gone)));
         };
-        let finished = timeout(ASKING, upstream.finish(back, kept)).await;
-        Ok(finished
-            .unwrap_or_else(|_| Err(UpstreamError::Unavailable("it took too long".to_owned())))
-            .map_err(|error| match error {
-                UpstreamError::NotAllowed(why) => {
-                    if let SignInFor::Client { request, .. } = &pending.purpose {
-                        Event::SignInRefused {
-                            provider: &pending.provider,
-                            client: &request.client_id,
-                        }
-                        .tell();
-                    }
-                    Unsuccessful::NotAllowed(why)
+        let iss = back.iss;
+        let finished = timeout(ASKING, upstream.finish(Back { code, iss }, kept)).await;
+        Ok(match finished.unwrap_or_else(|_| Err(too_slow())) {
+            Ok(sign_in) => Ok(sign_in),
+            Err(UpstreamError::NotAllowed(why)) => {
+                Event::SignInRefused {
+                    provider,
+                    client: client_of(pending),
                 }
-                UpstreamError::Unavailable(cause) => {
-                    tell_failed(&pending.provider, &cause);
-                    Unsuccessful::Client(
-                        ErrorCode::TemporarilyUnavailable.with(
-                            "the provider of the sign-in is not available now; try again later",
-                        ),
-                    )
-                }
-                UpstreamError::Invalid(cause) | UpstreamError::Ended(cause) => {
-                    provider_refused(pending, &cause)
-                }
-            }))
-    }
-
-    fn label(&self, provider: &ProviderId) -> String {
-        self.upstream(provider).map_or_else(
-            || provider.to_string(),
-            |upstream| upstream.label().to_owned(),
-        )
+                .tell();
+                Err(Unsuccessful::NotAllowed(why))
+            }
+            Err(error) => failed(error),
+        })
     }
 
     /// Keeps the session, not yet in force, and the code that opens it: both or neither, and durable before the
@@ -236,7 +218,7 @@ impl Flows {
     async fn issue_code(
         &self,
         known: Option<FoundClient>,
-        pending: &PendingSignIn,
+        provider: &ProviderId,
         approved: Approved,
         sign_in: SignIn,
     ) -> Result<Secret, Failure> {
@@ -282,7 +264,7 @@ impl Flows {
             session,
             consent,
         };
-        self.keep_sign_in(entry, &pending.provider, sign_in).await?;
+        self.keep_sign_in(entry, provider, sign_in).await?;
         Event::CodeIssued {
             client: &client_id,
             subject: &subject,
@@ -293,41 +275,23 @@ impl Flows {
     }
 }
 
-/// An `error` of the provider in our words: what it sent is never reflected (CONS-21).
-fn provider_refused(pending: &PendingSignIn, error: &str) -> Unsuccessful {
-    Unsuccessful::Client(match error {
-        "access_denied" => {
-            if let SignInFor::Client { request, .. } = &pending.purpose {
-                Event::ConsentDenied {
-                    client: &request.client_id,
-                }
-                .tell();
-            }
-            ErrorCode::AccessDenied.with("the person said no at the provider")
-        }
-        "temporarily_unavailable" => {
-            tell_failed(&pending.provider, error);
-            ErrorCode::TemporarilyUnavailable
-                .with("the provider of the sign-in is not available now; try again later")
-        }
-        cause => {
-            tell_failed(&pending.provider, cause);
-            ErrorCode::ServerError.with("the sign-in failed at the provider")
-        }
-    })
-}
-
-fn tell_failed(provider: &ProviderId, cause: &str) {
-    Event::UpstreamFailed { provider, cause }.tell();
-}
-
-/// An `error` as a browser brings it: a code (RFC 6749 §4.1.2.1), or else somebody's words, which are not for the log.
-fn code_of(error: &str) -> &str {
+/// An `error` that a browser brings from the provider, in our words: what the provider sent is never reflected (CONS-21).
+fn said(error: &str) -> UpstreamError {
     let is_code = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    if error.len() <= 64 && error.bytes().all(is_code) {
-        error
-    } else {
-        "an error that is no code"
+    match error {
+        "temporarily_unavailable" => UpstreamError::Unavailable(error.to_owned()),
+        // a code (RFC 6749 §4.1.2.1), or else somebody's words, which are not for the log
+        code if code.len() <= 64 && code.bytes().all(is_code) => {
+            UpstreamError::Invalid(code.to_owned())
+        }
+        _ => UpstreamError::Invalid("an error that is no code".to_owned()),
+    }
+}
+
+fn client_of(pending: &PendingSignIn) -> Option<&ClientId> {
+    match &pending.purpose {
+        SignInFor::Client { request, .. } => Some(&request.client_id),
+        SignInFor::Account => None,
     }
 }
 
@@ -339,9 +303,16 @@ pub(super) struct Approved {
     pub(super) agreement: Agreement,
 }
 
+/// Who signed in, or why nobody did.
+pub(super) type Outcome = Result<SignIn, Unsuccessful>;
+
 /// Why nobody is signed in.
-enum Unsuccessful {
-    Client(OAuthError),
+pub(super) enum Unsuccessful {
+    /// They said no at the provider.
+    Declined,
+    /// The provider failed.
+    ProviderFailed(ProviderFault),
+    /// They may not enter.
     NotAllowed(Box<NotAllowed>),
 }
 

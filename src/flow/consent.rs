@@ -1,27 +1,19 @@
-//! The person's decision: on to the provider they chose, or back to the client; and what is remembered of it.
-
-use std::time::Duration;
-
-use url::Url;
+//! The person's decision, what the client is told of it, and what is remembered.
 
 use crate::event::Event;
 use crate::protocol::authorize::ReturnAddress;
 use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::consent::{Consent, ConsentKey, Familiarity};
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::{ClientId, Handle, ProviderId, Subject};
-use crate::protocol::session::{AuthorizationRequest, PendingSignIn, SignInFor};
-use crate::seal::Purpose;
-use crate::secret::SecretDigest;
-use crate::upstream::{Intent, Upstream};
+use crate::protocol::ids::{ClientId, ProviderId, Subject};
+use crate::protocol::session::AuthorizationRequest;
+use crate::secret::Secret;
+use crate::upstream::Upstream;
 
 use super::authorize::{Asked, UNKNOWN_CLIENT, Visitor};
 use super::callback::Approved;
 use super::client::{FoundClient, Need};
 use super::{Failure, Flows, StoreError};
-
-/// How long a person may take at the provider.
-const AT_PROVIDER: Duration = Duration::from_secs(10 * 60);
 
 /// An answer for a client, on its way through the browser.
 #[derive(Debug)]
@@ -122,55 +114,58 @@ impl Flows {
         }
         .tell();
         self.unchanged(&request).await?;
-        let back = ReturnAddress::new(request.redirect, request.state, self.issuer.as_str());
-        Ok(ForClient {
-            url: back.refuse(&ErrorCode::AccessDenied.with("the person said no")),
-            address: back,
-            client: request.client_id,
-        })
+        Ok(self.refuse(
+            &request,
+            &ErrorCode::AccessDenied.with("the person said no"),
+        ))
     }
 
-    /// The person agreed, and chose a provider: where the browser goes. Only from here does anybody get to a provider
-    /// (CONS-01), with a `state` that did not exist before (CONS-09). `browser` is what must come back with it.
-    ///
-    /// # Errors
-    /// Where there is no such provider; or an incident.
-    pub async fn depart(
-        &self,
-        asked: Asked,
-        provider: ProviderId,
-        browser: SecretDigest,
-    ) -> Result<Url, Failure> {
-        let upstream = self.upstream(&provider).ok_or(UNKNOWN_PROVIDER)?;
-        let now = self.now();
-        let state = Handle::new(now);
-        let departure = upstream.begin(&state.clear, Intent::Connect).await?;
-        let pending = PendingSignIn {
-            state: state.digest(),
-            browser,
-            provider,
-            upstream: self.sealer.seal(
-                Purpose::PendingSignIn,
-                state.id.as_bytes(),
-                &departure.kept.to_bytes(),
+    /// The answer to a request that was put to the person: an error for its client.
+    #[must_use]
+    pub fn refuse(&self, request: &AuthorizationRequest, error: &OAuthError) -> ForClient {
+        self.waiting(request).told(error)
+    }
+
+    /// Whoever waits for the answer to a request.
+    pub(super) fn waiting(&self, request: &AuthorizationRequest) -> Waiting {
+        Waiting {
+            client: request.client_id.clone(),
+            address: ReturnAddress::new(
+                request.redirect.clone(),
+                request.state.clone(),
+                self.issuer.as_str(),
             ),
-            purpose: SignInFor::Client {
-                request: Box::new(asked.request),
-                agreement: asked.agreement,
-            },
-            expires: now + AT_PROVIDER,
-        };
-        self.store.put_pending(state.id, pending).await?;
-        Ok(departure.url)
+        }
+    }
+}
+
+/// A client that waits for its answer.
+pub(super) struct Waiting {
+    client: ClientId,
+    address: ReturnAddress,
+}
+
+impl Waiting {
+    /// An error for it.
+    pub(super) fn told(&self, error: &OAuthError) -> ForClient {
+        self.with(self.address.refuse(error))
+    }
+
+    /// A code for it.
+    pub(super) fn given(&self, code: &Secret) -> ForClient {
+        self.with(self.address.answer(code))
+    }
+
+    fn with(&self, url: String) -> ForClient {
+        ForClient {
+            client: self.client.clone(),
+            address: self.address.clone(),
+            url,
+        }
     }
 }
 
 const CHANGED: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the app has changed since this sign-in began; start again from the app",
-};
-/// A provider that nobody can choose.
-pub const UNKNOWN_PROVIDER: OAuthError = OAuthError {
-    code: ErrorCode::InvalidRequest,
-    description: "no such provider; start again from the app",
 };

@@ -60,6 +60,7 @@ impl Flows {
             if gives_back_these {
                 self.vouching.give_back_tokens(&grant, sign_in.tokens);
             }
+            let client = Some(client);
             Event::SignInRefused { provider, client }.tell();
             return Err(Failure::Denied(NOTHING_OPEN));
         };

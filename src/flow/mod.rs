@@ -1,11 +1,13 @@
 //! The use cases: each endpoint's work as a method of [`Flows`], with no HTTP in it.
 
+pub mod account;
 pub mod authenticate;
 pub mod authorize;
 pub mod callback;
 pub mod client;
 pub mod code;
 pub mod consent;
+pub mod departure;
 mod grant;
 pub mod introspect;
 pub mod keys;

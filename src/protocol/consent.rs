@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::ids::{ClientId, Subject};
-use super::redirect_uri::RegisteredRedirect;
 use super::scope::{Scope, ScopeSet};
-use super::session::AuthorizationRequest;
+use super::session::{AuthorizationRequest, Session};
 use crate::clock::UnixTime;
 
 /// Under what a consent is kept: person, client, host of the redirect URI, resource (CONS-02). A digest, so that no
@@ -18,27 +17,24 @@ impl ConsentKey {
     /// The key of what `subject` agreed to, or would.
     #[must_use]
     pub fn new(subject: &Subject, request: &AuthorizationRequest) -> Self {
+        let host = request.redirect.shown_host();
+        Self::of(subject, &request.client_id, &host, &request.resource)
+    }
+
+    /// The key of what was agreed to when a session began.
+    #[must_use]
+    pub fn of_session(session: &Session) -> Self {
         Self::of(
-            subject,
-            &request.client_id,
-            &request.redirect,
-            &request.resource,
+            &session.subject,
+            &session.client_id,
+            &session.client_host,
+            &session.resource,
         )
     }
 
-    fn of(
-        subject: &Subject,
-        client: &ClientId,
-        redirect: &RegisteredRedirect,
-        resource: &str,
-    ) -> Self {
+    fn of(subject: &Subject, client: &ClientId, host: &str, resource: &str) -> Self {
         let mut digest = Sha256::new();
-        for part in [
-            subject.as_str(),
-            client.as_str(),
-            &redirect.shown_host(),
-            resource,
-        ] {
+        for part in [subject.as_str(), client.as_str(), host, resource] {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }

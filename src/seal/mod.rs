@@ -43,10 +43,12 @@ pub enum Purpose {
     LogoLink,
     /// What the keys of all marks are derived from.
     Marks,
+    /// For whom, and in which browser, an account page was shown.
+    AccountTicket,
 }
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::UpstreamTokens,
         Self::PendingSignIn,
         Self::RefreshSuccessor,
@@ -56,6 +58,7 @@ impl Purpose {
         Self::McpSession,
         Self::LogoLink,
         Self::Marks,
+        Self::AccountTicket,
     ];
 
     /// Part of what the keys are derived from: never to be changed, or nothing that was kept can be opened.
@@ -70,6 +73,7 @@ impl Purpose {
             Self::McpSession => "mcp-session",
             Self::LogoLink => "logo-link",
             Self::Marks => "marks",
+            Self::AccountTicket => "account-ticket",
         }
     }
 }

@@ -43,7 +43,7 @@ for (const [look, options] of looks) {
     // The policy of the pages forbids every script, and so the one that looks at them: it is set aside for that alone.
     inChromium({ ...options, bypassCSP: true }, async (page) => {
       const names = Object.keys(pages).filter((path) => !path.startsWith("/assets/"));
-      assert.ok(names.length >= 20, `${names}`);
+      assert.ok(names.length >= 32, `${names}`);
       for (const name of names) {
         await page.goto(origin + name, { waitUntil: "domcontentloaded" });
         await styled(page);
@@ -77,6 +77,20 @@ test("a page looks the same with a logo, without one, and while it is on its way
       places.push((await go.boundingBox()).y + (await page.evaluate(() => scrollY)));
     }
     assert.deepEqual(new Set(places).size, 1, `${places}`);
+  }));
+
+// @covers CONS-25
+test("each button of the account page says by itself what it disconnects", () =>
+  inChromium({}, async (page) => {
+    await page.goto(`${origin}/account`);
+    for (const [name, host] of [["Claude", "claude.ai"], ["Cursor", "cursor://anysphere.cursor-mcp"]]) {
+      await page.getByRole("button", { name: `Disconnect “${name}” at ${host}` }).waitFor();
+    }
+    const all = page.getByRole("button", { name: "Disconnect all 2 apps" });
+    assert.equal(await all.isVisible(), false);
+    await page.getByText("Disconnect everything").focus();
+    await page.keyboard.press("Enter");
+    assert.ok(await all.isVisible());
   }));
 
 // @covers SEC-10, CONS-05

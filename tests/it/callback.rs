@@ -10,7 +10,7 @@ use anteroom::standin::Fault;
 use serde_json::json;
 use url::Url;
 
-use crate::harness::answer::parameter;
+use crate::harness::answer::{Answer, parameter};
 use crate::harness::browser::Browser;
 use crate::harness::client::{Client, STATE, Tokens};
 use crate::harness::server::{Server, server};
@@ -29,6 +29,39 @@ fn refusal(server: &Server, back: &Url) -> String {
     assert_eq!(parameter(back, "code"), None);
     assert_eq!(back.fragment(), None);
     parameter(back, "error").unwrap()
+}
+
+/// What the page of a provider that failed tells: the refusal that its button takes to the client.
+fn told(server: &Server, page: &Answer) -> String {
+    let (error, status) = if page.status == 503 {
+        ("temporarily_unavailable", 503)
+    } else {
+        ("server_error", 502)
+    };
+    page.assert_page(status);
+    let text = page.text();
+    for said in [
+        "GitHub",
+        "tell whoever runs this server",
+        "<dt>Request</dt>",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(
+        !text.contains("<form"),
+        "what was approved is used up: {text}"
+    );
+    let back = link(text, "Back to the app");
+    assert_eq!(refusal(server, &back), error);
+    error.to_owned()
+}
+
+/// Where the link with these words leads.
+fn link(text: &str, words: &str) -> Url {
+    let (before, _) = text.split_once(&format!(">{words}</a>")).unwrap();
+    let (_, link) = before.rsplit_once("href=\"").unwrap();
+    let link = link.split('"').next().unwrap();
+    link.replace("&#38;", "&").parse().unwrap()
 }
 
 /// CONS-28, CONS-16, CONS-20, AUTHZ-16, TOK-03, AT-04, AT-05
@@ -245,7 +278,7 @@ async fn two_tabs_approve_before_either_has_its_answer() {
 async fn what_the_provider_says_no_to_reaches_the_client_in_our_words() {
     let server = server().start().await;
     let client = server.client().await;
-    for (error, told) in [
+    for (error, expected) in [
         ("access_denied", "access_denied"),
         ("temporarily_unavailable", "temporarily_unavailable"),
         ("server_error", "server_error"),
@@ -262,10 +295,15 @@ async fn what_the_provider_says_no_to_reaches_the_client_in_our_words() {
             .append_pair("error_uri", "https://evil.example/")
             .append_pair("state", &parameter(&provider, "state").unwrap());
         let answer = browser.get(back.as_str()).await;
-        let location = answer.location();
-        assert_eq!(refusal(&server, &location), told, "{error}");
-        for raw in ["raw", "evil", "alert", "Cookie"] {
-            assert!(!location.as_str().contains(raw), "{location}");
+        // who said no knows what happened, and needs no page
+        let got = if expected == "access_denied" {
+            refusal(&server, &answer.location())
+        } else {
+            told(&server, &answer)
+        };
+        assert_eq!(got, expected, "{error}");
+        for raw in ["raw", "evil", "alert", "Cookie", "redirect_uri_mismatch"] {
+            assert!(!format!("{answer:?}").contains(raw), "{answer:?}");
         }
     }
     let mut browser = server.browser();
@@ -278,18 +316,17 @@ async fn what_the_provider_says_no_to_reaches_the_client_in_our_words() {
     let page = browser.open(&client.authorization_url()).await;
     let state = parameter(&browser.approve(&page).await, "state").unwrap();
     let back = server.url(&format!("/callback/github?state={state}"));
-    let location = browser.get(&back).await.location();
-    assert_eq!(refusal(&server, &location), "server_error");
+    assert_eq!(told(&server, &browser.get(&back).await), "server_error");
 }
 
 /// AUTHZ-18, CONS-19, CONS-21, SEC-16
 #[tokio::test]
-async fn a_provider_that_fails_is_an_answer_to_the_client_and_no_page_of_errors() {
+async fn a_provider_that_fails_is_named_on_a_page_with_an_answer_for_the_client() {
     let server = server().start().await;
     let client = server.client().await;
     let (token, user) = ("/login/oauth/access_token", "/api/user");
     let body = |text: &str| Fault::Body(text.to_owned());
-    for (path, fault, told) in [
+    for (path, fault, expected) in [
         (token, Fault::Down, "temporarily_unavailable"),
         (token, Fault::TooMany, "temporarily_unavailable"),
         (
@@ -320,9 +357,9 @@ async fn a_provider_that_fails_is_an_answer_to_the_client_and_no_page_of_errors(
         let mut browser = server.browser();
         let back = callback(&mut browser, &client).await;
         server.standin().fault(path, fault);
-        let location = browser.get(&back).await.location();
-        assert_eq!(refusal(&server, &location), told, "{shown}");
-        assert!(!location.as_str().contains("raw"), "{location}");
+        let page = browser.get(&back).await;
+        assert_eq!(told(&server, &page), expected, "{shown}");
+        assert!(!page.text().contains("raw"), "{}", page.text());
         server.standin().heal();
         browser.get(&back).await.assert_page(400);
     }
@@ -345,8 +382,23 @@ async fn a_provider_that_nobody_reaches_is_told_as_such() {
     let page = browser.open(&client.authorization_url()).await;
     let state = parameter(&browser.approve(&page).await, "state").unwrap();
     let back = server.url(&format!("/callback/github?code=x&state={state}"));
-    let location = browser.get(&back).await.location();
-    assert_eq!(refusal(&server, &location), "temporarily_unavailable");
+    assert_eq!(
+        told(&server, &browser.get(&back).await),
+        "temporarily_unavailable"
+    );
+}
+
+/// AUTHZ-18
+#[tokio::test]
+async fn an_app_with_a_scheme_of_its_own_is_told_by_the_same_button() {
+    let server = server().start().await;
+    let client = Client::register(&server, &Client::at("cursor://a/cb")).await;
+    let mut browser = server.browser();
+    let back = callback(&mut browser, &client).await;
+    server.standin().fault("/api/user", Fault::Down);
+    let page = browser.get(&back).await;
+    assert_eq!(told(&server, &page), "temporarily_unavailable");
+    assert_eq!(link(page.text(), "Back to the app").scheme(), "cursor");
 }
 
 /// CONS-27, AUTHZ-23

@@ -1,5 +1,6 @@
 //! The tests that go through the public parts: one binary, so that it links once.
 
+mod account;
 mod architecture;
 mod assertions;
 mod attacks;
@@ -15,6 +16,7 @@ mod config;
 mod consent;
 mod crash;
 mod demo;
+mod departure;
 mod described_consent;
 mod discovery;
 mod fewer_scopes;

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use anteroom::clock::UnixTime;
+use anteroom::endpoint::page::account::{AccountPage, ConnectionLine, SignInPage};
 use anteroom::endpoint::page::asset::{icon, icon_path, style, style_path};
 use anteroom::endpoint::page::consent::{
     ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
+use anteroom::endpoint::page::failed::{Again, Choice, FailedPage, Trouble, Way};
 use anteroom::endpoint::page::words::scope_words;
 use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
 use anteroom::protocol::consent::Familiarity;
@@ -256,6 +258,58 @@ async fn the_way_back_to_an_app_is_a_link_that_a_person_follows() {
     }
 }
 
+/// CONS-25
+#[tokio::test]
+async fn each_connection_has_a_button_of_its_own_and_all_of_them_one_that_is_folded() {
+    let html = text(sample("account")).await;
+    let buttons = html.matches("name=\"session\" value=").count();
+    assert_eq!(buttons, 2, "{html}");
+    assert!(html.contains("Disconnect<span class=\"unseen\"> “Claude” at claude.ai</span>"));
+    let (_, folded) = html.split_once("<details>").unwrap();
+    let (folded, _) = folded.split_once("</details>").unwrap();
+    assert!(folded.contains("/account/revoke-all"), "{folded}");
+    assert!(!text(sample("account-one")).await.contains("revoke-all"));
+}
+
+/// CONS-21
+#[tokio::test]
+async fn the_page_of_a_provider_that_failed_offers_what_can_be_done() {
+    for (name, said, unsaid) in [
+        (
+            "failed",
+            &["GitHub cannot be reached", "Back to the app</a>"][..],
+            &["<form", "/account\""][..],
+        ),
+        (
+            "failed-invalid",
+            &["Signing in at GitHub did not work", "?error=server_error"],
+            &["<form"],
+        ),
+        (
+            "failed-leaving",
+            &[
+                "value=\"github\">Try GitHub again</button>",
+                "value=\"corp\">Continue with Acme login</button>",
+                "Back to the app</a>",
+            ],
+            &["Go back to the app"],
+        ),
+        (
+            "failed-account",
+            &["href=\"/account\""],
+            &["Back to the app", "<form"],
+        ),
+    ] {
+        let html = text(sample(name)).await;
+        for said in said {
+            assert!(html.contains(said), "{name}: {said} is missing: {html}");
+        }
+        for unsaid in unsaid {
+            assert!(!html.contains(unsaid), "{name}: {unsaid}: {html}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn files_are_named_by_content_and_kept_for_ever() {
     for (path, file, kind) in [
@@ -304,8 +358,57 @@ fn consent(x: &str) -> ConsentPage {
     }
 }
 
+/// The account page and those around it, with `x` in every text.
+fn account_pages(x: &str) -> [(&'static str, Response); 3] {
+    let (base, x) = ("/a/b".to_owned(), x.to_owned());
+    let choice = || Choice {
+        id: x.clone(),
+        label: x.clone(),
+    };
+    let account = AccountPage {
+        base: base.clone(),
+        account: x.clone(),
+        provider: x.clone(),
+        done: None,
+        connections: vec![ConnectionLine {
+            id: x.clone(),
+            client_name: Some(x.clone()),
+            client_host: format!("host {x}"),
+            server_name: x.clone(),
+            resource: format!("resource {x}"),
+            scopes: vec![x.clone()],
+            created: UnixTime(0),
+            used: UnixTime(i64::MAX),
+        }],
+        ticket: x.clone(),
+    };
+    let sign_in = SignInPage {
+        base: base.clone(),
+        providers: vec![choice()],
+        ticket: x.clone(),
+    };
+    let failed = FailedPage {
+        base,
+        provider: x.clone(),
+        trouble: Trouble::Invalid,
+        again: Some(Again {
+            path: "/consent",
+            field: "decision",
+            ticket: x.clone(),
+            providers: vec![choice(), choice()],
+        }),
+        way: Way::App(format!("javascript:{x}")),
+        request_id: x.clone(),
+    };
+    [
+        ("account", account.into_response()),
+        ("sign-in", sign_in.into_response()),
+        ("failed", failed.into_response()),
+    ]
+}
+
 /// Every page, with `x` in every text.
-fn pages(x: &str) -> [(&'static str, Response); 4] {
+fn pages(x: &str) -> Vec<(&'static str, Response)> {
     let (base, x) = ("/a/b".to_owned(), x.to_owned());
     let action = |link: &str| ActionLine {
         text: x.clone(),
@@ -343,12 +446,14 @@ fn pages(x: &str) -> [(&'static str, Response); 4] {
         app: x.clone(),
         url: format!("cursor://{x}"),
     };
-    [
+    let mut pages = vec![
         ("consent", consent(&x).into_response()),
         ("error", error.into_response()),
         ("refused", refused.into_response()),
         ("return", back.into_response()),
-    ]
+    ];
+    pages.extend(account_pages(&x));
+    pages
 }
 
 async fn text(page: Response) -> String {

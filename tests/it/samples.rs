@@ -2,9 +2,11 @@
 //! browser that looks at them (`examples/pages.rs`).
 
 use anteroom::clock::UnixTime;
+use anteroom::endpoint::page::account::{AccountPage, ConnectionLine, SignInPage};
 use anteroom::endpoint::page::consent::{
     ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
+use anteroom::endpoint::page::failed::{Again, Choice, FailedPage, Trouble, Way};
 use anteroom::endpoint::page::words::scope_words;
 use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
 use anteroom::protocol::consent::Familiarity;
@@ -48,7 +50,8 @@ pub(crate) fn consents() -> Vec<(&'static str, ConsentPage)> {
 pub(crate) fn pages() -> Vec<(&'static str, Response)> {
     let consents = consents().into_iter();
     let consents = consents.map(|(name, page)| (name, page.into_response()));
-    consents.chain(others()).collect()
+    let others = others().into_iter().chain(accounts());
+    consents.chain(others).chain(unsuccessful()).collect()
 }
 
 fn registered() -> ConsentPage {
@@ -191,6 +194,121 @@ fn long() -> ConsentPage {
         server_name: "The tools of the department of very long names".to_owned(),
         scopes: vec![line("mcp:tools:execute"), line(&"files:admin:".repeat(12))],
         ..registered()
+    }
+}
+
+fn choices() -> Vec<Choice> {
+    let choice = |(id, label): (&str, &str)| Choice {
+        id: id.to_owned(),
+        label: label.to_owned(),
+    };
+    let all = [("github", "GitHub"), ("corp", "Acme login")];
+    all.map(choice).to_vec()
+}
+
+/// The account page in each of its forms.
+fn accounts() -> Vec<(&'static str, Response)> {
+    let sign_in = |providers| SignInPage {
+        base: String::new(),
+        providers,
+        ticket: "ticket".to_owned(),
+    };
+    let account = |done, connections| AccountPage {
+        base: String::new(),
+        account: "octocat".to_owned(),
+        provider: "GitHub".to_owned(),
+        done,
+        connections,
+        ticket: "ticket".to_owned(),
+    };
+    let disconnected = Some("Disconnected. The app can do nothing here any more.");
+    let long = || {
+        let name = "An app with a name that goes on and on ".repeat(5);
+        let host = format!("{}.example", ["a-rather-long-label"; 8].join("."));
+        connection(&name, &host, &[&"files:admin:".repeat(12)])
+    };
+    let list = [
+        connection("Claude", "claude.ai", &SCOPES),
+        connection(
+            "Cursor",
+            "cursor://anysphere.cursor-mcp",
+            &["mcp:tools:read"],
+        ),
+    ];
+    let nameless = connection("", "localhost", &["mcp:tools:read"]);
+    [
+        ("account", account(None, list.into())),
+        ("account-one", account(disconnected, vec![nameless])),
+        ("account-long", account(None, vec![long(), long()])),
+        ("account-empty", account(None, Vec::new())),
+    ]
+    .into_iter()
+    .map(|(name, page)| (name, page.into_response()))
+    .chain([
+        ("sign-in", sign_in(choices()).into_response()),
+        (
+            "sign-in-one",
+            sign_in(choices()[..1].to_vec()).into_response(),
+        ),
+    ])
+    .collect()
+}
+
+/// The pages of those who did not get in.
+fn unsuccessful() -> Vec<(&'static str, Response)> {
+    let app = |error| {
+        Way::App(format!(
+            "https://claude.ai/api/mcp/auth_callback?error={error}"
+        ))
+    };
+    let failed = |trouble, way| FailedPage {
+        base: String::new(),
+        provider: "GitHub".to_owned(),
+        trouble,
+        again: None,
+        way,
+        request_id: "h2X9aB3cD1".to_owned(),
+    };
+    let unavailable = || failed(Trouble::Unavailable, app("temporarily_unavailable"));
+    let leaving = FailedPage {
+        again: Some(Again {
+            path: "/consent",
+            field: "decision",
+            ticket: "ticket".to_owned(),
+            providers: choices(),
+        }),
+        ..unavailable()
+    };
+    let invalid = failed(Trouble::Invalid, app("server_error"));
+    let account = failed(Trouble::Unavailable, Way::Account);
+    let refused = RefusedPage {
+        base: String::new(),
+        account: "octocat".to_owned(),
+        provider: "GitHub".to_owned(),
+        reasons: vec!["octocat is not a member of acme.".to_owned()],
+        actions: Vec::new(),
+        back: None,
+        request_id: "h2X9aB3cD1".to_owned(),
+    };
+    vec![
+        ("failed", unavailable().into_response()),
+        ("failed-invalid", invalid.into_response()),
+        ("failed-leaving", leaving.into_response()),
+        ("failed-account", account.into_response()),
+        ("refused-account", refused.into_response()),
+    ]
+}
+
+fn connection(name: &str, host: &str, scopes: &[&str]) -> ConnectionLine {
+    ConnectionLine {
+        id: format!("id of {name}"),
+        client_name: Some(name.to_owned()).filter(|name| !name.is_empty()),
+        client_host: host.to_owned(),
+        server_name: "Example tools".to_owned(),
+        resource: "https://mcp.example.com/mcp".to_owned(),
+        scopes: scopes.iter().map(|scope| scope_words(scope)).collect(),
+        created: UnixTime(1_793_600_000),
+        used: AGREED,
     }
 }
 

@@ -249,7 +249,9 @@ impl Run {
     }
 
     fn refused(&mut self, answer: Answer) {
-        let is_refusal = answer.status.is_client_error() || answer.parameter("error").is_some();
+        let is_refusal = answer.status.is_client_error()
+            || answer.status == StatusCode::BAD_GATEWAY
+            || answer.parameter("error").is_some();
         assert!(is_refusal, "{answer:?}");
         self.refusals.push(answer);
     }

@@ -1,7 +1,9 @@
 //! What a person at the browser sees: the pages, the files they load, and the headers of both.
 
+pub mod account;
 pub mod asset;
 pub mod consent;
+pub mod failed;
 pub mod words;
 
 use askama::Template;

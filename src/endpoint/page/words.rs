@@ -30,6 +30,30 @@ pub fn day(moment: UnixTime) -> Option<String> {
     Some(format!("{} {} {}", date.day(), date.month(), date.year()))
 }
 
+/// A moment to the minute, in UTC: `3 November 2026, 09:05 UTC`. Nothing for moments that no calendar has.
+#[must_use]
+pub fn moment(moment: UnixTime) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp(moment.0).ok()?;
+    let day = day(moment)?;
+    Some(format!(
+        "{day}, {:02}:{:02} UTC",
+        time.hour(),
+        time.minute()
+    ))
+}
+
+/// The same for programs (HTML, "Valid date string with time").
+#[must_use]
+pub fn machine_moment(moment: UnixTime) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp(moment.0).ok()?;
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}Z",
+        time.hour(),
+        time.minute()
+    ))
+}
+
 /// How long something lasts, in the largest unit that leaves nothing over: `30 days`.
 #[must_use]
 pub fn how_long(time: Duration) -> String {
@@ -120,6 +144,19 @@ mod tests {
             (i64::MAX, None),
         ] {
             assert_eq!(day(UnixTime(moment)).as_deref(), said, "{moment}");
+        }
+        assert_eq!(moment(UnixTime(i64::MAX)), None);
+        for (at, said, machine) in [
+            (0, "1 January 1970, 00:00 UTC", "1970-01-01T00:00Z"),
+            (
+                1_793_696_759,
+                "3 November 2026, 09:05 UTC",
+                "2026-11-03T09:05Z",
+            ),
+        ] {
+            let at = UnixTime(at);
+            assert_eq!(moment(at).as_deref(), Some(said));
+            assert_eq!(machine_moment(at).as_deref(), Some(machine));
         }
         for (seconds, said) in [
             (0, "0 seconds"),

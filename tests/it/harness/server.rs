@@ -255,6 +255,14 @@ impl Server {
         }
     }
 
+    /// The same, but for what is served.
+    pub(crate) fn serving(&self, router: Router) -> Self {
+        Self {
+            router,
+            ..self.clone()
+        }
+    }
+
     /// Another process over the same store, with the same clock and provider.
     pub(crate) async fn restart(&self) -> Self {
         Self::over(Arc::clone(&self.world)).await
