@@ -30,7 +30,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 28] = [
+const REASONS: [(&str, &str); 27] = [
     (
         "CLI-24",
         "does not concern us: the operator says to which hosts answers may go, not the document",
@@ -44,7 +44,6 @@ const REASONS: [(&str, &str); 28] = [
         "later: the provider is asked before a session is honoured",
     ),
     ("CONS-18", "later: OpenID providers"),
-    ("CONS-25", "later: the account page"),
     ("AT-08", "later: rotation of signing keys"),
     (
         "AT-09",

@@ -315,7 +315,7 @@ async fn who_cannot_leave_for_their_account_page_can_try_again_too() {
     assert_eq!(*corp.intents.lock().unwrap(), [Intent::Identify]);
 }
 
-/// CONS-23, CONS-16
+/// CONS-16
 #[tokio::test]
 async fn tokens_are_not_given_back_where_that_would_end_what_the_clients_live_by() {
     let (server, [corp, other]) = two().await;
