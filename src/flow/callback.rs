@@ -101,7 +101,9 @@ impl Flows {
         };
         match arrival {
             Err(refused @ Failure::Refused(_)) => Err(refused),
-            Err(Failure::Denied(denied)) => Ok(Arrival::Declined(Box::new(waiting.told(&denied)))),
+            Err(Failure::Denied(denied)) => {
+                Ok(Arrival::Declined(Some(Box::new(waiting.told(&denied)))))
+            }
             Err(incident) => Ok(Arrival::Broken(Box::new(waiting.told(&BROKEN)), incident)),
             arrival => arrival,
         }

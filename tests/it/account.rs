@@ -538,7 +538,7 @@ async fn only_who_is_sent_to_the_provider_gets_the_cookie_for_the_way_back() {
     assert_eq!(browser.cookie_names().len(), 2);
 }
 
-/// CONS-16, CONS-23
+/// CONS-16
 #[tokio::test]
 async fn a_sign_in_for_the_account_page_keeps_no_tokens_and_takes_none_from_the_clients() {
     let server = server().start().await;

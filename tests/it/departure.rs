@@ -2,34 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use anteroom::app::App;
 use anteroom::clock::{Clock, UnixTime};
-use anteroom::document::Documents;
-use anteroom::endpoint::browser::sign_in_cookie_name;
-use anteroom::endpoint::rate_limit::{Rate, RateLimits};
-use anteroom::endpoint::{Endpoints, router};
-use anteroom::flow::{Admission, Flows, Lifetimes, Registration};
-use anteroom::jwt::keys::{Algorithm, KeyMaterial, KeyRing};
-use anteroom::outbound::stranger::StrangerClient;
 use anteroom::protocol::identity::Identity;
 use anteroom::protocol::ids::{ProviderId, Subject};
 use anteroom::protocol::person_rule::PeopleRules;
-use anteroom::protocol::resource_indicator::Resources;
 use anteroom::protocol::scope::ScopeSet;
-use anteroom::seal::{Sealer, SealingKey};
 use anteroom::secret::Secret;
-use anteroom::store::browser_session::BrowserSessions;
 use anteroom::upstream::{
     Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
     UseFor, Vouched,
 };
 use async_trait::async_trait;
-use tower_sessions::cookie::SameSite;
-use tower_sessions::cookie::time::Duration as CookieDuration;
-use tower_sessions::{Expiry, SessionManagerLayer};
 use url::Url;
 
 use crate::harness::answer::{Answer, parameter};
@@ -160,59 +146,12 @@ impl Upstream for Puppet {
     }
 }
 
-/// The endpoints over a server's store and clock, with other providers than it has.
-fn with(server: &Server, upstreams: Vec<Arc<dyn Upstream>>) -> Server {
-    let store = Arc::clone(&server.world.store);
-    let clock = Arc::clone(&server.world.clock) as Arc<dyn Clock>;
-    let day = Duration::from_secs(24 * 3600);
-    let strangers = StrangerClient::new(&[], Vec::new()).unwrap();
-    let key = KeyMaterial::generate(Algorithm::Es256).unwrap();
-    let scopes = server.world.config.default_scopes.clone();
-    let flows = Flows {
-        store: Arc::clone(&store),
-        clock: Arc::clone(&clock),
-        sealer: Sealer::new(&SealingKey::random()),
-        keys: Arc::new(KeyRing::new(server.issuer().to_owned(), vec![key]).unwrap()),
-        upstreams,
-        issuer: server.world.config.public_url.clone(),
-        resources: Resources::new(vec![server.resource()]),
-        scopes: scopes.clone(),
-        default_scopes: scopes,
-        lifetimes: Lifetimes {
-            code: Duration::from_secs(600),
-            access: Duration::from_secs(3600),
-            idle: 30 * day,
-            session: 180 * day,
-            reuse_grace: Duration::from_secs(10),
-            unused_client: day,
-            consent: 90 * day,
-        },
-        live: Arc::default(),
-        admission: Admission {
-            known: Vec::new(),
-            documents: Documents::new(Arc::new(strangers), Arc::clone(&clock)),
-            metadata_documents: false,
-            document_hosts: Vec::new(),
-            registration: Registration::Open,
-            redirect_hosts: Vec::new(),
-        },
-    };
-    let rate = Rate {
-        count: NonZeroU32::new(600).unwrap(),
-        per: Duration::from_secs(60),
-    };
-    let endpoints = Endpoints {
-        flows: Arc::new(flows),
-        limits: RateLimits::new(rate, rate, rate, rate),
-        trusted_proxies: Vec::new(),
-        servers: Vec::new(),
-    };
-    let cookie = SessionManagerLayer::new(BrowserSessions::new(store, clock))
-        .with_name(sign_in_cookie_name(true))
-        .with_path("/")
-        .with_same_site(SameSite::Lax)
-        .with_expiry(Expiry::OnInactivity(CookieDuration::hours(1)));
-    server.serving(router(Arc::new(endpoints), Vec::new(), cookie))
+/// The same server with other providers than it has.
+async fn with(server: &Server, upstreams: Vec<Arc<dyn Upstream>>) -> Server {
+    let world = &server.world;
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let app = App::with_providers(&world.config, world.storage(), clock, upstreams).await;
+    server.serving(app.unwrap().router())
 }
 
 /// Two providers: the first gives back everything, the other one its tokens.
@@ -220,7 +159,7 @@ async fn two() -> (Server, [Arc<Puppet>; 2]) {
     let corp = Puppet::new("corp", "Acme login", GivesBack::Everything);
     let other = Puppet::new("other", "Other place", GivesBack::TheseTokens);
     let upstreams: Vec<Arc<dyn Upstream>> = vec![corp.clone(), other.clone()];
-    let server = with(&server().start().await, upstreams);
+    let server = with(&server().start().await, upstreams).await;
     (server, [corp, other])
 }
 
@@ -315,7 +254,7 @@ async fn who_cannot_leave_for_their_account_page_can_try_again_too() {
     assert_eq!(*corp.intents.lock().unwrap(), [Intent::Identify]);
 }
 
-/// CONS-23, CONS-16
+/// CONS-16
 #[tokio::test]
 async fn tokens_are_not_given_back_where_that_would_end_what_the_clients_live_by() {
     let (server, [corp, other]) = two().await;
