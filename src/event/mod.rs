@@ -1,14 +1,16 @@
 //! Everything worth telling an operator, one variant each: the audit log.
 
+mod fields;
 mod grant_news;
 
-use std::fmt;
 use std::net::IpAddr;
 
 use tracing::Level;
 
 use crate::protocol::error::OAuthError;
 use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
+
+use fields::{Escaped, Fields, Kind};
 
 pub use grant_news::GrantNews;
 
@@ -322,11 +324,10 @@ impl Event<'_> {
                 provider,
                 subject,
                 news,
-            } => Fields {
-                subject: Some(subject),
-                cause: news.cause(),
-                ..none.provider(provider)
-            },
+            } => none
+                .provider(provider)
+                .subject(subject)
+                .perhaps(news.cause()),
             Self::CodeIssued {
                 client,
                 subject,
@@ -346,10 +347,7 @@ impl Event<'_> {
                 client,
                 subject,
                 session,
-            } => Fields {
-                subject: Some(subject),
-                ..none.client(client).session(session)
-            },
+            } => none.client(client).session(session).subject(subject),
             Self::CodeReplayed { client, session } => none.client(client).session(session),
             Self::RefreshAnsweredAgain { session } => none.session(session),
             Self::SessionEnded { session, why } => none.session(session).cause(why),
@@ -366,92 +364,4 @@ impl Event<'_> {
     }
 }
 
-/// What is known about an event; what is not known is left out of the line.
-#[derive(Default)]
-struct Fields<'a> {
-    client: Option<&'a ClientId>,
-    subject: Option<&'a Subject>,
-    session: Option<Id>,
-    provider: Option<&'a ProviderId>,
-    key: Option<&'a str>,
-    address: Option<IpAddr>,
-    error: Option<&'static str>,
-    cause: Option<&'a str>,
-}
-
-impl<'a> Fields<'a> {
-    fn client(self, client: &'a ClientId) -> Self {
-        Self {
-            client: Some(client),
-            ..self
-        }
-    }
-
-    fn subject(self, subject: &'a Subject) -> Self {
-        Self {
-            subject: Some(subject),
-            ..self
-        }
-    }
-
-    fn provider(self, provider: &'a ProviderId) -> Self {
-        Self {
-            provider: Some(provider),
-            ..self
-        }
-    }
-
-    fn error(self, error: &'a OAuthError) -> Self {
-        Self {
-            error: Some(error.code.as_str()),
-            cause: Some(error.description),
-            ..self
-        }
-    }
-
-    fn cause(self, cause: &'a str) -> Self {
-        Self {
-            cause: Some(cause),
-            ..self
-        }
-    }
-
-    fn session(self, session: Id) -> Self {
-        Self {
-            session: Some(session),
-            ..self
-        }
-    }
-}
-
-/// Text that somebody outside may have chosen: without line breaks, colours and hidden characters, and not endless.
-struct Escaped<'a>(&'a str, Kind);
-
-/// What a text is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Identifier,
-    Words,
-}
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0.chars();
-        for character in rest.by_ref().take(MAX_CHARS) {
-            match character {
-                // an identifier has neither, and in a line of text they begin a field that would be believed
-                ' ' | '=' if self.1 == Kind::Identifier => {
-                    write!(f, "{}", character.escape_unicode())?;
-                }
-                other => write!(f, "{}", other.escape_debug())?,
-            }
-        }
-        if rest.next().is_some() {
-            f.write_str("...")?;
-        }
-        Ok(())
-    }
-}
-
 const AUDIT: &str = "anteroom::audit";
-const MAX_CHARS: usize = 256;

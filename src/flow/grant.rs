@@ -1,5 +1,6 @@
 //! What a person gave us at a provider: kept with their sign-in, shared by their sessions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -10,10 +11,9 @@ use crate::protocol::grant::Grant;
 use crate::protocol::ids::{Id, ProviderId};
 use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{IssuedCode, Session};
-use crate::store::SignedIn;
-use crate::upstream::{GivesBack, SignIn, UpstreamTokens};
+use crate::upstream::SignIn;
 
-use super::{Failure, Flows};
+use super::{Failure, Flows, StoreError};
 
 /// What a sign-in leads to, but for the grant.
 pub(super) struct Entry {
@@ -41,7 +41,7 @@ impl Flows {
         let upstream = self.upstream(provider);
         let vouched = sign_in.vouched;
         let person = vouched.identity.subject.clone();
-        let mut grant = Grant {
+        let grant = Grant {
             tokens: self.vouching.seal(&person, &sign_in.tokens),
             identity: vouched.identity,
             provider: provider.clone(),
@@ -53,54 +53,18 @@ impl Flows {
             sessions: Vec::new(),
             expires: now + self.lifetimes.session + self.lifetimes.code + AFTERWARDS,
         };
-        let gives_back_these =
-            upstream.is_some_and(|upstream| upstream.gives_back() == GivesBack::TheseTokens);
-        let client = &entry.session.client_id.clone();
+        let client = Some(&entry.session.client_id.clone());
         let Some(entry) = entry.open_to(&self.vouching.withheld(&grant)) else {
-            if gives_back_these {
-                self.vouching.give_back_tokens(&grant, sign_in.tokens);
-            }
-            let client = Some(client);
+            self.vouching.drop_tokens(&grant, sign_in.tokens);
             Event::SignInRefused { provider, client }.tell();
             return Err(Failure::Denied(NOTHING_OPEN));
         };
-        loop {
-            let before = self.store.find_grant(&person, now).await?;
-            // what cannot be read any more is replaced all the same
-            let old = before
-                .as_ref()
-                .map(|before| self.vouching.tokens_of(before));
-            let old = old.and_then(Result::ok);
-            let mut tokens = sign_in.tokens.clone();
-            if let (None, Some(old)) = (&tokens.refresh, &old) {
-                // a provider that gave one before may not give it again
-                tokens.refresh.clone_from(&old.refresh);
-            }
-            grant.tokens = self.vouching.seal(&person, &tokens);
-            let signed_in = SignedIn {
-                code: entry.code.clone(),
-                session: entry.session.clone(),
-                grant_before: before.clone(),
-                grant: grant.clone(),
-                consent: entry.consent.clone(),
-            };
-            if let Some(ended) = self.store.put_code(entry.id, signed_in, now).await? {
-                for session in ended {
-                    self.live.end(session);
-                    let why = "the person has too many";
-                    Event::SessionEnded { session, why }.tell();
-                }
-                grant.sessions = before.map(|before| before.sessions).unwrap_or_default();
-                self.vouching.learn(&grant);
-                if let Some(old) = old
-                    && is_left(&old, &sign_in.tokens)
-                    && gives_back_these
-                {
-                    self.vouching.give_back_tokens(&grant, old);
-                }
-                return Ok(());
-            }
-        }
+        // a task of its own: a browser that hangs up must not leave half of it done
+        let vouching = Arc::clone(&self.vouching);
+        let keeping =
+            tokio::spawn(async move { vouching.enter(entry, grant, sign_in.tokens).await });
+        let broke_off = |error| StoreError::because("a sign-in broke off", error);
+        keeping.await.map_err(broke_off)?
     }
 }
 
@@ -111,11 +75,6 @@ impl Entry {
         self.code.request.scopes = open_to_person(&self.code.request.scopes, withheld)?;
         Some(self)
     }
-}
-
-/// Whether nobody needs `old` any more now that `new` came: its refresh token may still be in use.
-fn is_left(old: &UpstreamTokens, new: &UpstreamTokens) -> bool {
-    old.refresh.is_none() || new.refresh.is_some()
 }
 
 const NOTHING_OPEN: OAuthError = OAuthError {

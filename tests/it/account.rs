@@ -100,7 +100,7 @@ async fn press(
     browser.get(&server.url("/account")).await
 }
 
-/// CONS-25, CONS-16, AUTHZ-23
+/// CONS-25, CONS-16, AUTHZ-23, T11
 #[tokio::test]
 async fn who_is_signed_in_sees_what_is_connected_to_them_and_to_nobody_else() {
     let server = server().start().await;

@@ -251,6 +251,7 @@ async fn nothing_that_is_told_opens_anything() {
     }
 }
 
+/// P15
 #[tokio::test]
 async fn the_socket_is_its_owners_alone_and_goes_with_the_server() {
     let running = Running::start().await;

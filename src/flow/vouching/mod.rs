@@ -4,6 +4,7 @@
 mod access;
 mod answer;
 mod ask;
+mod enter;
 mod give_back;
 #[cfg(test)]
 mod patience;

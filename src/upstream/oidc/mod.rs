@@ -158,7 +158,7 @@ impl Oidc {
         id_token: &str,
         access: &Secret,
         nonce: Option<&Secret>,
-    ) -> Result<Map<String, Value>, Unsigned> {
+    ) -> Result<Map<String, Value>, UpstreamError> {
         let expected = Expected {
             issuers: &self.issuers,
             client_id: &self.settings.client_id,
@@ -168,11 +168,11 @@ impl Oidc {
         };
         let mut verified = id_token::verified(id_token, &known.keys, &expected);
         if verified.as_ref().err() == Some(&IdTokenFault::UnknownKey)
-            && let Some(newer) = self.discovery.newer(known).await.map_err(Unsigned::Keys)?
+            && let Some(newer) = self.discovery.newer(known).await?
         {
             verified = id_token::verified(id_token, &newer.keys, &expected);
         }
-        verified.map_err(Unsigned::Fault)
+        verified.map_err(|fault| invalid(&fault.to_string()))
     }
 
     async fn userinfo(
@@ -345,13 +345,10 @@ impl Upstream for Oidc {
         let Some(id_token) = &answer.extra_fields().id_token else {
             return Ok(renewed);
         };
-        let signed = match self.signed(&known, id_token, &renewed.access, None).await {
-            Ok(signed) => signed,
-            // The key cannot be had now, and the new tokens must not be lost for it: the old claims stay.
-            Err(Unsigned::Keys(_) | Unsigned::Fault(IdTokenFault::UnknownKey)) => {
-                return Ok(renewed);
-            }
-            Err(unsigned) => return Err(unsigned.into()),
+        // An ID token that is at fault says nothing: the old claims stay. The new tokens must not be lost for it, since those
+        // before may be dead by now.
+        let Ok(signed) = self.signed(&known, id_token, &renewed.access, None).await else {
+            return Ok(renewed);
         };
         let before = signed_before(tokens);
         if before.is_some_and(|before| before.get("sub") != signed.get("sub")) {
@@ -400,23 +397,6 @@ impl Upstream for Oidc {
             in_body: known.secret_in_body,
         };
         endpoint::revoke(&self.outbound, url, tokens, &credentials).await
-    }
-}
-
-/// Why an ID token is not known to be the provider's.
-enum Unsigned {
-    /// It is not.
-    Fault(IdTokenFault),
-    /// The keys to tell by cannot be had.
-    Keys(UpstreamError),
-}
-
-impl From<Unsigned> for UpstreamError {
-    fn from(unsigned: Unsigned) -> Self {
-        match unsigned {
-            Unsigned::Fault(fault) => invalid(&fault.to_string()),
-            Unsigned::Keys(error) => error,
-        }
     }
 }
 
