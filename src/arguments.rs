@@ -86,7 +86,7 @@ pub(crate) struct Chosen {
     /// Those of this person, such as github:583231
     #[arg(long)]
     person: Option<String>,
-    /// Those of this client, by its client_id
+    /// Those of this client, by its identifier
     #[arg(long)]
     client: Option<String>,
 }
@@ -124,14 +124,14 @@ pub(crate) enum Clients {
     },
     /// Tell all that is kept of a client
     Show {
-        /// Its client_id
+        /// Its identifier: the `client_id`
         id: String,
         #[command(flatten)]
         running: Running,
     },
     /// Forget a client, and end its sessions
     Remove {
-        /// Its client_id
+        /// Its identifier: the `client_id`
         id: String,
         #[command(flatten)]
         running: Running,
