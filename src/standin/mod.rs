@@ -6,14 +6,6 @@ mod application;
 mod authorize;
 mod fault;
 mod openid;
-mod openid_account;
-mod openid_authorize;
-mod openid_deviation;
-mod openid_id_token;
-mod openid_key;
-mod openid_metadata;
-mod openid_token;
-mod openid_userinfo;
 mod people;
 mod token;
 mod user;
@@ -40,9 +32,7 @@ use crate::entropy;
 use crate::protocol::pkce::Challenge;
 
 pub use fault::Fault;
-pub use openid::OpenId;
-pub use openid_account::Account;
-pub use openid_deviation::Deviation;
+pub use openid::{Account, Deviation, OpenId};
 
 /// The `client_id` of the one application that is registered.
 pub const CLIENT_ID: &str = "standin-client";

@@ -1,12 +1,6 @@
 //! The providers people sign in with.
 
 pub mod github;
-mod github_account;
-mod github_api;
-mod github_membership;
-mod github_refusal;
-mod github_rules;
-mod github_token;
 pub mod oidc;
 
 use async_trait::async_trait;

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::openid::{Grant, Provider};
-use super::openid_deviation::Deviation;
-use super::openid_key::{Key, unsigned};
-use super::{CLIENT_ID, CLIENT_SECRET};
+use super::deviation::Deviation;
+use super::key::{Key, unsigned};
+use super::{Grant, Provider};
+use crate::standin::{CLIENT_ID, CLIENT_SECRET};
 
 /// How long an ID token may be used, in seconds.
 const LIFE: i64 = 300;

@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use serde_json::{Value, json};
 
-use super::random;
+use crate::standin::random;
 
 /// A key pair with the name that it is published under.
 pub(super) struct Key {

@@ -3,14 +3,14 @@
 //! GitHub can answer the rules about everybody, accounts, organisations, teams and the primary address. What only a
 //! provider of `OpenID` Connect can say, domains and claims, is true of nobody here.
 
-use super::github::GitHubSettings;
-use super::github_account::{Account, Email};
-use super::github_api::Api;
-use super::github_membership::{Group, Memberships, Miss};
-use super::github_refusal::Refused;
-use super::{UpstreamError, UpstreamTokens};
+use super::GitHubSettings;
+use super::account::{Account, Email};
+use super::api::Api;
+use super::membership::{Group, Memberships, Miss};
+use super::refusal::Refused;
 use crate::protocol::person_rule::{PeopleRules, PersonRule};
 use crate::protocol::scope::ScopeSet;
+use crate::upstream::{UpstreamError, UpstreamTokens};
 
 /// Whether GitHub has to be asked where people belong. Where everybody may enter it does not matter, unless a scope is
 /// only for some.

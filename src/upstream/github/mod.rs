@@ -1,5 +1,12 @@
 //! GitHub and GitHub Enterprise Server: OAuth 2.0, and the user API for who it is and where they belong.
 
+mod account;
+mod api;
+mod membership;
+mod refusal;
+mod rules;
+mod token;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +21,11 @@ use oauth2::{
 };
 use url::{ParseError, Url};
 
-use super::github_account::{Account, account_of, email};
-use super::github_api::{Api, under};
-use super::github_refusal::suspended;
-use super::github_rules::{Closed, Door, needs_memberships};
-use super::github_token::{end, owner, refused};
+use self::account::{Account, account_of, email};
+use self::api::{Api, under};
+use self::refusal::suspended;
+use self::rules::{Closed, Door, needs_memberships};
+use self::token::{end, owner, refused};
 use super::{
     Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
     UseFor, Vouched,

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::UpstreamError;
-use super::github::invalid;
+use super::invalid;
 use crate::outbound::Outbound;
 use crate::secret::Secret;
+use crate::upstream::UpstreamError;
 
 /// The API at its address.
 pub(super) struct Api {

@@ -1,5 +1,14 @@
 //! The stand-in as a provider of `OpenID` Connect, with an issuer, people and a key of its own.
 
+mod account;
+mod authorize;
+mod deviation;
+mod id_token;
+mod key;
+mod metadata;
+mod token;
+mod userinfo;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -8,12 +17,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::openid_account::{self, Account};
-use super::openid_deviation::Deviation;
-use super::openid_key::Key;
-use super::{Shared, openid_authorize, openid_metadata, openid_token, openid_userinfo};
+use self::key::Key;
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::protocol::pkce::Challenge;
+use crate::standin::Shared;
+
+pub use self::account::Account;
+pub use self::deviation::Deviation;
 
 /// The `OpenID` provider in the hands of a test.
 pub struct OpenId(pub(super) Arc<Shared>);
@@ -94,7 +104,7 @@ impl OpenId {
 pub(super) struct Provider {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) accounts: Vec<Account>,
-    pub(super) key: Key,
+    key: Key,
     pub(super) codes: HashMap<String, Code>,
     pub(super) access: HashMap<String, AccessToken>,
     pub(super) refresh: HashMap<String, RefreshToken>,
@@ -134,7 +144,7 @@ impl Provider {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             clock: Arc::new(SystemClock),
-            accounts: openid_account::all(),
+            accounts: account::all(),
             key: made(Key::es256())?,
             codes: HashMap::new(),
             access: HashMap::new(),
@@ -169,19 +179,10 @@ fn made(key: Option<Key>) -> io::Result<Key> {
 /// The endpoints, below the path of the issuer.
 pub(super) fn router() -> Router<Arc<Shared>> {
     Router::new()
-        .route(
-            "/.well-known/openid-configuration",
-            get(openid_metadata::get),
-        )
-        .route("/jwks", get(openid_metadata::jwks))
-        .route(
-            "/authorize",
-            get(openid_authorize::get).post(openid_authorize::post),
-        )
-        .route("/token", post(openid_token::post))
-        .route(
-            "/userinfo",
-            get(openid_userinfo::get).post(openid_userinfo::get),
-        )
-        .route("/revoke", post(openid_token::revoke))
+        .route("/.well-known/openid-configuration", get(metadata::get))
+        .route("/jwks", get(metadata::jwks))
+        .route("/authorize", get(authorize::get).post(authorize::post))
+        .route("/token", post(token::post))
+        .route("/userinfo", get(userinfo::get).post(userinfo::get))
+        .route("/revoke", post(token::revoke))
 }

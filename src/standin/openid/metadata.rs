@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::json;
 
-use super::Shared;
-use super::openid_deviation::Deviation;
+use super::deviation::Deviation;
+use crate::standin::Shared;
 
 pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
     let issuer = shared.issuer();

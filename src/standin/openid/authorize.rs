@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use url::Url;
 
-use super::authorize::{Choice, Pressed, choose, refuse};
-use super::openid::{Code, Grant};
-use super::openid_deviation::Deviation;
-use super::{CLIENT_ID, Shared, random};
+use super::deviation::Deviation;
+use super::{Code, Grant};
 use crate::protocol::pkce::Challenge;
+use crate::standin::authorize::{Choice, Pressed, choose, refuse};
+use crate::standin::{CLIENT_ID, Shared, random};
 
 const WHO: &str = "an OpenID provider";
 

@@ -11,11 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::openid::{AccessToken, Grant, Provider, RefreshToken};
-use super::openid_deviation::Deviation;
-use super::openid_id_token::About;
-use super::{CLIENT_ID, CLIENT_SECRET, Shared, random};
+use super::deviation::Deviation;
+use super::id_token::About;
+use super::{AccessToken, Grant, Provider, RefreshToken};
 use crate::secret::{Secret, same};
+use crate::standin::{CLIENT_ID, CLIENT_SECRET, Shared, random};
 
 #[derive(Deserialize)]
 pub(super) struct Asked {

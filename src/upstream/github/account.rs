@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::UpstreamError;
-use super::github::invalid;
-use super::github_api::{Answer, Api};
+use super::api::{Answer, Api};
+use super::invalid;
 use crate::secret::Secret;
+use crate::upstream::UpstreamError;
 
 /// The account that signed in.
 pub(super) struct Account {

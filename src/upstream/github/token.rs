@@ -9,12 +9,12 @@ use oauth2::{HttpResponse, RequestTokenError};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::github::{GitHubSettings, invalid};
-use super::github_account::User;
-use super::github_api::{Api, message, under};
-use super::github_refusal::unverified;
-use super::{UpstreamError, UpstreamTokens};
+use super::account::User;
+use super::api::{Api, message, under};
+use super::refusal::unverified;
+use super::{GitHubSettings, invalid};
 use crate::outbound::OutboundError;
+use crate::upstream::{UpstreamError, UpstreamTokens};
 
 /// Whose the token is, in GitHub's word on whether it is in force. GitHub forgets tokens that were revoked, that have
 /// expired, and that were the oldest of more than ten.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::github::invalid;
-use super::github_api::{Answer, Api, Refusal};
-use super::{UpstreamError, UpstreamTokens};
+use super::api::{Answer, Api, Refusal};
+use super::invalid;
 use crate::protocol::person_rule::PersonRule;
+use crate::upstream::{UpstreamError, UpstreamTokens};
 
 /// An organisation, or a team in one.
 #[derive(Clone, Copy)]

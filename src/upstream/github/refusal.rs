@@ -2,11 +2,11 @@
 
 use url::Url;
 
-use super::github::GitHubSettings;
-use super::github_account::Email;
-use super::github_api::under;
-use super::github_membership::{Group, Miss};
-use super::{NotAllowed, Remedy};
+use super::GitHubSettings;
+use super::account::Email;
+use super::api::under;
+use super::membership::{Group, Miss};
+use crate::upstream::{NotAllowed, Remedy};
 
 /// A refusal, rule by rule.
 pub(super) struct Refused<'a> {
