@@ -5,6 +5,7 @@ use std::io;
 
 use super::serve::Listener;
 use super::{Choice, ClientLine, ClientWhole, Line, Order, SessionLine};
+use crate::event::Causes;
 use crate::flow::Flows;
 use crate::flow::operate::{KeptClient, SessionChoice};
 use crate::protocol::client::{ClientAuthentication, ClientSource};
@@ -50,13 +51,7 @@ impl From<io::Error> for Stop {
 
 /// An incident, with its causes: the operator is who should read them.
 pub(super) fn incident(error: impl Error) -> Stop {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        said = format!("{said}: {error}");
-        cause = error.source();
-    }
-    Stop::Refused(said)
+    Stop::Refused(Causes(&error).to_string())
 }
 
 async fn sessions(flows: &Flows, choice: Choice, listener: &mut Listener) -> Result<String, Stop> {

@@ -23,6 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKind};
 use crate::endpoint::unread::read_or_say;
 use crate::endpoint::{self, Endpoints, error};
+use crate::event::Causes;
 use crate::flow::Flows;
 use crate::flow::keys::{KeyChangeError, SealingSource};
 use crate::jwt::keys::KeyError;
@@ -270,12 +271,14 @@ async fn sweep(flows: Arc<Flows>, endpoints: Arc<Endpoints>) {
     loop {
         // at the start, too: what broke off with the last process goes on
         if let Err(error) = flows.tend_keys().await {
-            tracing::error!(%error, "the keys of the server could not be seen to");
+            tracing::error!(error = %Causes(&error), "the keys of the server could not be seen to");
         }
         tokio::time::sleep(SWEEP).await;
         match flows.sweep().await {
             Ok(deleted) => tracing::debug!(deleted, "what had expired was deleted"),
-            Err(error) => tracing::error!(%error, "what has expired could not be deleted"),
+            Err(error) => {
+                tracing::error!(error = %Causes(&error), "what has expired could not be deleted");
+            }
         }
         endpoints.limits.prune();
     }

@@ -11,6 +11,7 @@ use tower::Layer;
 use super::AppError;
 use crate::config::{Backend, Config, ProviderKind, Server};
 use crate::demo::{self, GitHubApi};
+use crate::event::Causes;
 use crate::flow::{Failure, Flows};
 use crate::outbound::Outbound;
 use crate::protocol::ids::Id;
@@ -111,7 +112,7 @@ impl Sessions for SessionsOf {
         self.0.standing(session).await.map_err(|failure| {
             // of a provider that cannot be asked it is told when it is asked
             if !matches!(failure, Failure::Upstream(_)) {
-                tracing::error!(error = %failure, "a session could not be looked up");
+                tracing::error!(error = %Causes(&failure), "a session could not be looked up");
             }
             Unavailable
         })

@@ -12,11 +12,12 @@ use super::Endpoints;
 use super::account::{enter, to_account};
 use super::browser::{binding, remember_person};
 use super::consent::to_client;
-use super::error::{chain, for_person, provider_failed, request_id, too_many_page};
+use super::error::{for_person, provider_failed, request_id, too_many_page};
 use super::page::failed::Way;
 use super::page::{ActionLine, RefusedPage};
 use super::rate_limit::What;
 use super::request::Caller;
+use crate::event::Causes;
 use crate::flow::Failure;
 use crate::flow::callback::{Arrival, NotAllowed, Return};
 use crate::protocol::form::Form;
@@ -64,13 +65,13 @@ async fn finish(
         Arrival::Connected(answer, person) => {
             // a convenience: it does not cost the client the code that is kept for it by now
             if let Err(failure) = remember_person(session, person, now, remember).await {
-                tracing::warn!(error = %chain(&failure), "it is not remembered who signed in");
+                tracing::warn!(error = %Causes(&failure), "it is not remembered who signed in");
             }
             to_client(endpoints, *answer).await
         }
         Arrival::Visiting(visit) => enter(endpoints, session, visit).await?,
         Arrival::Broken(answer, incident) => {
-            tracing::error!(error = %chain(&incident), "a sign-in failed for a reason of ours");
+            tracing::error!(error = %Causes(&incident), "a sign-in failed for a reason of ours");
             to_client(endpoints, *answer).await
         }
         Arrival::Declined(Some(answer)) => to_client(endpoints, *answer).await,

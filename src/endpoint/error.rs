@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Endpoints;
 use super::page::failed::{Again, FailedPage, Trouble, Way};
 use super::page::{ActionLine, ErrorPage};
+use crate::event::Causes;
 use crate::flow::departure::{FaultKind, ProviderFault};
 use crate::flow::{DocumentError, Failure};
 use crate::protocol::error::{ErrorCode, OAuthError};
@@ -89,7 +90,7 @@ pub fn for_client(failure: &Failure, with_header: bool) -> Response {
             RETRY_FETCH,
         ),
         incident => {
-            tracing::error!(error = %chain(incident), "a request failed for a reason of ours");
+            tracing::error!(error = %Causes(incident), "a request failed for a reason of ours");
             unavailable("try again later", 5)
         }
     }
@@ -167,7 +168,7 @@ pub fn for_person(endpoints: &Endpoints, failure: &Failure) -> Response {
                 remedies: vec![start_again("Try again in a few minutes")],
                 ..blank(endpoints)
             };
-            tracing::error!(error = %chain(incident), request = %page.request_id, "a sign-in failed for a reason of ours");
+            tracing::error!(error = %Causes(incident), request = %page.request_id, "a sign-in failed for a reason of ours");
             page.into_response()
         }
     }
@@ -315,18 +316,6 @@ pub(super) fn sentence(description: &str) -> String {
     let mut letters = description.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).collect()
-}
-
-/// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Seconds after which a fetch that failed may be tried again.

@@ -1,5 +1,6 @@
 //! Everything worth telling an operator, one variant each: the audit log.
 
+mod causes;
 mod fields;
 mod grant_news;
 
@@ -12,6 +13,7 @@ use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
 
 use fields::{Escaped, Fields, Kind};
 
+pub use causes::Causes;
 pub use grant_news::GrantNews;
 
 /// Something that happened. Identifiers and fixed words alone: no token, code, secret, login or e-mail address can be

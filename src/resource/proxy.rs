@@ -22,6 +22,7 @@ use tower::Service;
 use url::Url;
 
 use super::answer::RpcError;
+use crate::event::Causes;
 use crate::protocol::principal::Principal;
 
 /// An MCP server behind us. Stands behind a [`super::layer::BearerLayer`]; without one it refuses everything.
@@ -134,7 +135,7 @@ impl Proxy {
         match tokio::time::timeout(self.head_limit, self.client.request(onward)).await {
             Ok(Ok(response)) => hand_back(response.map(Body::new)),
             Ok(Err(error)) => {
-                tracing::warn!(error = %Chain(&error), "the MCP server cannot be reached");
+                tracing::warn!(error = %Causes(&error), "the MCP server cannot be reached");
                 failure(StatusCode::BAD_GATEWAY, "the MCP server cannot be reached")
             }
             Err(_) => {
@@ -307,21 +308,6 @@ fn hand_back(mut response: Response) -> Response {
 
 fn failure(status: StatusCode, message: &'static str) -> Response {
     RpcError::http(status, message).answer(None)
-}
-
-/// An error with its causes: hyper says what happened only there.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 
+use crate::event::Causes;
 use crate::flow::Failure;
 use crate::protocol::ids::Id;
 use crate::protocol::principal::{NoUpstreamToken, UpstreamAccess};
@@ -28,7 +29,7 @@ impl UpstreamAccess for Access {
         match vouching.upstream_token(session).await {
             Ok(token) => token,
             Err(incident) => {
-                tracing::error!(error = %incident, session.id = %session, "the provider's token could not be had");
+                tracing::error!(error = %Causes(&incident), session.id = %session, "the provider's token could not be had");
                 Err(NoUpstreamToken::Unavailable)
             }
         }

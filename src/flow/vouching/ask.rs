@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::event::Causes;
 use crate::flow::Failure;
 use crate::protocol::grant::Grant;
 use crate::protocol::ids::Subject;
@@ -29,7 +30,7 @@ impl Vouching {
         match self.ask_until_it_holds(person, job).await {
             Ok(outcome) => outcome,
             Err(incident) => {
-                tracing::error!(error = %incident, subject = %person, "what a provider says could not be kept");
+                tracing::error!(error = %Causes(&incident), subject = %person, "what a provider says could not be kept");
                 Outcome::Broken
             }
         }
