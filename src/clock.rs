@@ -5,10 +5,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use tower_sessions::cookie::time::OffsetDateTime;
 
 /// Whole seconds since 1970-01-01T00:00:00Z: the `NumericDate` of JWT (RFC 7519 §2) without fractions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// The same moment by the calendar, in UTC. Nothing for moments that no calendar has.
+    #[must_use]
+    pub fn utc(self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(self.0).ok()
+    }
+}
 
 impl Add<Duration> for UnixTime {
     type Output = Self;

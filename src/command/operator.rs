@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use tower_sessions::cookie::time::OffsetDateTime;
-
 use super::{Outcome, run, say};
 use crate::admin::{ClientLine, ClientWhole, KeyKind, KeyLine, Line, Order, SessionLine, ask};
+use crate::clock::UnixTime;
 use crate::config;
 use crate::config::environment::Environment;
 
@@ -134,7 +133,7 @@ fn key_text(key: &KeyLine) -> String {
 
 /// A moment in UTC: `2026-11-21 10:33`.
 fn moment(at: i64) -> String {
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else {
+    let Some(at) = UnixTime(at).utc() else {
         return "never".to_owned();
     };
     let (date, time) = (at.date(), at.time());

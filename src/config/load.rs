@@ -84,13 +84,7 @@ pub fn data_dir(path: Option<&Path>, environment: &Environment) -> Result<PathBu
     };
     environment.lay_over(&mut settings);
     settings.problems.clear();
-    let mut reader = Reader {
-        settings,
-        environment,
-        source,
-        warnings: Vec::new(),
-        effective: Vec::new(),
-    };
+    let mut reader = Reader::new(settings, environment, source);
     let read = reader.parsed("data_dir", preset::DATA_DIR, value::path);
     read.ok_or_else(|| Refused::new(source, &[], reader.settings.problems))
 }
@@ -147,13 +141,7 @@ pub fn read(source: Option<Source<'_>>, environment: &Environment) -> Result<Loa
         None => (Settings::default(), Vec::new()),
     };
     environment.lay_over(&mut settings);
-    let mut reader = Reader {
-        settings,
-        environment,
-        source,
-        warnings: Vec::new(),
-        effective: Vec::new(),
-    };
+    let mut reader = Reader::new(settings, environment, source);
     let config = check::config(&mut reader);
     let Reader {
         settings,

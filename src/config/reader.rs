@@ -28,6 +28,23 @@ pub(super) struct Reader<'a> {
     pub effective: Vec<Effective>,
 }
 
+impl<'a> Reader<'a> {
+    /// Nothing is read yet.
+    pub(super) fn new(
+        settings: Settings,
+        environment: &'a Environment,
+        source: Option<Source<'a>>,
+    ) -> Self {
+        Self {
+            settings,
+            environment,
+            source,
+            warnings: Vec::new(),
+            effective: Vec::new(),
+        }
+    }
+}
+
 impl Reader<'_> {
     /// A value that has to be there.
     pub(super) fn required<T: Written>(&mut self, key: &str) -> Option<T> {

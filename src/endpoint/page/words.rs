@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tower_sessions::cookie::time::OffsetDateTime;
-
 use crate::clock::UnixTime;
 use crate::protocol::plain_name::plain_name;
 
@@ -26,14 +24,14 @@ pub fn scope_words(scope: &str) -> String {
 /// The day of a moment, in UTC: `3 November 2026`. Nothing for moments that no calendar has.
 #[must_use]
 pub fn day(moment: UnixTime) -> Option<String> {
-    let date = OffsetDateTime::from_unix_timestamp(moment.0).ok()?.date();
+    let date = moment.utc()?.date();
     Some(format!("{} {} {}", date.day(), date.month(), date.year()))
 }
 
 /// A moment to the minute, in UTC: `3 November 2026, 09:05 UTC`. Nothing for moments that no calendar has.
 #[must_use]
 pub fn moment(moment: UnixTime) -> Option<String> {
-    let time = OffsetDateTime::from_unix_timestamp(moment.0).ok()?;
+    let time = moment.utc()?;
     let day = day(moment)?;
     Some(format!(
         "{day}, {:02}:{:02} UTC",
@@ -45,7 +43,7 @@ pub fn moment(moment: UnixTime) -> Option<String> {
 /// The same for programs (HTML, "Valid date string with time").
 #[must_use]
 pub fn machine_moment(moment: UnixTime) -> Option<String> {
-    let time = OffsetDateTime::from_unix_timestamp(moment.0).ok()?;
+    let time = moment.utc()?;
     let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
     Some(format!(
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}Z",
