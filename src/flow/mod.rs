@@ -207,7 +207,7 @@ pub enum Failure {
         #[source]
         cause: DocumentError,
     },
-    /// The provider cannot do its part now: the person is told which one, and why.
+    /// Whether the provider still vouches cannot be found out now: the client is to come again.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// An incident: the store failed. It is never answered in a way that makes a client throw its tokens away.

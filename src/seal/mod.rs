@@ -25,7 +25,7 @@ pub use sealer::Sealer;
 /// something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The provider's tokens in a session.
+    /// The provider's tokens in a grant.
     UpstreamTokens,
     /// Our verifier and nonce in a sign-in that waits for the provider.
     PendingSignIn,
