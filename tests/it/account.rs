@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anteroom::config::Allow;
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::harness::answer::{Answer, request};
 use crate::harness::browser::{Browser, ticket};
 use crate::harness::client::{Client, Tokens};
+use crate::harness::provider::Provider;
 use crate::harness::server::{Server, rate, server};
 use crate::remembered::{Seen, look};
 
@@ -562,6 +564,40 @@ async fn a_sign_in_for_the_account_page_keeps_no_tokens_and_takes_none_from_the_
     given_back(&server, 2).await;
     assert!(server.standin().has_tokens());
     assert_eq!(client.whoami(&hers.access).await["login"], "mona");
+}
+
+/// CONS-16
+#[tokio::test]
+async fn tokens_are_not_given_back_where_that_would_end_what_the_clients_live_by() {
+    let corp = Provider::new().named("corp").that_forgets_everything();
+    let (corp, other) = (Arc::new(corp), Arc::new(Provider::new().named("other")));
+    let server = server().provider(&corp).provider(&other).start().await;
+    let client = server.client().await;
+    for (name, provider, given_back) in [
+        ("corp", &corp, vec![]),
+        ("other", &other, vec!["forget mona-3"]),
+    ] {
+        let visit = async || {
+            let mut browser = server.browser();
+            let page = browser.get("/account").await;
+            let form = [("ticket", ticket(&page)), ("provider", name)];
+            let there = browser
+                .post_form("/account/sign-in", &form)
+                .await
+                .location();
+            let back = Provider::way_back(&server, name, &there, "mona");
+            browser.get(&back).await.location();
+            provider.asked_at_last(1).await
+        };
+        // nothing of theirs is here yet
+        assert_eq!(visit().await, ["forget mona-1"]);
+        let mut browser = server.browser();
+        let page = browser.open(&client.authorization_url()).await;
+        let there = browser.approve_with(name, &page).await;
+        let back = Provider::way_back(&server, name, &there, "mona");
+        client.read_code(&browser.get(&back).await.location());
+        assert_eq!(visit().await, given_back, "{name}");
+    }
 }
 
 /// CONS-27, CONS-25

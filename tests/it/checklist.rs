@@ -37,7 +37,7 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "DISC-40, DISC-41",
-        "does not concern us: there are no ID tokens, so no OpenID document (DISC-42)",
+        "does not concern us: we issue no ID tokens, so there is no OpenID document (DISC-42)",
     ),
     (
         "AT-09",
@@ -79,7 +79,10 @@ const REASONS: [(&str, &str); 17] = [
         "does not concern us: no URL is ever handed to a shell",
     ),
     ("U5", "does not concern us: there is no device flow"),
-    ("U6", "does not concern us: nothing is listed by pages"),
+    (
+        "U6",
+        "does not concern us: lists are paged by ids in the process alone; nobody outside hands in a cursor",
+    ),
     (
         "SEC-02",
         "later: TLS in the program; behind a proxy it is the proxy's",

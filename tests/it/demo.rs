@@ -1,18 +1,22 @@
-//! The sample MCP server over real sockets, in every revision of the protocol.
+//! The sample MCP server: over real sockets, in every revision of the protocol, and behind the gate, where a tool calls
+//! the provider for whoever calls it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use anteroom::demo;
+use anteroom::standin::Fault;
 use rmcp::model::{
     CallToolRequestParams, GetPromptRequestParams, ProtocolVersion, ReadResourceRequestParams,
 };
 use rmcp::service::RunningService;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+
+use crate::harness::server::server;
 
 /// The sample server on a free port, until the second part is dropped or sent.
 async fn start() -> (String, oneshot::Sender<()>) {
@@ -257,5 +261,41 @@ async fn arguments_of_the_wrong_type_are_answered_with_what_is_wrong() {
             "{arguments}: {told}"
         );
         println!("{arguments}: {told}");
+    }
+}
+
+fn text(result: &Value) -> &str {
+    result["content"][0]["text"].as_str().unwrap_or_default()
+}
+
+/// CONS-16
+#[tokio::test]
+async fn a_tool_calls_the_provider_in_the_name_of_whoever_calls_it() {
+    let server = server().start().await;
+    let mona = server.client().await.sign_in("mona").await;
+    let octavia_client = server.client().await;
+    let octavia = octavia_client.sign_in("octavia").await;
+    for (tokens, login) in [(&mona, "mona"), (&octavia, "octavia")] {
+        let profile = octavia_client.tool(&tokens.access, "github_profile").await;
+        assert_eq!(profile["structuredContent"]["login"], login, "{profile}");
+        assert!(text(&profile).contains(&format!("login: {login}")));
+        assert!(!profile.to_string().contains("gho_"), "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_provider_answers_is_told_in_words() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    for (fault, told) in [
+        (Fault::Down, "status 500"),
+        (Fault::Body("[]".to_owned()), "cannot be read"),
+    ] {
+        server.standin().fault("/api/user", fault);
+        let profile = client.tool(&tokens.access, "github_profile").await;
+        assert_eq!(profile["isError"], true, "{profile}");
+        assert!(text(&profile).contains(told), "{profile}");
+        server.standin().heal();
     }
 }

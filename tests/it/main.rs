@@ -57,6 +57,5 @@ mod store;
 mod store_model;
 mod stranger;
 mod token;
-mod upstream_access;
 mod upstream_status;
 mod upstream_token;

@@ -7,18 +7,14 @@ use std::time::Duration;
 use anteroom::clock::Clock;
 use anteroom::config::ProviderKind;
 use anteroom::standin::{Deviation, Standin};
-use serde_json::Value;
 use url::Url;
 
 use crate::harness::answer::parameter;
 use crate::harness::browser::Browser;
 use crate::harness::client::{Client, Tokens};
 use crate::harness::log::Log;
+use crate::harness::openid::{MONA, assert_nobody_is_signed_in, assert_stopped, set_out, subject};
 use crate::harness::server::{openid, server};
-use crate::openid_faults::{assert_nobody_is_signed_in, assert_stopped, set_out};
-
-pub(crate) const MONA: &str = "corp:107691503500061500001";
-pub(crate) const OCTAVIA: &str = "corp:107691503500061500002";
 
 /// CONS-17, CONS-20, CONS-16
 #[tokio::test]
@@ -80,10 +76,6 @@ async fn every_provider_is_offered_and_each_of_them_works() {
         let who = client.whoami(&fresh.access).await;
         assert_eq!(who["subject"], subject);
     }
-}
-
-pub(crate) fn subject(tokens: &Tokens) -> Value {
-    tokens.claims()["sub"].clone()
 }
 
 #[tokio::test]

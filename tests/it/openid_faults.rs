@@ -1,11 +1,8 @@
 //! An `OpenID` provider that does not do its part: the client is told in our words, the log has the cause, and nobody is
 //! signed in.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::Duration;
 
-use anteroom::clock::Clock as _;
 use anteroom::standin::{Deviation, Fault};
 use tokio::time::{Instant, timeout};
 use url::Url;
@@ -14,15 +11,15 @@ use crate::harness::answer::Answer;
 use crate::harness::browser::Browser;
 use crate::harness::client::Client;
 use crate::harness::log::Log;
+use crate::harness::openid::{
+    BROKEN, LATER, assert_nobody_is_signed_in, assert_nothing_is_reflected, assert_stopped, set_out,
+};
 use crate::harness::server::{Server, server};
 
 const DISCOVERY: &str = "/oidc/.well-known/openid-configuration";
 const KEYS: &str = "/oidc/jwks";
 const TOKEN: &str = "/oidc/token";
 const USERINFO: &str = "/oidc/userinfo";
-
-const LATER: &str = "temporarily_unavailable";
-const BROKEN: &str = "server_error";
 
 fn body(text: &str) -> Fault {
     Fault::Body(text.to_owned())
@@ -81,20 +78,6 @@ impl Underway {
         // the answer of the provider was used up by the attempt
         self.arrive().await.assert_page(400);
     }
-}
-
-fn assert_nothing_is_reflected(answer: &Answer) {
-    let all = format!("{answer:?}");
-    for sent in ["raw", "Unicorn", "refused", "code-", "access-", "refresh-"] {
-        assert!(!all.contains(sent), "{sent}: {all}");
-    }
-}
-
-pub(crate) async fn assert_nobody_is_signed_in(server: &Server) {
-    let now = server.world.clock.now();
-    let store = &server.world.store;
-    assert!(store.list_sessions(None, 9, now).await.unwrap().is_empty());
-    assert!(store.list_grants(None, 9, now).await.unwrap().is_empty());
 }
 
 /// CONS-18, CONS-17, CONS-21, AUTHZ-18, U8
@@ -197,23 +180,6 @@ async fn assert_does_not_begin(server: &Server, cause: &str) {
     server.standin().heal();
     server.advance(Duration::from_secs(61));
     client.sign_in_with("corp", "mona").await;
-}
-
-/// Agrees, and chooses `corp`.
-pub(crate) async fn set_out(browser: &mut Browser, client: &Client) -> Answer {
-    let page = browser.open(&client.authorization_url()).await;
-    browser.decide(&page, "corp").await
-}
-
-/// That nobody is sent to the provider: the person reads a page, or the client is told.
-pub(crate) fn assert_stopped(client: &Client, answer: &Answer) {
-    assert_nothing_is_reflected(answer);
-    if answer.status.is_redirection() {
-        assert!([LATER, BROKEN].contains(&&*client.read_refusal(answer)));
-    } else {
-        assert!(answer.status.is_server_error(), "{answer:?}");
-        answer.assert_page(answer.status.as_u16());
-    }
 }
 
 /// CONS-18

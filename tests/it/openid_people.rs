@@ -6,8 +6,8 @@ use anteroom::standin::{Account, Deviation};
 
 use crate::harness::answer::Answer;
 use crate::harness::client::{Client, Tokens};
+use crate::harness::openid::{MONA, OCTAVIA, subject};
 use crate::harness::server::{Builder, Server, server};
-use crate::openid::{MONA, OCTAVIA, subject};
 use crate::remembered::{Seen, look};
 
 fn change(server: &Server, login: &str, change: impl FnOnce(&mut Account)) {

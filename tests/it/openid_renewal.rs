@@ -14,8 +14,8 @@ use anteroom::standin::{Deviation, Fault, OpenId};
 use anteroom::upstream::{Back, Intent, Upstream, UpstreamError, UpstreamTokens, UseFor, Vouched};
 
 use crate::harness::answer::parameter;
+use crate::harness::openid::MONA;
 use crate::harness::server::{Server, server};
-use crate::openid::MONA;
 
 const TOKEN: &str = "/oidc/token";
 const USERINFO: &str = "/oidc/userinfo";

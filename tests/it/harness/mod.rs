@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod gate;
 pub(crate) mod log;
+pub(crate) mod openid;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod server;

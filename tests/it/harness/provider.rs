@@ -35,10 +35,29 @@ pub(crate) enum Says {
     NotAllowed,
 }
 
+impl Says {
+    fn told(self) -> Result<(), UpstreamError> {
+        match self {
+            Self::Yes => Ok(()),
+            Self::ComeAgain => Err(UpstreamError::Unavailable("status 502".to_owned())),
+            Self::Nonsense => Err(UpstreamError::Invalid("no JSON".to_owned())),
+            Self::NotAllowed => Err(UpstreamError::NotAllowed(Box::new(NotAllowed {
+                account: "mona".to_owned(),
+                reasons: vec!["mona is no member of acme".to_owned()],
+                remedies: Vec::new(),
+            }))),
+        }
+    }
+}
+
+/// Where people sign in.
+const PAGE: &str = "https://provider.example/authorize";
+
 /// Everybody signs in by the code that is their name. Their first tokens are called `mona-1`; tokens that took the place of
 /// others are dead only where the test says so.
 pub(crate) struct Provider {
     id: ProviderId,
+    label: &'static str,
     rules: PeopleRules,
     gives_back: GivesBack,
     lasts: Option<Duration>,
@@ -50,6 +69,8 @@ pub(crate) struct Provider {
 
 struct World {
     says: Says,
+    /// The same to those who are about to leave for it.
+    receives: Says,
     holds: bool,
     answers_left: Option<usize>,
     opens: ScopeSet,
@@ -57,6 +78,7 @@ struct World {
     tokens: usize,
     dead: BTreeSet<String>,
     asked: Vec<String>,
+    intents: Vec<Intent>,
 }
 
 impl Provider {
@@ -64,11 +86,13 @@ impl Provider {
     pub(crate) fn new() -> Self {
         Self {
             id: ProviderId::new("github"),
+            label: "GitHub",
             rules: rules(&["anyone"], &[]),
             gives_back: GivesBack::TheseTokens,
             lasts: None,
             world: Mutex::new(World {
                 says: Says::Yes,
+                receives: Says::Yes,
                 holds: false,
                 answers_left: None,
                 opens: ScopeSet::default(),
@@ -76,6 +100,7 @@ impl Provider {
                 tokens: 0,
                 dead: BTreeSet::new(),
                 asked: Vec::new(),
+                intents: Vec::new(),
             }),
             waits: Notify::new(),
             go_on: Notify::new(),
@@ -100,6 +125,11 @@ impl Provider {
         Self { id, ..self }
     }
 
+    /// The same, by what people call it.
+    pub(crate) fn labelled(self, label: &'static str) -> Self {
+        Self { label, ..self }
+    }
+
     /// The same, which ends all that a person ever allowed where any of it is given back.
     pub(crate) fn that_forgets_everything(self) -> Self {
         Self {
@@ -117,6 +147,16 @@ impl Provider {
         let mut world = self.world();
         world.says = says;
         world.answers_left = None;
+    }
+
+    /// From now on it says this to those who are about to leave for it.
+    pub(crate) fn receives_with(&self, says: Says) {
+        self.world().receives = says;
+    }
+
+    /// Why people left for it.
+    pub(crate) fn intents(&self) -> Vec<Intent> {
+        self.world().intents.clone()
     }
 
     /// It says yes so many times, and then that it is to be asked again.
@@ -171,10 +211,16 @@ impl Provider {
         let mut browser = server.browser();
         let page = browser.open(url).await;
         let there = browser.approve(&page).await;
-        let state = parameter(&there, "state").unwrap();
+        let back = Self::way_back(server, "github", &there, person);
+        browser.get(&back).await
+    }
+
+    /// Where a browser goes that was sent `there`, to the provider of this name, once `person` has signed in.
+    pub(crate) fn way_back(server: &Server, name: &str, there: &Url, person: &str) -> String {
+        assert!(there.as_str().starts_with(PAGE), "{there}");
+        let state = parameter(there, "state").unwrap();
         let back = encode(&[("code", person), ("state", &state)]);
-        let callback = server.url(&format!("/callback/github?{back}"));
-        browser.get(&callback).await
+        server.url(&format!("/callback/{name}?{back}"))
     }
 
     /// Does everything: the tokens of `person` for `client`.
@@ -202,16 +248,7 @@ impl Provider {
         if world.dead.contains(token) {
             return Err(UpstreamError::Ended("it is dead".to_owned()));
         }
-        match world.says {
-            Says::Yes => Ok(()),
-            Says::ComeAgain => Err(UpstreamError::Unavailable("status 502".to_owned())),
-            Says::Nonsense => Err(UpstreamError::Invalid("no JSON".to_owned())),
-            Says::NotAllowed => Err(UpstreamError::NotAllowed(Box::new(NotAllowed {
-                account: "mona".to_owned(),
-                reasons: vec!["mona is no member of acme".to_owned()],
-                remedies: Vec::new(),
-            }))),
-        }
+        world.says.told()
     }
 
     fn vouched(&self, person: &str) -> Vouched {
@@ -266,8 +303,8 @@ impl Upstream for Provider {
         &self.id
     }
 
-    fn label(&self) -> &'static str {
-        "GitHub"
+    fn label(&self) -> &str {
+        self.label
     }
 
     fn asks_for(&self) -> Vec<String> {
@@ -278,8 +315,11 @@ impl Upstream for Provider {
         &self.rules
     }
 
-    async fn begin(&self, state: &Secret, _: Intent) -> Result<Departure, UpstreamError> {
-        let mut url = Url::parse("https://provider.example/authorize").unwrap();
+    async fn begin(&self, state: &Secret, intent: Intent) -> Result<Departure, UpstreamError> {
+        let mut world = self.world();
+        world.receives.told()?;
+        world.intents.push(intent);
+        let mut url = Url::parse(PAGE).unwrap();
         url.query_pairs_mut().append_pair("state", state.expose());
         let kept = Kept {
             verifier: Secret::new("v"),

@@ -56,13 +56,13 @@ pub(crate) struct Builder {
     on_sled: bool,
     has_key_file: bool,
     wrap: Option<Wrap>,
-    provider: Option<Arc<Provider>>,
+    providers: Vec<Arc<Provider>>,
 }
 
 impl Builder {
-    /// People sign in at `provider`, in the place of the one on loopback.
+    /// People sign in at `provider`, in the place of the one on loopback; said twice, at either of two.
     pub(crate) fn provider(mut self, provider: &Arc<Provider>) -> Self {
-        self.provider = Some(Arc::clone(provider));
+        self.providers.push(Arc::clone(provider));
         self
     }
 
@@ -163,7 +163,7 @@ impl Builder {
             standin,
             dir,
             key_dir: self.has_key_file.then(|| tempfile::tempdir().unwrap()),
-            provider: Mutex::new(self.provider),
+            providers: Mutex::new(self.providers),
         };
         Server::over(Arc::new(world)).await
     }
@@ -203,7 +203,7 @@ pub(crate) struct World {
     pub(crate) standin: Standin,
     dir: Option<TempDir>,
     key_dir: Option<TempDir>,
-    provider: Mutex<Option<Arc<Provider>>>,
+    providers: Mutex<Vec<Arc<Provider>>>,
 }
 
 impl World {
@@ -239,13 +239,13 @@ pub(crate) struct Server {
 impl Server {
     async fn over(world: Arc<World>) -> Self {
         let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-        let provider = world.provider.lock().unwrap().clone();
-        let app = match provider {
-            Some(provider) => {
-                let providers = vec![provider as Arc<dyn Upstream>];
-                App::with_providers(&world.config, world.storage(), clock, providers).await
-            }
-            None => App::with(&world.config, world.storage(), clock).await,
+        let providers = world.providers.lock().unwrap().clone();
+        let app = if providers.is_empty() {
+            App::with(&world.config, world.storage(), clock).await
+        } else {
+            let providers = providers.into_iter();
+            let providers = providers.map(|provider| provider as Arc<dyn Upstream>);
+            App::with_providers(&world.config, world.storage(), clock, providers.collect()).await
         };
         let app = app.unwrap();
         Self {
@@ -255,22 +255,14 @@ impl Server {
         }
     }
 
-    /// The same, but for what is served.
-    pub(crate) fn serving(&self, router: Router) -> Self {
-        Self {
-            router,
-            ..self.clone()
-        }
-    }
-
     /// Another process over the same store, with the same clock and provider.
     pub(crate) async fn restart(&self) -> Self {
         Self::over(Arc::clone(&self.world)).await
     }
 
-    /// The same, with another provider in the place of the one before.
+    /// The same, with another provider in the place of those before.
     pub(crate) async fn restart_with(&self, provider: &Arc<Provider>) -> Self {
-        *self.world.provider.lock().unwrap() = Some(Arc::clone(provider));
+        *self.world.providers.lock().unwrap() = vec![Arc::clone(provider)];
         self.restart().await
     }
 
