@@ -8,7 +8,7 @@ use anteroom::config::private_host;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
-/// Sign-in with GitHub in front of any MCP server.
+/// Sign-in with GitHub, Google or any OpenID provider in front of any MCP server.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
@@ -49,13 +49,13 @@ pub(crate) enum Command {
         #[arg(long, env = "ANTEROOM_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Who is signed in, and the end of it
+    /// List the people's sessions, or end them
     #[command(subcommand)]
     Sessions(Sessions),
-    /// The clients that are kept, and the end of one
+    /// List, show or remove clients
     #[command(subcommand)]
     Clients(Clients),
-    /// The keys that tokens are signed and values are sealed with
+    /// List or rotate the keys that sign tokens and seal what is kept
     #[command(subcommand)]
     Keys(Keys),
     /// The sample MCP server alone, without any authorization
@@ -93,7 +93,7 @@ pub(crate) struct Chosen {
 
 #[derive(Subcommand)]
 pub(crate) enum Sessions {
-    /// Tell every session, oldest first
+    /// List every session, oldest first
     List {
         #[command(flatten)]
         chosen: Chosen,
@@ -117,12 +117,12 @@ pub(crate) enum Sessions {
 
 #[derive(Subcommand)]
 pub(crate) enum Clients {
-    /// Tell every client
+    /// List every client
     List {
         #[command(flatten)]
         running: Running,
     },
-    /// Tell all that is kept of a client
+    /// Show all that is kept of a client
     Show {
         /// Its identifier: the `client_id`
         id: String,
@@ -140,14 +140,14 @@ pub(crate) enum Clients {
 
 #[derive(Subcommand)]
 pub(crate) enum Keys {
-    /// Tell every key
+    /// List every key
     List {
         #[command(flatten)]
         running: Running,
     },
     /// Put a new key in the place of the one in use; nobody is signed out
     Rotate {
-        /// Which
+        /// Which key to replace
         #[arg(default_value = "signing")]
         kind: Kind,
         #[command(flatten)]

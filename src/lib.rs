@@ -1,6 +1,6 @@
-//! anteroom: sign-in with GitHub in front of any MCP server.
+//! anteroom: sign-in with GitHub, Google or any `OpenID` provider in front of any MCP server.
 //!
-//! Towards MCP clients it is an OAuth 2.1 authorization server, towards the provider an OAuth client, and it stands as
+//! Towards MCP clients it is an OAuth 2.1 authorization server, towards the providers an OAuth client, and it stands as
 //! resource server before the MCP server. [`app::App`] puts it together from a [`config::Config`].
 //!
 //! # The rooms
@@ -34,13 +34,35 @@
 //! 1. `GET /authorize` ([`flow::authorize`]): the request is checked, client and redirect URI first, and turned into a
 //!    page. Nothing is stored: the request travels through the page as a sealed ticket. Or the client has brought it to
 //!    `POST /par` before ([`flow::par`]), where it was checked and waits for a browser.
-//! 2. `POST /consent` ([`flow::consent`]): the person agreed. Now the request is kept, the browser gets a cookie, and goes
-//!    to the provider with a fresh `state` and our own PKCE.
-//! 3. `GET /callback/github` ([`flow::callback`]): the same browser comes back. The provider says who it is; session and
-//!    code are kept, in one step, and the client gets its answer.
+//! 2. `POST /consent` ([`flow::consent`]): the person agreed, and chose a provider. Now the browser gets ready to leave
+//!    ([`flow::departure`]): a fresh `state`, our own PKCE, and the provider's page, which it may have to be asked for. Only
+//!    then the request is kept, and the browser goes, with a cookie. Where the provider fails, the same page can be tried
+//!    again, or another provider.
+//! 3. `GET /callback/{provider}` ([`flow::callback`]): the same browser comes back. The provider says who it is, and its
+//!    rules ([`protocol::person_rule`]) whether they may enter, and which scopes are open to them. Session, code and grant
+//!    are kept, in one step, and the client gets its answer. The grant ([`protocol::grant`]) is what the provider gave us,
+//!    sealed: all sessions of a person live by one.
 //! 4. `POST /token` ([`flow::code`], [`flow::refresh`]): peek, check, spend, mint.
 //! 5. `POST /mcp` ([`resource::gate`]): token, message, scope, in this order; then the server behind. A session's end is
-//!    seen by the next request ([`flow::live`]), and its provider is asked again every few minutes ([`flow::vouching`]).
+//!    seen by the next request ([`flow::live`]).
+//!
+//! # Whether the provider still vouches
+//!
+//! Before a session is honoured, at `/mcp` and at `/token`, the word of its provider must be fresh ([`flow::vouching`]). One
+//! caller has it asked, in a task that nobody breaks off by hanging up, and everybody else waits for the same answer. Tokens
+//! that had to be renewed are durable before anything else is done. Who is revoked there, or may no longer enter, is out;
+//! where the provider cannot be asked, sessions live on for a while. With a person's last session its tokens are given back.
+//!
+//! # The account page
+//!
+//! `GET /account` ([`flow::account`]): the same way to a provider and back, with no client behind it. It opens a page for
+//! half an hour in this browser alone: what is connected, and the end of it. No tokens are kept of such a sign-in.
+//!
+//! # Operators and keys
+//!
+//! `anteroom sessions`, `clients` and `keys` send an order to the running server, over a socket in `data_dir` ([`admin`]);
+//! [`flow::operate`] carries it out. [`flow::keys`] has the life of keys: a signing key is published before it signs, and
+//! accepted until nothing that it signed is good; what an older sealing key sealed is sealed anew, and then it is dropped.
 
 pub mod admin;
 pub mod app;
