@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 
 use crate::harness::answer::{Answer, parameter};
 use crate::harness::client::{Client, STATE, Tokens};
+use crate::harness::log::Log;
 use crate::harness::provider::Provider;
 use crate::harness::server::{Builder, Server, rate, server};
 use crate::introspect::{ask, trust};
@@ -73,7 +74,10 @@ impl Unsteady {
         match self.trouble_of(verb) {
             Some(Trouble::Fails) => {
                 self.fails.notify_one();
-                Err(StoreError::new("the disk is on fire"))
+                Err(StoreError::because(
+                    "it does nothing",
+                    "the disk is on fire",
+                ))
             }
             _ => Ok(()),
         }
@@ -248,6 +252,20 @@ async fn while_the_store_fails_clients_are_told_to_come_again_and_lose_nothing()
             .redeem(&client.code_by(&client.url_of(&pushed), "mona").await)
             .await,
     );
+}
+
+#[tokio::test]
+async fn an_operator_is_told_what_an_incident_comes_from() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    store.order("", Trouble::Fails);
+    let (log, listening) = Log::listen("error");
+    assert_eq!(client.initialize(&tokens.access).await.status, 503);
+    assert_eq!(client.refresh(&tokens.refresh).await.status, 503);
+    drop(listening);
+    let told = log.text().matches("the disk is on fire").count();
+    assert_eq!(told, 2, "{}", log.text());
 }
 
 /// SEC-15, AUTHZ-18
