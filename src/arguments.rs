@@ -8,9 +8,9 @@ use anteroom::config::private_host;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
-/// Sign-in with GitHub, Google or any OpenID provider in front of any MCP server.
+// what it is about stands in Cargo.toml
 #[derive(Parser)]
-#[command(version)]
+#[command(version, about)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

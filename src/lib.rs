@@ -49,10 +49,10 @@
 //! # Whether the provider still vouches
 //!
 //! Before a session is honoured, at `/mcp`, `/token` or `/introspect`, the word of its provider must be fresh
-//! ([`flow::vouching`]). One caller has it asked, in a task that nobody breaks off by hanging up, and everybody else waits for
-//! the same answer. Tokens that had to be renewed are durable before anything else is done. Who is revoked there, or may no
-//! longer enter, is out; where the provider cannot be asked, sessions live on for a while. With a person's last session its
-//! tokens are given back. Until then a tool in the same process gets them from its [`protocol::principal::Principal`].
+//! ([`flow::vouching`]). One caller has it asked, in a task that nobody breaks off by hanging up, and everybody else waits
+//! for the same answer. Tokens that had to be renewed are durable before anything else is done. Who is revoked there, or may
+//! no longer enter, is out; where the provider cannot be asked, sessions live on for a while. With a person's last session
+//! its tokens are given back. Until then a tool in the same process gets them from its [`protocol::principal::Principal`].
 //!
 //! # The account page
 //!
