@@ -100,6 +100,7 @@ struct Started {
 /// Starts the server on sled in a directory that goes away afterwards, with the stand-in to sign in at.
 async fn start(program: &Path, baseline: SocketAddr) -> Result<Started> {
     let standin = Standin::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    standin.take_anybody();
     let room = tempfile::tempdir()?;
     let port = free_port()?;
     let origin = Url::parse(&format!("http://localhost:{port}"))?;

@@ -44,7 +44,8 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<A
         Err(why) => return refuse(WHO, why),
     };
     let world = shared.world();
-    let people = world.people.iter().map(|person| Choice {
+    let listed = world.people.iter().filter(|person| person.is_listed());
+    let people = listed.map(|person| Choice {
         login: &person.login,
         name: person.name,
         about: person.about,
@@ -77,7 +78,7 @@ pub(super) async fn post(
                 .append_pair("error_description", denied);
         }
         Some(login) => {
-            let Some(person) = world.person(&login).map(|person| person.id) else {
+            let Some(person) = world.person_or_new(&login) else {
                 return refuse(WHO, "There is nobody of that name here.");
             };
             let code = random("");

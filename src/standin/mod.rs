@@ -153,6 +153,11 @@ impl Standin {
         world.tokens.retain(|_, token| !token.of_github_app);
     }
 
+    /// From now on, whoever gives a name that nobody has is somebody new.
+    pub fn take_anybody(&self) {
+        self.shared.world().takes_anybody = true;
+    }
+
     /// The person takes back what they allowed: all their tokens end.
     pub fn revoke_tokens_of(&self, login: &str) {
         let mut world = self.shared.world();
@@ -278,6 +283,7 @@ struct World {
     faults: Vec<(String, Fault)>,
     asked: Vec<String>,
     openid: openid::Provider,
+    takes_anybody: bool,
 }
 
 struct Code {
@@ -305,6 +311,7 @@ struct Refresh {
 impl World {
     fn new() -> io::Result<Self> {
         Ok(Self {
+            takes_anybody: false,
             people: people::all(),
             callbacks: Vec::new(),
             codes: HashMap::new(),
@@ -317,6 +324,17 @@ impl World {
             asked: Vec::new(),
             openid: openid::Provider::new()?,
         })
+    }
+
+    /// The account of this name; a new one where anybody is taken.
+    fn person_or_new(&mut self, login: &str) -> Option<u64> {
+        let known = self.person(login).map(|person| person.id);
+        if known.is_some() || !self.takes_anybody {
+            return known;
+        }
+        let id = self.people.iter().map(|person| person.id).max()? + 1;
+        self.people.push(people::Person::new(id, login));
+        Some(id)
     }
 
     fn person(&self, login: &str) -> Option<&people::Person> {

@@ -15,6 +15,27 @@ pub(super) struct Person {
     pub(super) suspended: bool,
 }
 
+impl Person {
+    /// Somebody nobody has heard of.
+    pub(super) fn new(id: u64, login: &str) -> Self {
+        Self {
+            id,
+            login: login.to_owned(),
+            name: None,
+            about: "",
+            email: "new@example.com",
+            email_verified: true,
+            orgs: Vec::new(),
+            suspended: false,
+        }
+    }
+
+    /// Whether they are there for a case, and so can be chosen.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.about.is_empty()
+    }
+}
+
 /// What somebody is in an organisation.
 #[derive(Clone)]
 pub(super) struct Membership {
