@@ -5,8 +5,6 @@
     reason = "a measurement that cannot begin has to stop"
 )]
 
-use std::time::Duration;
-
 use anteroom::clock::UnixTime;
 use anteroom::jwt::kept::KeptKeys;
 use anteroom::jwt::keys::{Algorithm, KeyMaterial};
@@ -27,8 +25,7 @@ const NOW: UnixTime = UnixTime(1_800_000_000);
 fn ring(algorithm: Algorithm) -> KeyRing {
     let key = KeyMaterial::generate(algorithm).expect("a key");
     let issuer = "https://mcp.example.com".to_owned();
-    let life = Duration::from_secs(3600);
-    KeyRing::new(issuer, life, &KeptKeys::first(key, NOW)).expect("a key ring")
+    KeyRing::new(issuer, &KeptKeys::first(key, NOW)).expect("a key ring")
 }
 
 fn claims() -> AccessClaims {

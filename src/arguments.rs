@@ -170,9 +170,12 @@ impl Sessions {
             Self::Revoke {
                 session,
                 chosen,
+                all,
                 running,
-                ..
-            } => (Order::RevokeSessions(choice(session, chosen)), running),
+            } => {
+                let choice = choice(session, chosen);
+                (Order::RevokeSessions(Choice { all, ..choice }), running)
+            }
         }
     }
 }
@@ -207,5 +210,6 @@ fn choice(session: Option<String>, chosen: Chosen) -> Choice {
         session,
         person: chosen.person,
         client: chosen.client,
+        all: false,
     }
 }

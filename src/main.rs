@@ -38,7 +38,17 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            let mut said = error.to_string();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                let text = error.to_string();
+                // some name their cause themselves
+                if !said.contains(&text) {
+                    said = format!("{said}: {text}");
+                }
+                cause = error.source();
+            }
+            eprintln!("{said}");
             ExitCode::FAILURE
         }
     }

@@ -73,10 +73,18 @@ async fn sessions(flows: &Flows, choice: Choice, listener: &mut Listener) -> Res
 }
 
 async fn revoke(flows: &Flows, choice: Choice) -> Result<String, Stop> {
+    let all = choice.all;
+    let names_some = choice.session.is_some() || choice.person.is_some() || choice.client.is_some();
+    if all == names_some {
+        let said = "the order has to name the sessions to be ended, or say that it is all of them";
+        return Err(Stop::Refused(said.to_owned()));
+    }
     let choice = read(choice)?;
     let ended = flows.revoke_sessions(&choice).await.map_err(incident)?;
-    if ended == 0 && choice.session.is_some() {
-        return Err(Stop::Refused("there is no such session".to_owned()));
+    if ended == 0 && !all {
+        let said = "there is no such session; `anteroom sessions list` tells those that there are, and what their people \
+                    are called here: github:583231, not the name of the account";
+        return Err(Stop::Refused(said.to_owned()));
     }
     Ok(format!("{} ended", counted(ended, "session")))
 }
@@ -140,7 +148,9 @@ async fn remove(flows: &Flows, id: &str) -> Result<String, Stop> {
         ClientSource::Known => format!(
             "{ended} ended; the client is named in the configuration: take it out there, too"
         ),
-        _ => format!("the client is forgotten, and {ended} ended"),
+        _ => format!(
+            "the client is forgotten, and {ended} ended; those people are asked anew if it comes again"
+        ),
     })
 }
 

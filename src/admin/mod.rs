@@ -22,7 +22,7 @@ pub const SOCKET: &str = "admin.sock";
 
 /// What an operator wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "order", rename_all = "kebab-case")]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Order {
     /// Every session that a choice is true of.
@@ -50,8 +50,10 @@ pub enum Order {
     },
 }
 
-/// Some of the sessions: those that everything given here is true of. With nothing given it is all of them.
+/// Some of the sessions: those that everything given here is true of. What a program of another version knows more of is
+/// refused: to overlook it would be to choose more sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Choice {
     /// The session of this id.
     pub session: Option<String>,
@@ -59,6 +61,9 @@ pub struct Choice {
     pub person: Option<String>,
     /// Those of this client.
     pub client: Option<String>,
+    /// Every one, and nothing else is given. To list them it need not be said.
+    #[serde(default)]
+    pub all: bool,
 }
 
 /// What a key is for.
@@ -175,7 +180,8 @@ pub struct KeyLine {
 pub enum AdminError {
     /// Nobody answers.
     #[error(
-        "no anteroom runs with {}: start it with `anteroom serve`, or name its configuration with --config",
+        "no anteroom runs with {}: start it with `anteroom serve`, or name its configuration with --config or its data_dir \
+         with --data-dir; where it does run, its log says why nobody can speak to it there",
         .0.display()
     )]
     NotRunning(PathBuf),
@@ -188,6 +194,14 @@ pub enum AdminError {
     /// The socket cannot be made.
     #[error("{} cannot be made: {source}; choose a data_dir on a local disk, with a short path", path.display())]
     Bind {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The socket cannot be reached.
+    #[error("{} cannot be connected to: {source}", path.display())]
+    Connect {
         /// Where.
         path: PathBuf,
         /// Why not.

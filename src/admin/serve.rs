@@ -2,8 +2,8 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream as BlockingStream;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{SocketAddr, UnixStream as BlockingStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,13 @@ use crate::flow::Flows;
 pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
+    /// Which file it is, so that no other is taken away in its place.
+    file: (u64, u64),
 }
+
+/// Where the socket is made, out of everybody's reach. With it the path is no longer than that of the socket itself, which
+/// may have a hundred bytes or so.
+const HIDDEN: &str = ".sock";
 
 /// Bytes that an order may have.
 const ORDER_LIMIT: u64 = 64 << 10;
@@ -36,7 +42,7 @@ impl Socket {
     /// Where another process serves it, or it cannot be made.
     pub fn bind(data_dir: &Path) -> Result<Self, AdminError> {
         let path = data_dir.join(SOCKET);
-        let bind = || -> io::Result<UnixListener> {
+        let bind = || -> io::Result<(UnixListener, (u64, u64))> {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -45,19 +51,33 @@ impl Socket {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            // Made under another name, so that nobody can open it before it is closed to others.
-            let hidden = data_dir.join(format!(".{SOCKET}-{}", std::process::id()));
+            // where it is made the path is shorter, and nobody could connect to it
+            SocketAddr::from_pathname(&path)?;
+            let room = data_dir.join(HIDDEN);
+            let hidden = room.join("s");
+            // what a process that was killed meanwhile has left; what else may be wrong with it is told by what follows
             let _ = fs::remove_file(&hidden);
-            let listener = UnixListener::bind(&hidden)?;
-            fs::set_permissions(&hidden, Permissions::from_mode(0o600))?;
-            fs::rename(&hidden, &path)?;
-            Ok(listener)
+            let _ = fs::remove_dir(&room);
+            DirBuilder::new().mode(0o700).create(&room)?;
+            let made = UnixListener::bind(&hidden).and_then(|listener| {
+                fs::set_permissions(&hidden, Permissions::from_mode(0o600))?;
+                let file = identity(&hidden)?;
+                fs::rename(&hidden, &path)?;
+                Ok((listener, file))
+            });
+            let _ = fs::remove_file(&hidden);
+            let _ = fs::remove_dir(&room);
+            made
         };
         if BlockingStream::connect(&path).is_ok() {
             return Err(AdminError::Taken(data_dir.to_owned()));
         }
         match bind() {
-            Ok(listener) => Ok(Self { listener, path }),
+            Ok((listener, file)) => Ok(Self {
+                listener,
+                path,
+                file,
+            }),
             Err(source) => Err(AdminError::Bind { path, source }),
         }
     }
@@ -85,9 +105,17 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // It may be gone with its directory.
-        let _ = fs::remove_file(&self.path);
+        // It may be gone with its directory, or another process may have made its own.
+        if identity(&self.path).is_ok_and(|file| file == self.file) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Which file it is, whatever its name.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Where the lines of an answer go.

@@ -32,11 +32,11 @@ impl Keys {
         let sealer = Sealer::new(&storage.keys);
         let signing = signing_source(config)?;
         // first: whoever finds these in a store knows that there is a sealing key to it
-        let kept = open_signing_keys(store, &sealer, &signing, now).await?;
+        let kept = open_signing_keys(store, &sealer, &signing, config.tokens.access, now).await?;
         let marks = open_marks(store, &sealer).await?;
         let issuer = config.public_url.as_str().to_owned();
         Ok(Self {
-            ring: KeyRing::new(issuer, config.tokens.access, &kept)?,
+            ring: KeyRing::new(issuer, &kept)?,
             sealer,
             marks,
             sources: KeySources::new(signing, storage.source.clone()),
@@ -75,7 +75,10 @@ pub(super) async fn from_file(
 ) -> Result<(SealingKeys, SealingSource), AppError> {
     let file = KeyFile::in_dir(&config.data_dir);
     let keys = match file.read()? {
-        Some(keys) => keys,
+        Some(keys) => {
+            file.tidy()?;
+            keys
+        }
         None if are_kept(store).await? => {
             return Err(AppError::Seal(SealError::MissingKeyFile {
                 file: file.path().to_owned(),

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::admin::Socket;
+use crate::admin::{AdminError, Socket};
 use crate::app::{App, AppError, Storage, listen};
 use crate::clock::SystemClock;
 use crate::config;
@@ -20,6 +21,7 @@ use crate::config::{
     Allow, Backend, Config, LogFormat, Outbound, Provider, ProviderKind, StoreKind,
 };
 use crate::demo;
+use crate::jwt::keys::KeyMaterial;
 use crate::protocol::ids::ProviderId;
 use crate::secret::Secret;
 use crate::standin::{self, Standin};
@@ -126,15 +128,28 @@ pub fn serve(path: Option<&Path>) -> Outcome {
         let listener = listen(config.listen)?;
         let storage = Storage::open(&config).await?;
         let app = App::with(&config, storage, Arc::new(SystemClock)).await?;
-        let socket = Socket::bind(&config.data_dir)?;
-        let operators = tokio::spawn(socket.serve(Arc::clone(app.flows())));
+        let operators = operators(&config, &app)?;
         say(&serve_greeting(&config));
         let served = app.serve(listener, told_to_stop()).await;
-        // its socket goes with it
-        operators.abort();
-        let _ = operators.await;
+        if let Some(operators) = operators {
+            // its socket goes with it
+            operators.abort();
+            let _ = operators.await;
+        }
         Ok(served?)
     })
+}
+
+/// Listens to operators. Where that cannot be, people are served all the same.
+fn operators(config: &Config, app: &App) -> Result<Option<JoinHandle<()>>, AdminError> {
+    match Socket::bind(&config.data_dir) {
+        Ok(socket) => Ok(Some(tokio::spawn(socket.serve(Arc::clone(app.flows()))))),
+        Err(error @ AdminError::Taken(_)) => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "nobody can order anything here: anteroom sessions, clients and keys do not work");
+            Ok(None)
+        }
+    }
 }
 
 fn serve_greeting(config: &Config) -> String {
@@ -160,6 +175,9 @@ fn serve_greeting(config: &Config) -> String {
 /// Where the configuration is refused.
 pub fn check(path: Option<&Path>) -> Outcome {
     let loaded = config::load(path, &Environment::of_process())?;
+    if let Some(pem) = &loaded.config.tokens.signing_key {
+        KeyMaterial::from_pem(pem)?;
+    }
     say(&loaded.explain());
     for warning in &loaded.warnings {
         say(&format!("warning: {warning}\n"));

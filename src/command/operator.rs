@@ -1,5 +1,7 @@
 //! What an operator asks of a running server from the command line: `sessions`, `clients`, `keys`.
 
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::{Outcome, run, say};
@@ -42,16 +44,33 @@ impl Target {
 pub fn order(target: &Target, order: Order, form: Form) -> Outcome {
     let data_dir = target.data_dir()?;
     run(async move {
-        let said = ask(&data_dir, &order, |line| match form {
-            Form::Text => say(&text(&line)),
-            Form::Json => say(&json(&line)),
+        let said = ask(&data_dir, &order, |line| {
+            written(&match form {
+                Form::Text => text(&line),
+                Form::Json => json(&line),
+            })
         })
         .await?;
-        if form == Form::Text && !said.is_empty() {
-            say(&format!("{said}\n"));
+        match form {
+            Form::Text if !said.is_empty() => say(&format!("{said}\n")),
+            Form::Json if is_a_deed(&order) => say(&json(&Line::Done { said })),
+            _ => {}
         }
         Ok(())
     })
+}
+
+/// Whether what came of it is all that is told.
+fn is_a_deed(order: &Order) -> bool {
+    matches!(order, Order::RevokeSessions(_) | Order::RemoveClient { .. })
+}
+
+/// Writes to standard output, if anybody reads it still.
+fn written(text: &str) -> ControlFlow<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    }
 }
 
 fn json(line: &Line) -> String {

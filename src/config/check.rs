@@ -90,16 +90,20 @@ fn sealing_key(reader: &mut Reader<'_>) -> Option<Option<Secret>> {
         reader.note(key, "made once, in data_dir");
         return Some(None);
     }
-    let secret = reader.secret(key)?;
-    match is_sealing_key(&secret) {
-        Ok(()) => Some(Some(secret)),
-        Err(wrong) => reader.refuse(key, wrong),
-    }
+    let one = |text: &str| match sealing_keys(text)?.as_slice() {
+        [one] => Ok(one.expose().to_owned()),
+        keys => {
+            let what = format!("holds {} keys, and one can seal", keys.len());
+            let remedy = "write the first of them, and name this file in sealing_keys_before";
+            Err(Wrong::new(what, remedy))
+        }
+    };
+    reader.secret_as(key, one).map(Some)
 }
 
 fn sealing_keys_before(reader: &mut Reader<'_>) -> Option<Vec<Secret>> {
     let key = "sealing_keys_before";
-    let keys = reader.secrets(key, is_sealing_key)?;
+    let keys = reader.secrets(key, sealing_keys)?;
     if keys.is_empty() || reader.is_set("sealing_key") {
         return Some(keys);
     }
@@ -110,14 +114,28 @@ fn sealing_keys_before(reader: &mut Reader<'_>) -> Option<Vec<Secret>> {
     )
 }
 
-fn is_sealing_key(secret: &Secret) -> Result<(), Wrong> {
-    match STANDARD_NO_PAD.decode(secret.expose().trim_end_matches('=')) {
-        Ok(bytes) if bytes.len() == 32 => Ok(()),
-        _ => Err(Wrong::new(
+/// A key; or those in a file that anteroom made: one in each line, a date behind it, and comments.
+fn sealing_keys(text: &str) -> Result<Vec<Secret>, Wrong> {
+    let lines = text.lines().map(|line| line.split('#').next());
+    let words = lines.map(|line| line.unwrap_or_default().split_ascii_whitespace().collect());
+    let words: Vec<Vec<_>> = words.filter(|words: &Vec<_>| !words.is_empty()).collect();
+    let keys = words.into_iter().map(|words| match words[..] {
+        [key] => is_sealing_key(key).then(|| Secret::new(key)),
+        [key, made] if made.parse::<i64>().is_ok() => is_sealing_key(key).then(|| Secret::new(key)),
+        _ => None,
+    });
+    let keys: Option<Vec<_>> = keys.collect();
+    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
+        Wrong::new(
             "is not 32 bytes in base64",
-            "make one with: openssl rand -base64 32",
-        )),
-    }
+            "make one with: openssl rand -base64 32; or name the sealing.key of anteroom itself",
+        )
+    })
+}
+
+fn is_sealing_key(text: &str) -> bool {
+    let bytes = STANDARD_NO_PAD.decode(text.trim_end_matches('='));
+    bytes.is_ok_and(|bytes| bytes.len() == 32)
 }
 
 fn tokens(reader: &mut Reader<'_>) -> Option<Tokens> {

@@ -126,21 +126,20 @@ impl Reader<'_> {
         self.each(key, &items, |_, text| read(text))
     }
 
-    /// Secrets, each `env:NAME`, `file:PATH` or the secret itself, that `check` looks at; empty where none is written.
+    /// Secrets, each `env:NAME`, `file:PATH` or the secret itself, with `fit` to say what of the text are secrets; empty where
+    /// none is written.
     pub(super) fn secrets(
         &mut self,
         key: &str,
-        check: impl Fn(&Secret) -> Result<(), Wrong>,
+        fit: impl Fn(&str) -> Result<Vec<Secret>, Wrong>,
     ) -> Option<Vec<Secret>> {
         let items = self.items(key);
         self.note(key, &format!("[{}]", vec!["(set)"; items.len()].join(", ")));
         if items.iter().any(|(text, origin)| is_in_clear(text, origin)) {
             self.warn(key, IN_CLEAR);
         }
-        self.each(key, &items, |reader, text| {
-            let secret = Secret::new(one_word(&reader.resolve(text)?)?);
-            check(&secret).map(|()| secret)
-        })
+        let secrets = self.each(key, &items, |reader, text| fit(&reader.resolve(text)?))?;
+        Some(secrets.into_iter().flatten().collect())
     }
 
     fn items(&self, key: &str) -> Vec<(String, Origin)> {

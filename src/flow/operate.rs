@@ -3,6 +3,7 @@
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::protocol::client::{Client, ClientSource};
+use crate::protocol::consent::ConsentKey;
 use crate::protocol::grant::Grant;
 use crate::protocol::ids::{ClientId, Id, Subject};
 use crate::protocol::session::Session;
@@ -99,10 +100,23 @@ impl Flows {
     /// # Errors
     /// Where the store fails; what was ended before stays ended.
     pub async fn revoke_sessions(&self, choice: &SessionChoice) -> Result<usize, Failure> {
+        self.end_chosen(choice, Consents::Stay).await
+    }
+
+    async fn end_chosen(
+        &self,
+        choice: &SessionChoice,
+        consents: Consents,
+    ) -> Result<usize, Failure> {
         let (mut ended, mut after) = (0, None);
         loop {
             let page = self.sessions(choice, after).await?;
             for (session, _) in page.found {
+                if consents == Consents::Go {
+                    // first: with the session it would not be found again
+                    let agreed = ConsentKey::of_session(&session);
+                    self.store.forget_consent(agreed).await?;
+                }
                 self.end_session(session.id, "the operator revoked it")
                     .await?;
                 ended += 1;
@@ -170,7 +184,8 @@ impl Flows {
     }
 
     /// Forgets a client and ends its sessions; says how many. One of the configuration stays, without sessions. One that
-    /// describes itself, or registers, may come again, and people are asked about it anew.
+    /// describes itself may come again: those whose sessions end are asked about it anew. What somebody agreed to whose
+    /// session ended before is remembered for its time.
     ///
     /// # Errors
     /// Where the store fails; what was done before stays done.
@@ -184,12 +199,21 @@ impl Flows {
         if removed {
             Event::ClientRemoved { client: id }.tell();
         }
-        self.revoke_sessions(&SessionChoice {
+        let choice = SessionChoice {
             client: Some(id.clone()),
             ..SessionChoice::default()
-        })
-        .await
+        };
+        self.end_chosen(&choice, Consents::Go).await
     }
+}
+
+/// What becomes of that which was agreed to with a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consents {
+    /// It stays: the next sign-in is a shorter one.
+    Stay,
+    /// It is forgotten.
+    Go,
 }
 
 /// Behind what the next page begins, if this one is full.

@@ -1,7 +1,5 @@
 //! Forged, foreign and broken access tokens: each is refused, and for the right reason. Tests alone.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, decode_header};
@@ -23,8 +21,7 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorith
 
 fn ring(algorithm: Algorithm) -> KeyRing {
     let key = KeyMaterial::generate(algorithm).unwrap();
-    let life = Duration::from_secs(3600);
-    KeyRing::new(ISSUER.to_owned(), life, &KeptKeys::first(key, NOW)).unwrap()
+    KeyRing::new(ISSUER.to_owned(), &KeptKeys::first(key, NOW)).unwrap()
 }
 
 fn claims() -> AccessClaims {

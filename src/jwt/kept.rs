@@ -19,6 +19,10 @@ pub struct KeptKey {
     pub signs_from: UnixTime,
     /// When another takes its place, or took it; none for the newest.
     pub retires: Option<UnixTime>,
+    /// Whether it was brought, and not made here.
+    pub is_given: bool,
+    /// The longest life of the tokens that it signs, or signed: what the settings say later is true of later keys alone.
+    pub life: Duration,
 }
 
 /// All signing keys of an issuer, oldest first. There is always one; at most one of them, the newest, does not sign yet.
@@ -34,7 +38,34 @@ impl KeptKeys {
             made: now,
             signs_from: now,
             retires: None,
+            is_given: false,
+            life: Duration::ZERO,
         }])
+    }
+
+    /// The same, where the newest was brought, or was not.
+    #[must_use]
+    pub fn with_newest_given(mut self, is_given: bool) -> Self {
+        if let Some(newest) = self.0.last_mut() {
+            newest.is_given = is_given;
+        }
+        self
+    }
+
+    /// The same for a process whose tokens live for `life`; `None` where they are that already. What has retired signs no
+    /// tokens of that process.
+    #[must_use]
+    pub fn with_life(&self, life: Duration, now: UnixTime) -> Option<Self> {
+        let mut keys = self.0.clone();
+        let signs = |key: &KeptKey| key.retires.is_none_or(|retires| now < retires + AFTERWARDS);
+        let mut is_other = false;
+        for key in &mut keys {
+            if signs(key) && key.life < life {
+                key.life = life;
+                is_other = true;
+            }
+        }
+        is_other.then_some(Self(keys))
     }
 
     /// The keys, oldest first.
@@ -83,26 +114,29 @@ impl KeptKeys {
         if place == Some(signing) {
             return Ok(Self(keys));
         }
-        let (made, signs_from) = match place.map(|at| keys.remove(at)) {
-            Some(before) => (before.made, now),
-            None => (now, now + published),
-        };
+        let before = place.map(|at| keys.remove(at));
+        let signs_from = before.as_ref().map_or(now + published, |_| now);
+        // all are for the same tokens
+        let mut life = before.as_ref().map_or(Duration::ZERO, |before| before.life);
         if let Some(signing) = keys.last_mut() {
             signing.retires = Some(signs_from);
+            life = life.max(signing.life);
         }
         keys.push(KeptKey {
             material,
-            made,
+            made: before.map_or(now, |before| before.made),
             signs_from,
             retires: None,
+            is_given: false,
+            life,
         });
         Ok(Self(keys))
     }
 
-    /// Those that are still accepted, where tokens live for `life`; `None` where it is all of them.
+    /// Those that are still accepted; `None` where it is all of them.
     #[must_use]
-    pub fn without_past(&self, now: UnixTime, life: Duration) -> Option<Self> {
-        let is_past = |key: &KeptKey| key.accepted_until(life).is_some_and(|until| until <= now);
+    pub fn without_past(&self, now: UnixTime) -> Option<Self> {
+        let is_past = |key: &KeptKey| key.accepted_until().is_some_and(|until| until <= now);
         let left: Vec<_> = self.0.iter().filter(|key| !is_past(key)).cloned().collect();
         (left.len() < self.0.len() && !left.is_empty()).then_some(Self(left))
     }
@@ -119,6 +153,8 @@ impl KeptKeys {
                 made: key.made,
                 signs_from: key.signs_from,
                 retires: key.retires,
+                is_given: key.is_given,
+                life: key.life,
             })
             .collect();
         // long enough for all, so that no copy is left behind
@@ -151,6 +187,8 @@ impl KeptKeys {
                 made: record.made,
                 signs_from: record.signs_from,
                 retires: record.retires,
+                is_given: record.is_given,
+                life: record.life,
             })
         });
         let keys: Vec<_> = keys.collect::<Result<_, KeyError>>()?;
@@ -162,10 +200,10 @@ impl KeptKeys {
 }
 
 impl KeptKey {
-    /// Until when what it has signed is accepted, where tokens live for `life`; none while it signs.
+    /// Until when what it has signed is accepted; none while it signs.
     #[must_use]
-    pub fn accepted_until(&self, life: Duration) -> Option<UnixTime> {
-        self.retires.map(|retires| retires + life + AFTERWARDS)
+    pub fn accepted_until(&self) -> Option<UnixTime> {
+        self.retires.map(|retires| retires + self.life + AFTERWARDS)
     }
 }
 
@@ -188,6 +226,8 @@ struct Record<'a> {
     made: UnixTime,
     signs_from: UnixTime,
     retires: Option<UnixTime>,
+    is_given: bool,
+    life: Duration,
 }
 
 /// Another instance, whose clock is behind, may sign a little longer.
@@ -270,12 +310,33 @@ mod tests {
     #[test]
     fn a_key_is_past_when_nothing_that_it_signed_can_be_good() {
         let (a, b) = (key(), key());
-        let keys = follow(&KeptKeys::first(a.clone(), UnixTime(1000)), &b, 2000);
+        let first = KeptKeys::first(a.clone(), UnixTime(1000));
+        let first = first.with_life(LIFE, UnixTime(1000)).unwrap();
+        let keys = follow(&first, &b, 2000);
         let until = 2300 + 3600 + 60;
-        assert!(keys.without_past(UnixTime(until - 1), LIFE).is_none());
-        let left = keys.without_past(UnixTime(until), LIFE).unwrap();
+        assert!(keys.without_past(UnixTime(until - 1)).is_none());
+        let left = keys.without_past(UnixTime(until)).unwrap();
         assert_eq!(times(&left, &[&a, &b]), [(1, 2300, None)]);
-        assert!(left.without_past(UnixTime(i64::MAX), LIFE).is_none());
+        assert!(left.without_past(UnixTime(i64::MAX)).is_none());
+    }
+
+    /// AT-08
+    #[test]
+    fn a_key_is_accepted_for_the_longest_life_that_it_has_signed_for() {
+        let (a, b) = (key(), key());
+        let (short, longer) = (LIFE / 60, LIFE * 2);
+        let keys = KeptKeys::first(a, UnixTime(1000));
+        let keys = keys.with_life(LIFE, UnixTime(1000)).unwrap();
+        // what is signed already lives as long as it was to
+        assert!(keys.with_life(short, UnixTime(1500)).is_none());
+        let keys = follow(&keys, &b, 2000);
+        let until = |keys: &KeptKeys| keys.iter().next().unwrap().accepted_until();
+        assert_eq!(until(&keys), Some(UnixTime(2300 + 3600 + 60)));
+        // it signs still, and then no more
+        let longer_too = keys.with_life(longer, UnixTime(2359)).unwrap();
+        assert_eq!(until(&longer_too), Some(UnixTime(2300 + 7200 + 60)));
+        let later = keys.with_life(longer, UnixTime(2360)).unwrap();
+        assert_eq!(until(&later), until(&keys));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! document of their public halves (RFC 7517 §5).
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use jsonwebtoken::jwk::JwkSet;
@@ -15,21 +14,18 @@ use crate::clock::UnixTime;
 #[derive(Debug)]
 pub struct KeyRing {
     pub(super) issuer: String,
-    /// How long tokens live.
-    life: Duration,
     parsed: RwLock<Arc<Parsed>>,
 }
 
 impl KeyRing {
-    /// Parses the keys. Tokens live for `life`.
+    /// Parses the keys.
     ///
     /// # Errors
     /// Where one of them is not what it says.
-    pub fn new(issuer: String, life: Duration, keys: &KeptKeys) -> Result<Self, KeyError> {
+    pub fn new(issuer: String, keys: &KeptKeys) -> Result<Self, KeyError> {
         Ok(Self {
             issuer,
-            life,
-            parsed: RwLock::new(Arc::new(Parsed::new(keys, life)?)),
+            parsed: RwLock::new(Arc::new(Parsed::new(keys)?)),
         })
     }
 
@@ -38,15 +34,9 @@ impl KeyRing {
     /// # Errors
     /// Where one of them is not what it says: then nothing happens.
     pub fn exchange(&self, keys: &KeptKeys) -> Result<(), KeyError> {
-        let parsed = Arc::new(Parsed::new(keys, self.life)?);
+        let parsed = Arc::new(Parsed::new(keys)?);
         *self.parsed.write().unwrap_or_else(PoisonError::into_inner) = parsed;
         Ok(())
-    }
-
-    /// How long tokens live.
-    #[must_use]
-    pub fn life(&self) -> Duration {
-        self.life
     }
 
     /// The body of the JWKS document (RFC 7517 §5): every key that is accepted, and the one that will sign next.
@@ -77,7 +67,7 @@ pub(super) struct TimedKey {
 }
 
 impl Parsed {
-    fn new(keys: &KeptKeys, life: Duration) -> Result<Self, KeyError> {
+    fn new(keys: &KeptKeys) -> Result<Self, KeyError> {
         let mut published = Vec::new();
         let mut parsed = Vec::new();
         for kept in keys.iter() {
@@ -85,7 +75,7 @@ impl Parsed {
             parsed.push(TimedKey {
                 key,
                 signs_from: kept.signs_from,
-                accepted_until: kept.accepted_until(life),
+                accepted_until: kept.accepted_until(),
             });
             published.push(jwk);
         }
@@ -134,6 +124,7 @@ mod tests {
     use crate::protocol::claims::AccessClaims;
     use crate::protocol::ids::{ClientId, Subject};
     use serde_json::Value;
+    use std::time::Duration;
 
     const ISSUER: &str = "https://a.example";
     const RESOURCE: &str = "https://a.example/mcp";
@@ -172,14 +163,15 @@ mod tests {
     /// AT-07
     #[test]
     fn only_public_halves_are_published() {
-        let mut keys = KeptKeys::first(key(), UnixTime(0));
+        let keys = KeptKeys::first(key(), UnixTime(0));
+        let mut keys = keys.with_life(LIFE, UnixTime(0)).unwrap();
         for (turn, algorithm) in (1..).zip(ALGORITHMS) {
             let next = KeyMaterial::generate(algorithm).unwrap();
             keys = keys
                 .followed_by(next, UnixTime(400 * turn), PUBLISHED)
                 .unwrap();
         }
-        let ring = KeyRing::new(ISSUER.to_owned(), LIFE, &keys).unwrap();
+        let ring = KeyRing::new(ISSUER.to_owned(), &keys).unwrap();
         let expected = [
             &["alg", "crv", "kid", "kty", "use", "x", "y"][..],
             &["alg", "crv", "kid", "kty", "use", "x"],
@@ -204,7 +196,8 @@ mod tests {
         let (old, new) = (key(), key());
         let kids = [&old, &new].map(|key| key.kid().unwrap());
         let keys = KeptKeys::first(old, UnixTime(0));
-        let ring = KeyRing::new(ISSUER.to_owned(), LIFE, &keys).unwrap();
+        let keys = keys.with_life(LIFE, UnixTime(0)).unwrap();
+        let ring = KeyRing::new(ISSUER.to_owned(), &keys).unwrap();
         let early = token(&ring, 100);
         assert_eq!(published(&ring, 100).len(), 1);
         let keys = keys.followed_by(new, UnixTime(10_000), PUBLISHED).unwrap();

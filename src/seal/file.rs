@@ -54,8 +54,10 @@ impl KeyFile {
         if let Some(found) = self.read()? {
             return Ok(found);
         }
-        let keys = SealingKeys::one(SealingKey::random());
-        make(&self.0, &text_of(&keys)).map_err(|source| SealError::io(&self.0, source))?;
+        let dir = directory_of(&self.0);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|source| SealError::io(&self.0, source))?;
+        self.write_if_absent(&SealingKeys::one(SealingKey::random()))?;
         let file = File::open(&self.0).map_err(|source| SealError::io(&self.0, source))?;
         self.read_from(&file)
     }
@@ -69,6 +71,30 @@ impl KeyFile {
         replace(&self.0, &text_of(keys)).map_err(|source| SealError::io(&self.0, source))
     }
 
+    /// Puts these keys where there is no file; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write_if_absent(&self, keys: &SealingKeys) -> Result<(), SealError> {
+        make(&self.0, &text_of(keys)).map_err(|source| SealError::io(&self.0, source))
+    }
+
+    /// Takes away what processes that were killed while they made the file have left.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub fn tidy(&self) -> Result<(), SealError> {
+        let io = |source| SealError::io(&self.0, source);
+        for entry in std::fs::read_dir(directory_of(&self.0)).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            if entry.file_name().as_encoded_bytes().starts_with(DRAFT) {
+                // whoever made it may have taken it away meanwhile
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
     fn read_from(&self, file: &File) -> Result<SealingKeys, SealError> {
         let metadata = file
             .metadata()
@@ -80,10 +106,14 @@ impl KeyFile {
                 mode,
             });
         }
-        let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN));
-        file.take(MAX_FILE_LEN as u64)
+        // one more than there may be: a key that was cut off would be lost with the next writing
+        let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN + 1));
+        file.take(MAX_FILE_LEN as u64 + 1)
             .read_to_end(&mut text)
             .map_err(|source| SealError::io(&self.0, source))?;
+        if text.len() > MAX_FILE_LEN {
+            return Err(SealError::NotAKeyFile(self.0.clone()));
+        }
         std::str::from_utf8(&text)
             .ok()
             .and_then(parse)
@@ -133,9 +163,9 @@ fn text_of(keys: &SealingKeys) -> Zeroizing<String> {
 /// key, and never one that takes the place of another.
 fn make(path: &Path, text: &str) -> io::Result<()> {
     let dir = directory_of(path);
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let unique = URL_SAFE_NO_PAD.encode(entropy::random::<12>());
-    let draft = dir.join(format!("{KEY_FILE}.{unique}"));
+    // a name that nobody gives to a copy of their own
+    let draft = dir.join(format!(".{KEY_FILE}.draft-{unique}"));
     let made = write_new(&draft, text.as_bytes()).and_then(|()| link_if_absent(&draft, path));
     let tidied = std::fs::remove_file(&draft);
     made.and(tidied)?;
@@ -187,6 +217,7 @@ fn link_if_absent(draft: &Path, path: &Path) -> io::Result<()> {
 }
 
 const KEY_FILE: &str = "sealing.key";
+const DRAFT: &[u8] = b".sealing.key.draft-";
 const MAX_FILE_LEN: usize = 8 << 10;
 const CURRENT: &str =
     "# The key that anteroom's store is sealed with: keep it secret, and in a backup.\n";
@@ -261,6 +292,8 @@ mod tests {
             format!("{} yesterday\n", *key).as_bytes(),
             format!("{}\n{}\n", *key, &key[1..]).as_bytes(),
             format!("{}\n", *key).repeat(400).as_bytes(),
+            // what is behind its end would be lost
+            format!("{}\n#{}\n{}\n", *key, "x".repeat(MAX_FILE_LEN), *key).as_bytes(),
         ] {
             write_new(file.path(), content).unwrap();
             let error = file.read_or_make().unwrap_err();
@@ -295,6 +328,12 @@ mod tests {
         let file = KeyFile::in_dir(room.path());
         let keys = file.read_or_make().unwrap();
         std::fs::write(room.path().join("sealing.key.new"), "half a k").unwrap();
+        std::fs::write(room.path().join(".sealing.key.draft-ab"), "half a k").unwrap();
+        let copy = room.path().join("sealing.key.2026-11-21-12-00");
+        std::fs::copy(file.path(), &copy).unwrap();
+        file.tidy().unwrap();
+        assert!(!room.path().join(".sealing.key.draft-ab").exists());
+        assert!(copy.exists(), "a copy of the operator's own");
         let found = file.read_or_make().unwrap();
         assert_eq!(ids(&found), ids(&keys));
         let rotated = found.rotated(UnixTime(1));

@@ -13,6 +13,7 @@ use crate::entropy;
 use crate::secret::Secret;
 
 /// The key that all others are derived from: 32 bytes, wiped when dropped.
+#[derive(Clone)]
 pub struct SealingKey(pub(super) Zeroizing<[u8; SealingKey::LEN]>);
 
 impl SealingKey {
@@ -84,14 +85,14 @@ impl fmt::Display for KeyId {
 }
 
 /// All sealing keys, newest first. There is always one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SealingKeys {
     pub(super) current: DatedKey,
     pub(super) older: Vec<DatedKey>,
 }
 
 /// A key, and when it was made, where that is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DatedKey {
     pub(super) key: SealingKey,
     pub(super) made: Option<UnixTime>,
@@ -144,6 +145,18 @@ impl SealingKeys {
         }
     }
 
+    /// The same where it is not known since when the key that seals does so, and older ones wait for their end: it counts
+    /// from `now`. `None` where there is nothing to be noted.
+    #[must_use]
+    pub fn dated_from(&self, now: UnixTime) -> Option<Self> {
+        if self.current.made.is_some() || self.older.is_empty() {
+            return None;
+        }
+        let mut keys = self.clone();
+        keys.current.made = Some(now);
+        Some(keys)
+    }
+
     /// The same without those older ones that another key took the place of at `moment` or before.
     #[must_use]
     pub fn without_those_replaced_by(self, moment: UnixTime) -> Self {
@@ -151,7 +164,8 @@ impl SealingKeys {
         let mut left = Vec::new();
         for key in self.older {
             let is_due = replaced.is_none_or(|replaced| replaced <= moment);
-            replaced = key.made;
+            // of one that somebody wrote there by hand it is known that it came before the next one
+            replaced = key.made.or(replaced);
             if !is_due {
                 left.push(key);
             }
@@ -238,5 +252,19 @@ mod tests {
             let ids: Vec<_> = keys.ids().map(|(id, _)| id).collect();
             assert_eq!(ids, all[..left], "{moment}");
         }
+    }
+
+    /// SEC-08
+    #[test]
+    fn keys_that_somebody_wrote_down_without_a_date_are_dated_when_they_are_seen() {
+        let random = SealingKey::random;
+        let alone = SealingKeys::one(random());
+        assert!(alone.dated_from(UnixTime(100)).is_none());
+        let keys = SealingKeys::given(random(), vec![random(), random()]);
+        let keys = keys.dated_from(UnixTime(100)).unwrap();
+        assert!(keys.dated_from(UnixTime(200)).is_none());
+        let keys = keys.without_those_replaced_by(UnixTime(99));
+        assert_eq!(keys.count(), 3);
+        assert_eq!(keys.without_those_replaced_by(UnixTime(100)).count(), 1);
     }
 }

@@ -122,8 +122,8 @@ pub enum SealError {
     NotAKeyFile(PathBuf),
     /// The file is gone, and the store is sealed with a key of it.
     #[error(
-        "{} is missing, and what is in {} is sealed with the key in it: bring it back from a backup, or delete the \
-         store: everybody has to sign in again",
+        "{} is missing, and what is in {} is sealed with the key in it: bring it back from a backup, or delete the store: \
+         everybody has to sign in again; where sealing_key gave the key until now, write it there again",
         file.display(),
         store.display()
     )]
@@ -133,10 +133,17 @@ pub enum SealError {
         /// Where the store is.
         store: PathBuf,
     },
+    /// The file is gone while the process runs.
+    #[error(
+        "{} is gone, and nobody else has the key in it: do not restart anteroom before it is there again, from a backup; \
+         nothing in the store can be read without it",
+        .0.display()
+    )]
+    LostKeyFile(PathBuf),
     /// The file has been exchanged while the process runs.
     #[error(
         "{} is not the file that this process was started with: the key that it seals with is not in it; bring the \
-         right file back, or restart anteroom",
+         right file back before anteroom is restarted: the store is sealed with the key of that one",
         .0.display()
     )]
     OtherKeyFile(PathBuf),
@@ -160,7 +167,11 @@ pub enum SealError {
         source: io::Error,
     },
     /// It was sealed with another key.
-    #[error("sealed with another key: bring back the sealing key that this store was made with")]
+    #[error(
+        "sealed with another key: bring back the sealing key that this store was made with, which is in sealing.key of \
+         data_dir, or was given by sealing_key; where sealing_key takes its place, name it in sealing_keys_before, such \
+         as [\"file:/var/lib/anteroom/sealing.key\"]"
+    )]
     OtherKey,
     /// It was cut or changed, or it was sealed for another purpose or place.
     #[error("the sealed value is damaged or out of its place")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anteroom::app::{App, AppError, Storage};
-use anteroom::clock::{Clock, ManualClock};
+use anteroom::clock::{Clock, ManualClock, UnixTime};
 use anteroom::config::{Algorithm, Backend, Config, StoreKind};
 use anteroom::flow::keys::{KeyChangeError, KeyKind, KeyState, KnownKey, PUBLISHED_BEFORE};
 use anteroom::jwt::keys::{Algorithm as Signs, KeyMaterial};
@@ -304,6 +304,72 @@ async fn a_signing_key_of_the_configuration_signs_and_is_rotated_there() {
     assert_eq!((&keys[0].id, keys[1].algorithm), (&one.0, "ES256"));
     assert_eq!(keys[1].state, KeyState::InUse);
     assert!(is_good(&app, &first) && is_good(&app, &token(&app)));
+}
+
+/// AT-06, AT-08
+#[tokio::test]
+async fn without_the_setting_the_key_that_it_gave_stops_signing() {
+    let mut place = Place::new().await;
+    let given = KeyMaterial::generate(Signs::Es256).unwrap();
+    let kid = given.kid().unwrap();
+    place.config.tokens.signing_key = Some(pem(&given));
+    drop(place.start().await.unwrap());
+    // the same algorithm as that of the keys that are made
+    place.config.tokens.signing_key = None;
+    for _ in 0..2 {
+        let keys = ids_and_states(&place.start().await.unwrap()).await;
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0], (kid.clone(), KeyState::InUse));
+    }
+    place.clock.advance(PUBLISHED_BEFORE);
+    let app = place.start().await.unwrap();
+    let keys = ids_and_states(&app).await;
+    assert_eq!(keys[0], (kid, KeyState::Retired));
+    app.flows().rotate_signing_key().await.unwrap();
+}
+
+/// AT-08
+#[tokio::test]
+async fn after_the_clock_was_put_back_a_key_is_rotated_as_ever() {
+    let ahead = UnixTime(NOW.0 + 365 * 24 * 3600);
+    for waits in [false, true] {
+        let mut place = Place::new().await;
+        place.clock = Arc::new(ManualClock::at(ahead));
+        let app = place.start().await.unwrap();
+        if waits {
+            app.flows().rotate_signing_key().await.unwrap();
+        }
+        drop(app);
+        place.clock = Arc::new(ManualClock::at(NOW));
+        let app = place.start().await.unwrap();
+        let made = app.flows().rotate_signing_key().await.unwrap();
+        assert_eq!(made.state, KeyState::Published, "{waits}");
+        assert_eq!(made.until, Some(NOW + PUBLISHED_BEFORE));
+        let again = app.flows().rotate_signing_key().await.unwrap();
+        assert_eq!(again, made);
+        place.clock.advance(PUBLISHED_BEFORE);
+        let keys = signing(&app).await;
+        assert_eq!((&keys[1].id, keys[1].state), (&made.id, KeyState::InUse));
+    }
+}
+
+/// AT-08
+#[tokio::test]
+async fn what_was_signed_is_good_for_the_life_that_it_was_signed_for() {
+    let mut place = Place::new().await;
+    let app = place.start().await.unwrap();
+    let first = token(&app);
+    drop(app);
+    place.config.tokens.access = Duration::from_secs(60);
+    let app = place.start().await.unwrap();
+    app.flows().rotate_signing_key().await.unwrap();
+    drop(app);
+    let app = place.start().await.unwrap();
+    place
+        .clock
+        .advance(LIFE.saturating_sub(Duration::from_secs(1)));
+    app.flows().tend_keys().await.unwrap();
+    assert!(is_good(&app, &first));
 }
 
 /// AT-06

@@ -12,6 +12,8 @@ use anteroom::flow::keys::{
 use anteroom::protocol::grant::Grant;
 use anteroom::seal::{KeyFile, Purpose, SealError, Sealer, SealingKeys};
 use anteroom::standin::Standin;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -381,24 +383,72 @@ async fn a_process_takes_up_what_it_wrote_and_never_drops_the_key_that_it_seals_
     // another file altogether: nothing is done with it
     let own = std::fs::read(file.path()).unwrap();
     std::fs::remove_file(file.path()).unwrap();
-    for made in [false, true] {
-        if made {
-            file.read_or_make().unwrap();
-        }
-        for refused in [
-            flows.rotate_sealing_key().await.err(),
-            flows.tend_keys().await.err(),
-        ] {
-            let is_right = matches!(
-                refused,
-                Some(KeyChangeError::Seal(SealError::OtherKeyFile(_)))
-            );
-            assert!(is_right, "{refused:?}");
-        }
+    file.read_or_make().unwrap();
+    for refused in [
+        flows.rotate_sealing_key().await.err(),
+        flows.tend_keys().await.err(),
+    ] {
+        let is_right = matches!(
+            refused,
+            Some(KeyChangeError::Seal(SealError::OtherKeyFile(_)))
+        );
+        assert!(is_right, "{refused:?}");
     }
     std::fs::write(file.path(), own).unwrap();
     flows.rotate_sealing_key().await.unwrap();
     all_go_on(&server.restart().await, &mut people).await;
+}
+
+/// SEC-08, CONS-15
+#[tokio::test]
+async fn a_file_of_sealing_keys_that_is_gone_is_written_again_before_its_keys_are_lost() {
+    let (log, _guard) = Log::listen("info");
+    let server = on_disk().start().await;
+    let mut people = people(&server).await;
+    let flows = server.app.flows();
+    let path = server.world.key_file().unwrap().path().to_owned();
+    flows.tend_keys().await.unwrap();
+    for rotated in [false, true] {
+        if rotated {
+            // nothing has been seen of the new key but its making
+            flows.rotate_sealing_key().await.unwrap();
+        }
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        flows.tend_keys().await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+        assert!(
+            log.text()
+                .contains("its file was gone, and is written again")
+        );
+        all_go_on(&server.restart().await, &mut people).await;
+    }
+    // a link to what is gone is somebody's wish, and left alone
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/nowhere/sealing.key", &path).unwrap();
+    let refused = flows.tend_keys().await.unwrap_err();
+    assert!(refused.to_string().contains("do not restart"), "{refused}");
+}
+
+/// SEC-08
+#[tokio::test]
+async fn older_keys_beside_one_without_a_date_stay_for_their_time() {
+    let server = on_disk().start().await;
+    let file = server.world.key_file().unwrap();
+    let own = std::fs::read_to_string(file.path()).unwrap();
+    // written there by hand
+    let by_hand = format!("{}\n{own}", STANDARD.encode([7; 32]));
+    std::fs::write(file.path(), by_hand).unwrap();
+    let next = server.restart().await;
+    let flows = next.app.flows();
+    for _ in 0..3 {
+        flows.tend_keys().await.unwrap();
+        assert_eq!(file_keys(&next).count(), 2);
+        assert_eq!(file_keys(&next).current().1, Some(NOW));
+    }
+    next.advance(SEALED_KEPT);
+    flows.tend_keys().await.unwrap();
+    assert_eq!(file_keys(&next).count(), 1);
 }
 
 /// AT-08, SEC-16

@@ -7,14 +7,20 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, absolute};
+use std::process::{Command, Output, Stdio};
 
+use anteroom::admin::{AdminError, Socket};
+use anteroom::protocol::ids::ClientId;
 use anteroom::standin::Standin;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::harness::client::Client as Described;
 use crate::harness::process::{Client, Http, Journey, Place, Process};
+use crate::harness::server::server;
+use crate::harness::website::{Page, Website};
+use crate::remembered::{Seen, look};
 
 /// A server that runs, and somebody at each end of it.
 struct Running {
@@ -139,11 +145,10 @@ async fn sessions_are_listed_and_revoked_while_the_server_runs() {
     let told = refused(&running.order(&["sessions", "revoke", first]));
     assert!(told.contains("there is no such session"), "{told}");
 
-    assert!(
-        running
-            .order(&["sessions", "revoke", "--all"])
-            .status
-            .success()
+    let done = running.told(&["sessions", "revoke", "--all"]);
+    assert_eq!(
+        done,
+        [json!({ "line": "done", "said": "2 sessions ended" })]
     );
     assert!(!running.honours(&again).await);
     assert!(!running.honours(&octavia).await);
@@ -158,6 +163,9 @@ async fn a_revocation_that_names_nothing_is_refused() {
         &["sessions", "revoke"][..],
         &["sessions", "revoke", "--all", "--person", "github:1"],
         &["sessions", "revoke", "not-an-id"],
+        // the name of an account, which is nobody's subject here
+        &["sessions", "revoke", "--person", "github:mona"],
+        &["sessions", "revoke", "--client", "nobody"],
     ] {
         refused(&running.order(arguments));
     }
@@ -193,6 +201,32 @@ async fn a_client_is_shown_whole_and_removed_with_its_sessions() {
         .await
         .unwrap();
     assert_eq!(answer.text("error"), "invalid_client");
+}
+
+/// CONS-24, CLI-04
+#[tokio::test]
+async fn who_was_connected_to_a_client_that_is_removed_is_asked_anew() {
+    let site = Website::start().await;
+    let redirect = "http://127.0.0.1/cb";
+    let document = json!({
+        "client_id": site.url("/client.json"),
+        "client_name": "Described app",
+        "redirect_uris": [redirect],
+        "token_endpoint_auth_method": "none",
+    });
+    site.put("/client.json", Page::json(&document));
+    let server = server().documents_from(&site).start().await;
+    let client = Described::named(&server, &site.url("/client.json"), redirect);
+    let mut browser = server.browser();
+    let url = client.authorization_url();
+    let sign_in = browser.sign_in(&url, "mona").await;
+    client.read_code(&sign_in.location());
+    assert_eq!(look(&mut browser, &client).await, Seen::Remembered);
+    let flows = server.app.flows();
+    let id = ClientId::new(site.url("/client.json"));
+    let kept = flows.kept_client(&id).await.unwrap().unwrap();
+    assert_eq!(flows.remove_client(&kept).await.unwrap(), 1);
+    assert_eq!(look(&mut browser, &client).await, Seen::New);
 }
 
 /// AT-08, SEC-08
@@ -281,11 +315,125 @@ async fn the_socket_is_its_owners_alone_and_goes_with_the_server() {
     assert!(process.wait_until_it_serves());
     let output = order(&place.data(), &["sessions", "list"]);
     assert!(output.status.success(), "{output:?}");
+    let taken = Socket::bind(&place.data()).err();
+    assert!(matches!(taken, Some(AdminError::Taken(_))), "{taken:?}");
+    process.stop();
+    assert!(!socket.exists());
+}
+
+/// P15
+#[tokio::test]
+async fn a_socket_is_made_out_of_reach_and_takes_nothing_of_others_away() {
+    let room = tempfile::tempdir().unwrap();
+    // as long as the path of a socket may be
+    let length = 107 - room.path().as_os_str().len() - "//admin.sock".len();
+    let data = room.path().join("d".repeat(length));
+    // of a process that was killed while it made its own
+    std::fs::create_dir_all(data.join(".sock")).unwrap();
+    std::fs::write(data.join(".sock/s"), "").unwrap();
+    let first = Socket::bind(&data).unwrap();
+    let path = data.join("admin.sock");
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 1);
+    std::fs::remove_file(&path).unwrap();
+    let second = Socket::bind(&data).unwrap();
+    drop(first);
+    assert!(UnixStream::connect(&path).is_ok());
+    drop(second);
+    assert!(!path.exists());
+    let longer = Socket::bind(&data.with_file_name("d".repeat(length + 1))).err();
+    let is_right = matches!(longer, Some(AdminError::Bind { .. }));
+    assert!(is_right, "{longer:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_socket_serves_people() {
+    let standin = Standin::start(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let place = Place::new(&standin.base_url());
+    let data = place.data().join("d".repeat(100));
+    configure(
+        &place,
+        place.data().to_str().unwrap(),
+        data.to_str().unwrap(),
+    );
+    let mut process = place.start("info");
+    assert!(process.wait_until_it_serves(), "{}", place.logged());
+    let logged = place.logged();
+    assert!(
+        logged.contains("nobody can order anything here"),
+        "{logged}"
+    );
+    let told = refused(&order(&data, &["sessions", "list"]));
+    assert!(told.contains("cannot be connected to"), "{told}");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why() {
+    let standin = Standin::start(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let place = Place::new(&standin.base_url());
+    let file = place.data().join("sealing.key");
+    std::fs::create_dir_all(&file).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(!place.start("info").wait_until_it_serves());
+    let logged = place.logged();
+    let said = "sealing.key cannot be read or written: Is a directory";
+    assert!(logged.contains(said), "{logged}");
+}
+
+/// AT-06
+#[tokio::test]
+async fn a_check_refuses_the_signing_key_that_a_start_refuses() {
+    let place = Place::new("http://127.0.0.1:9");
+    let pem = place.data().with_file_name("signing.pem");
+    let text = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    std::fs::write(&pem, text).unwrap();
+    let setting = format!("[tokens]\nsigning_key = \"file:{}\"", pem.display());
+    configure(&place, "[tokens]", &setting);
+    let output = Command::new(env!("CARGO_BIN_EXE_anteroom"))
+        .args(["check", "--config"])
+        .arg(place.data().with_file_name("providers.toml"))
+        .env_clear()
+        .output()
+        .unwrap();
+    let told = refused(&output);
+    assert!(
+        told.contains("tokens.signing_key is none of the keys"),
+        "{told}"
+    );
+    assert!(!place.start("info").wait_until_it_serves());
+}
+
+#[tokio::test]
+async fn who_stops_reading_is_told_nothing_more() {
+    let running = Running::start().await;
+    running.sign_in("mona").await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_anteroom"))
+        .args(["sessions", "list", "--data-dir"])
+        .arg(running.place.data())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// Other words in the configuration.
+fn configure(place: &Place, from: &str, to: &str) {
+    let file = place.data().with_file_name("providers.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&file, text.replace(from, to)).unwrap();
 }
 
 #[tokio::test]
 async fn an_order_that_makes_no_sense_is_answered_and_harms_nobody() {
     let running = Running::start().await;
+    let mona = running.sign_in("mona").await;
     let socket = running.place.data().join("admin.sock");
     let long = format!("{{\"order\":\"{}\"}}", "x".repeat(1 << 20));
     for said in [
@@ -294,6 +442,13 @@ async fn an_order_that_makes_no_sense_is_answered_and_harms_nobody() {
         "{}\n",
         "null\n",
         "{\"order\":\"format-disk\"}\n",
+        // of another version: what it names is not known here, and nothing is not all
+        "{\"order\":\"revoke-sessions\"}\n",
+        "{\"order\":\"revoke-sessions\",\"resource\":\"r\"}\n",
+        "{\"order\":\"revoke-sessions\",\"all\":true,\"resource\":\"r\"}\n",
+        "{\"order\":\"revoke-sessions\",\"all\":true,\"person\":\"github:1\"}\n",
+        "{\"order\":\"list-sessions\",\"resource\":\"r\"}\n",
+        "{\"order\":\"show-client\",\"id\":\"c\",\"resource\":\"r\"}\n",
         &long,
         "\u{0}\n",
     ] {
@@ -307,7 +462,8 @@ async fn an_order_that_makes_no_sense_is_answered_and_harms_nobody() {
             assert!(answer.contains("\"line\":\"failed\""), "{said:?}: {answer}");
         }
     }
-    assert!(running.told(&["sessions", "list"]).is_empty());
+    assert!(running.honours(&mona).await);
+    assert_eq!(running.told(&["sessions", "list"]).len(), 1);
 }
 
 #[test]
@@ -323,5 +479,8 @@ fn who_asks_needs_none_of_the_variables_of_the_server() {
         .output()
         .unwrap();
     let told = refused(&output);
-    assert!(told.contains("no anteroom runs with elsewhere"), "{told}");
+    let place = absolute(directory.path().join("elsewhere")).unwrap();
+    let expected = format!("no anteroom runs with {}", place.display());
+    assert!(told.contains(&expected), "{told}");
+    assert!(told.contains("--data-dir"), "{told}");
 }

@@ -3,6 +3,14 @@
 //! A signing key is published before it signs, and accepted until nothing that it signed can be good. A sealing key seals
 //! at once; what older ones sealed is sealed anew, a little at a time, and they are dropped when nothing is left of it.
 //! Marks, in refresh tokens and MCP session ids, are made with a secret that never changes.
+//!
+//! A signing key that leaked: whoever has it can make access tokens for a session that is in force, if they know its id (it
+//! stands in the log, and in the tokens of the session) and whose it is, with any scopes that are open to that person.
+//! Rotate it (`anteroom keys rotate`, or another `tokens.signing_key` and a restart), and end the sessions (`anteroom
+//! sessions revoke --all`): what was made for them is worth nothing at once, and the ids of the next ones nobody knows. Yet
+//! those who sign in meanwhile can make tokens for themselves, and others who check our tokens by the key set know of no
+//! sessions: for them the key is good until it is not published any more, which is [`PUBLISHED_BEFORE`], the longest life
+//! of its tokens and a minute after the rotation. There is nothing faster but to stop anteroom and delete the store.
 
 mod sealing;
 mod signing;
@@ -15,7 +23,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::UnixTime;
 use crate::jwt::keys::KeyError;
-use crate::seal::{KeyFile, KeyId, SealError};
+use crate::seal::{KeyFile, KeyId, SealError, SealingKeys};
 use crate::store::StoreError;
 
 use super::Flows;
@@ -45,6 +53,8 @@ pub struct KeySources {
     changing: Arc<tokio::sync::Mutex<()>>,
     /// With which key everything that is kept has been found to be sealed.
     resealed: Mutex<Option<KeyId>>,
+    /// What our own file holds, so that it can be written again.
+    own: Mutex<Option<SealingKeys>>,
 }
 
 impl KeySources {
@@ -56,6 +66,7 @@ impl KeySources {
             sealing,
             changing: Arc::default(),
             resealed: Mutex::default(),
+            own: Mutex::default(),
         }
     }
 

@@ -60,6 +60,7 @@ impl Flows {
         let keys = keys.rotated(self.now());
         let (keys, _turn) = write(file, keys, turn).await?;
         self.sealer.exchange(&keys);
+        self.keep_own(&keys);
         let (id, made) = keys.current();
         tell(id, "made; it seals from now on");
         Ok(known(id, made, KeyState::InUse, None))
@@ -70,8 +71,11 @@ impl Flows {
         let longest_ago = UnixTime(self.now().0.saturating_sub_unsigned(SEALED_KEPT.as_secs()));
         let mut is_due = false;
         if let SealingSource::File(file) = &self.key_sources.sealing {
-            let _turn = self.key_sources.turn().await;
-            let keys = self.read_own(file).await?;
+            let mut turn = self.key_sources.turn().await;
+            let mut keys = self.read_own(file).await?;
+            if let Some(dated) = keys.dated_from(self.now()) {
+                (keys, turn) = write(file.clone(), dated, turn).await?;
+            }
             let is_taken_up = keys.ids().map(|(id, _)| id).eq(self.key_ids());
             if !is_taken_up {
                 // a change that broke off after it was written: what is older was in use until now
@@ -79,6 +83,7 @@ impl Flows {
             }
             let count = keys.count();
             is_due = is_taken_up && keys.without_those_replaced_by(longest_ago).count() < count;
+            drop(turn);
         }
         let (current, older) = self.sealer.key_ids();
         if older.is_empty() || (self.is_resealed(current) && !is_due) {
@@ -196,14 +201,46 @@ impl Flows {
         })
     }
 
-    /// The keys in the file, which must be the one that this process seals with.
+    /// The keys in the file, which must be the one that this process seals with. Where it is gone it is written again.
     async fn read_own(&self, file: &KeyFile) -> Result<SealingKeys, KeyChangeError> {
-        let (file, path) = (file.clone(), file.path().to_owned());
-        let read = tokio::task::spawn_blocking(move || file.read());
-        let keys = read.await.map_err(broke_off)??;
         let (current, _) = self.sealer.key_ids();
-        keys.filter(|keys| keys.contains(current))
-            .ok_or_else(|| SealError::OtherKeyFile(path).into())
+        let keys = match read(file).await? {
+            Some(keys) => keys,
+            None => self.write_again(file, current).await?,
+        };
+        if !keys.contains(current) {
+            return Err(SealError::OtherKeyFile(file.path().to_owned()).into());
+        }
+        self.keep_own(&keys);
+        Ok(keys)
+    }
+
+    fn keep_own(&self, keys: &SealingKeys) {
+        let own = self.key_sources.own.lock();
+        *own.unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
+    }
+
+    /// Nobody else may have the keys that were in the file, and the next process cannot read the store without them. The
+    /// file is made where there is none, and takes the place of nobody's.
+    async fn write_again(
+        &self,
+        file: &KeyFile,
+        current: KeyId,
+    ) -> Result<SealingKeys, KeyChangeError> {
+        let own = self.key_sources.own.lock();
+        let own = own.unwrap_or_else(PoisonError::into_inner).clone();
+        let lost = || SealError::LostKeyFile(file.path().to_owned());
+        let own = own.filter(|own| own.contains(current)).ok_or_else(lost)?;
+        let to_write = file.clone();
+        let written = tokio::task::spawn_blocking(move || to_write.write_if_absent(&own));
+        if let Err(error) = written.await.map_err(broke_off)? {
+            tracing::error!(%error, "the file of the sealing keys is gone, and cannot be written again");
+            return Err(lost().into());
+        }
+        // nothing, where its name is a link to what is gone
+        let keys = read(file).await?.ok_or_else(lost)?;
+        tell(current, "its file was gone, and is written again");
+        Ok(keys)
     }
 
     fn key_ids(&self) -> impl Iterator<Item = KeyId> {
@@ -240,6 +277,12 @@ enum Resealed {
     Overtaken,
     /// No key opens it.
     Unreadable,
+}
+
+async fn read(file: &KeyFile) -> Result<Option<SealingKeys>, KeyChangeError> {
+    let file = file.clone();
+    let read = tokio::task::spawn_blocking(move || file.read());
+    Ok(read.await.map_err(broke_off)??)
 }
 
 /// Writes the keys to the disk. The turn goes with them: if whoever asked for it goes away, the next one still waits until

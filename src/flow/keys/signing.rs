@@ -1,5 +1,7 @@
 //! Signing keys: kept in the store under one name, so that all instances have the same.
 
+use std::time::Duration;
+
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::jwt::kept::{KeptKey, KeptKeys};
@@ -32,9 +34,13 @@ impl SigningSource {
     /// Whether `newest` is what this source wants to sign.
     fn wants(&self, newest: &KeptKey) -> Result<bool, KeyError> {
         Ok(match self {
-            Self::Made(algorithm) => newest.material.algorithm() == *algorithm,
-            Self::Given(key) => newest.material.kid()? == key.kid()?,
+            Self::Made(algorithm) => !newest.is_given && newest.material.algorithm() == *algorithm,
+            Self::Given(key) => newest.is_given && newest.material.kid()? == key.kid()?,
         })
+    }
+
+    fn gives(&self) -> bool {
+        matches!(self, Self::Given(_))
     }
 }
 
@@ -46,9 +52,9 @@ pub async fn are_kept(store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.find_key(RING).await?.is_some())
 }
 
-/// The signing keys of the store, made where there are none. Where the newest is not what the configuration says now (it
-/// gives another key, or another algorithm), one that is follows it: like every new key, it is published before it signs,
-/// and what the one before has signed stays good for its life.
+/// The signing keys of the store, made where there are none, for tokens that live for `life`. Where the newest is not what
+/// the configuration says now (it gives another key, gives none any more, or names another algorithm), one that is follows
+/// it: like every new key, it is published before it signs, and what the one before has signed stays good for its life.
 ///
 /// # Errors
 /// Where the store fails, or what it has does not open.
@@ -56,24 +62,27 @@ pub async fn open_signing_keys(
     store: &dyn Store,
     sealer: &Sealer,
     source: &SigningSource,
+    life: Duration,
     now: UnixTime,
 ) -> Result<KeptKeys, KeyChangeError> {
     let ring = Ring { store, sealer };
     if !are_kept(store).await? {
-        let first = KeptKeys::first(source.key()?, now);
+        let first = KeptKeys::first(source.key()?, now).with_newest_given(source.gives());
         // somebody else may be first: then theirs is ours
         store.put_key_if_absent(RING, ring.seal(&first)?).await?;
     }
+    let lived = ring.change(|keys| Ok(keys.with_life(life, now)));
+    lived.await?;
     let changed = ring.change(|keys| {
         if source.wants(keys.newest()?)? {
             return Ok(None);
         }
-        keys.followed_by(source.key()?, now, PUBLISHED_BEFORE)
-            .map(Some)
+        let followed = keys.followed_by(source.key()?, now, PUBLISHED_BEFORE)?;
+        Ok(Some(followed.with_newest_given(source.gives())))
     });
     let (keys, changed) = changed.await?;
     if changed {
-        tell(keys.newest()?, "published; it signs in a few minutes")?;
+        tell(keys.newest()?, now)?;
     }
     Ok(keys)
 }
@@ -136,7 +145,10 @@ impl Flows {
         let fresh = made.await.map_err(|_| KeyError::Generate)??;
         let ring = self.ring();
         let changed = ring.change(|keys| {
-            if keys.newest()?.signs_from > now {
+            let newest = keys.newest()?;
+            let waits = keys.place_of_signing(now) + 1 < keys.iter().len();
+            // after the clock was put back, the turn of a key may be far away, or in the past of another one
+            if waits && newest.signs_from <= now + PUBLISHED_BEFORE {
                 return Ok(None);
             }
             keys.followed_by(fresh.clone(), now, PUBLISHED_BEFORE)
@@ -145,25 +157,25 @@ impl Flows {
         let (keys, changed) = changed.await?;
         self.keys.exchange(&keys)?;
         if changed {
-            tell(keys.newest()?, "published; it signs in a few minutes")?;
+            tell(keys.newest()?, now)?;
         }
-        let known = self.known(&keys, now)?.pop();
+        let known = known(&keys, now)?.pop();
         Ok(known.ok_or(KeyError::NoKey)?)
     }
 
     /// Sees what another instance has changed, and drops what is past.
     pub(super) async fn tend_signing_keys(&self) -> Result<(), KeyChangeError> {
         let _turn = self.key_sources.turn().await;
-        let (now, life) = (self.now(), self.keys.life());
+        let now = self.now();
         let ring = self.ring();
-        let changed = ring.change(|keys| Ok(keys.without_past(now, life)));
+        let changed = ring.change(|keys| Ok(keys.without_past(now)));
         let (keys, _) = changed.await?;
         Ok(self.keys.exchange(&keys)?)
     }
 
     pub(super) async fn list_signing_keys(&self) -> Result<Vec<KnownKey>, KeyChangeError> {
         let (keys, _) = self.ring().read().await?;
-        Ok(self.known(&keys, self.now())?)
+        Ok(known(&keys, self.now())?)
     }
 
     /// Seals the signing keys anew, where an older key sealed them: `false` where somebody was faster.
@@ -192,41 +204,44 @@ impl Flows {
             sealer: &self.sealer,
         }
     }
-
-    fn known(&self, keys: &KeptKeys, now: UnixTime) -> Result<Vec<KnownKey>, KeyError> {
-        let life = self.keys.life();
-        let signing = keys.place_of_signing(now);
-        let keys = keys.iter().enumerate().map(|(place, key)| {
-            let accepted_until = key.accepted_until(life);
-            let (state, until) = match place.cmp(&signing) {
-                std::cmp::Ordering::Less => (KeyState::Retired, accepted_until),
-                std::cmp::Ordering::Equal => (KeyState::InUse, key.retires),
-                std::cmp::Ordering::Greater => (KeyState::Published, Some(key.signs_from)),
-            };
-            Ok(KnownKey {
-                kind: KeyKind::Signing,
-                id: key.material.kid()?,
-                algorithm: key.material.algorithm().name(),
-                made: Some(key.made),
-                state,
-                until,
-            })
-        });
-        let past = |key: &KnownKey| {
-            key.state == KeyState::Retired && key.until.is_some_and(|until| until <= now)
-        };
-        let known: Result<Vec<_>, _> = keys.collect();
-        known.map(|mut known| {
-            known.retain(|key| !past(key));
-            known
-        })
-    }
 }
 
-fn tell(key: &KeptKey, what: &'static str) -> Result<(), KeyError> {
+fn known(keys: &KeptKeys, now: UnixTime) -> Result<Vec<KnownKey>, KeyError> {
+    let signing = keys.place_of_signing(now);
+    let keys = keys.iter().enumerate().map(|(place, key)| {
+        let accepted_until = key.accepted_until();
+        let (state, until) = match place.cmp(&signing) {
+            std::cmp::Ordering::Less => (KeyState::Retired, accepted_until),
+            std::cmp::Ordering::Equal => (KeyState::InUse, key.retires),
+            std::cmp::Ordering::Greater => (KeyState::Published, Some(key.signs_from)),
+        };
+        Ok(KnownKey {
+            kind: KeyKind::Signing,
+            id: key.material.kid()?,
+            algorithm: key.material.algorithm().name(),
+            made: Some(key.made),
+            state,
+            until,
+        })
+    });
+    let past = |key: &KnownKey| {
+        key.state == KeyState::Retired && key.until.is_some_and(|until| until <= now)
+    };
+    let known: Result<Vec<_>, _> = keys.collect();
+    known.map(|mut known| {
+        known.retain(|key| !past(key));
+        known
+    })
+}
+
+fn tell(key: &KeptKey, now: UnixTime) -> Result<(), KeyError> {
     Event::KeysChanged {
         key: &key.material.kid()?,
-        what,
+        what: if key.signs_from <= now {
+            "it signs from now on"
+        } else {
+            "published; it signs in a few minutes"
+        },
     }
     .tell();
     Ok(())

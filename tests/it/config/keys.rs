@@ -137,6 +137,34 @@ fn sealing_keys_of_before_are_read_beside_the_one_of_now() {
     assert!(found[0].starts_with(alone), "{found:?}");
 }
 
+#[test]
+fn the_file_that_anteroom_made_is_read_where_the_settings_take_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealing.key");
+    let text = format!(
+        "{} 1795219200\n# The key in use.\n# Keys before it.\n{}\n",
+        key(3),
+        key(2)
+    );
+    std::fs::write(&path, text).unwrap();
+    let now = format!("sealing_key = \"file:{}\"", path.display());
+    let found = faults(&smallest(&now, ""));
+    assert!(found[0].contains("sealing_key holds 2 keys"), "{found:?}");
+    let before = format!("sealing_keys_before = [\"file:{}\"]", path.display());
+    let top = format!("sealing_key = \"env:NOW\"\n{before}");
+    let loaded = read_with(&smallest(&top, ""), &[("NOW", &key(4))]).unwrap();
+    let before = loaded.config.sealing_keys_before.iter();
+    let before: Vec<&str> = before.map(Secret::expose).collect();
+    assert_eq!(before, [key(3), key(2)]);
+    std::fs::write(&path, format!("{} 1795219200\n# It.\n", key(3))).unwrap();
+    let loaded = read(&smallest(&now, "")).unwrap();
+    assert_eq!(loaded.config.sealing_key.unwrap().expose(), key(3));
+    for wrong in ["yesterday", &key(1)] {
+        std::fs::write(&path, format!("{} {wrong}\n", key(3))).unwrap();
+        assert!(!faults(&smallest(&now, "")).is_empty(), "{wrong}");
+    }
+}
+
 /// CONS-15
 #[test]
 fn no_key_is_shown_whether_it_is_accepted_or_refused() {

@@ -121,6 +121,16 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Told to stop, as service managers do it; waits until it has.
+    pub(crate) fn stop(mut self) {
+        let order = format!("kill -TERM {}", self.child.id());
+        let told = Command::new("sh").args(["-c", &order]).status();
+        assert!(told.unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // it may be gone already
