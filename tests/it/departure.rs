@@ -16,8 +16,10 @@ use anteroom::upstream::{
     UseFor, Vouched,
 };
 use async_trait::async_trait;
+use tokio::sync::Notify;
 use url::Url;
 
+use crate::changed_meanwhile::remove;
 use crate::harness::answer::{Answer, parameter};
 use crate::harness::browser::{Browser, ticket};
 use crate::harness::client::{Client, STATE};
@@ -33,6 +35,10 @@ struct Puppet {
     trouble: Mutex<Option<Trouble>>,
     /// Why people were sent here.
     intents: Mutex<Vec<Intent>>,
+    /// Whether it takes its time to say who signed in; that somebody waits for it; and that it goes on.
+    holds: Mutex<bool>,
+    waits: Notify,
+    go_on: Notify,
     /// The tokens that were given back.
     forgotten: Mutex<Vec<String>>,
 }
@@ -52,8 +58,31 @@ impl Puppet {
             gives_back,
             trouble: Mutex::default(),
             intents: Mutex::default(),
+            holds: Mutex::default(),
+            waits: Notify::new(),
+            go_on: Notify::new(),
             forgotten: Mutex::default(),
         })
+    }
+
+    fn hold(&self) {
+        *self.holds.lock().unwrap() = true;
+    }
+
+    fn let_go(&self) {
+        *self.holds.lock().unwrap() = false;
+        self.go_on.notify_one();
+    }
+
+    /// The tokens that were given back, once there are any: nobody waits for it.
+    async fn forgotten_at_last(&self) -> Vec<String> {
+        for _ in 0..10_000 {
+            if !self.forgotten.lock().unwrap().is_empty() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.forgotten.lock().unwrap().clone()
     }
 
     fn order(&self, trouble: Option<Trouble>) {
@@ -111,6 +140,11 @@ impl Upstream for Puppet {
     }
 
     async fn finish(&self, back: Back, _: Kept) -> Result<SignIn, UpstreamError> {
+        let holds = *self.holds.lock().unwrap();
+        if holds {
+            self.waits.notify_one();
+            self.go_on.notified().await;
+        }
         Ok(SignIn {
             vouched: self.vouched(),
             tokens: UpstreamTokens {
@@ -278,4 +312,39 @@ async fn tokens_are_not_given_back_where_that_would_end_what_the_clients_live_by
     visit("other", "beside").await;
     assert_eq!(*corp.forgotten.lock().unwrap(), ["before"]);
     assert_eq!(*other.forgotten.lock().unwrap(), ["before", "beside"]);
+}
+
+/// CONS-16, CLI-20
+#[tokio::test]
+async fn the_tokens_of_a_sign_in_that_outlives_its_client_are_given_back() {
+    let (server, [corp, _]) = two().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let page = browser.open(&client.authorization_url()).await;
+    let sent = browser.decide(&page, "corp").await.location();
+    let back = answered(&server, "corp", &sent, "late");
+    corp.hold();
+    let arriving = tokio::spawn(async move { browser.get(&back).await });
+    corp.waits.notified().await;
+    remove(&server, &client).await;
+    corp.let_go();
+    arriving.await.unwrap().assert_page(400);
+    assert_eq!(corp.forgotten_at_last().await, ["late"]);
+}
+
+/// CONS-16
+#[tokio::test]
+async fn a_browser_that_hangs_up_while_the_provider_is_asked_leaves_no_tokens_behind() {
+    let (server, [corp, _]) = two().await;
+    let mut browser = server.browser();
+    let page = browser.get("/account").await;
+    let sent = leave_for_account(&mut browser, &page, "corp").await;
+    let back = answered(&server, "corp", &sent.location(), "left");
+    corp.hold();
+    let arriving = tokio::spawn(async move { browser.get(&back).await });
+    corp.waits.notified().await;
+    arriving.abort();
+    assert!(arriving.await.unwrap_err().is_cancelled());
+    corp.let_go();
+    assert_eq!(corp.forgotten_at_last().await, ["left"]);
 }
