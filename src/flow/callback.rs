@@ -146,16 +146,13 @@ impl Flows {
         outcome: Outcome,
         waiting: &Waiting,
     ) -> Result<Arrival, Failure> {
-        // once more: asking the provider took its time
-        let known = self.unchanged(&approved.request).await;
         let unsuccessful = match outcome {
             Ok(sign_in) => {
-                let entering = self.let_in(known, approved, provider, sign_in, waiting);
-                return entering.await;
+                return self.let_in(approved, provider, sign_in, waiting).await;
             }
             Err(unsuccessful) => unsuccessful,
         };
-        known?;
+        self.unchanged(&approved.request).await?;
         let told = |error: OAuthError| Box::new(waiting.told(&error));
         Ok(match unsuccessful {
             Unsuccessful::Declined => {
@@ -186,7 +183,6 @@ impl Flows {
     /// Keeps a sign-in and answers the client. Of one that is not kept, the provider gets its tokens back.
     async fn let_in(
         &self,
-        known: Result<Option<FoundClient>, Failure>,
         approved: Approved,
         provider: &ProviderId,
         sign_in: SignIn,
@@ -195,7 +191,8 @@ impl Flows {
         let (tokens, identity) = (sign_in.tokens.clone(), sign_in.vouched.identity.clone());
         let person = identity.subject.clone();
         let app = approved.request.redirect.shown_host();
-        let issued = match known {
+        // once more: asking the provider took its time
+        let issued = match self.unchanged(&approved.request).await {
             Ok(known) => self.issue_code(known, provider, approved, sign_in).await,
             Err(failure) => Err(failure),
         };

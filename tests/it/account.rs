@@ -719,7 +719,11 @@ async fn a_provider_that_fails_opens_nothing_and_is_named() {
     let back = callback(&mut browser, &server, None).await;
     let page = browser.get(&back).await;
     page.assert_page(403);
-    for told in ["refused at GitHub, or you said no", "href=\"/account\""] {
+    for told in [
+        "refused at GitHub",
+        "or you said no there",
+        "href=\"/account\"",
+    ] {
         assert!(page.text().contains(told), "{told}: {}", page.text());
     }
     assert!(!is_open(&browser.get(&server.url("/account")).await));

@@ -63,13 +63,11 @@ impl Vouching {
         tokio::spawn(async move {
             let mut waits = AGAIN.into_iter();
             while let Err(cause) = attempt(&vouching, &*upstream, &person, &tokens).await {
-                match waits.next() {
-                    Some(wait) => sleep(wait).await,
-                    None => {
-                        let why = GrantNews::NotGivenBack(&cause);
-                        return tell(upstream.id(), &person, why);
-                    }
-                }
+                let Some(wait) = waits.next() else {
+                    let why = GrantNews::NotGivenBack(&cause);
+                    return tell(upstream.id(), &person, why);
+                };
+                sleep(wait).await;
             }
         });
     }
