@@ -13,12 +13,13 @@ use super::browser::{
     FormCookie, end_session, leave_word, open_visit, see_other, take_word, visit,
 };
 use super::consent::leave;
-use super::error::{blank, for_person, provider_failed, sentence};
+use super::error::{account_failed, blank, open_account, provider_failed, sentence};
+use super::page::ErrorPage;
 use super::page::account::{AccountPage, ConnectionLine, SignInPage};
 use super::page::failed::{Again, Choice, Way};
 use super::page::words::scope_words;
-use super::page::{ActionLine, ErrorPage};
 use super::request::{Counted, FormBody, SignIns, is_from_another_site};
+use crate::event::Causes;
 use crate::flow::account::{Done, OTHER_BROWSER, Visit};
 use crate::flow::authorize::Upstream;
 use crate::flow::{Failure, Flows};
@@ -40,7 +41,7 @@ pub async fn get(
     let (browser, set_cookie) = cookie.read_or_fresh(&headers, flows.clock.now());
     let mut response = show(&endpoints, &session, browser)
         .await
-        .unwrap_or_else(|failure| for_person(&endpoints, &failure));
+        .unwrap_or_else(|failure| account_failed(&endpoints, &failure));
     if let Some(set_cookie) = set_cookie {
         response.headers_mut().append(SET_COOKIE, set_cookie);
     }
@@ -118,7 +119,7 @@ pub async fn revoke(
             .flows
             .disconnect(&visit, form.one("session")?)
             .await?;
-        back_with(&endpoints, &session, done).await
+        Ok(back_with(&endpoints, &session, done).await)
     };
     revoke()
         .await
@@ -135,7 +136,7 @@ pub async fn revoke_all(
     let revoke_all = async || -> Result<Response, Failure> {
         let visit = form.visitor(&endpoints, &session).await?;
         let done = endpoints.flows.disconnect_all(&visit).await?;
-        back_with(&endpoints, &session, done).await
+        Ok(back_with(&endpoints, &session, done).await)
     };
     revoke_all()
         .await
@@ -150,8 +151,10 @@ pub async fn sign_out(
     form: OwnForm,
 ) -> Response {
     let sign_out = async || -> Result<Response, Failure> {
-        form.visitor(&endpoints, &session).await?;
-        let take_away = end_session(&session, endpoints.flows.issuer.is_https()).await?;
+        // whoever is still known here, and be the page from yesterday
+        let flows = &endpoints.flows;
+        flows.check_own_ticket(&form.ticket, form.browser)?;
+        let take_away = end_session(&session, flows.issuer.is_https()).await?;
         let mut response = to_account(&endpoints);
         response.headers_mut().append(SET_COOKIE, take_away);
         Ok(response)
@@ -214,7 +217,7 @@ impl OwnForm {
 }
 
 /// To the list.
-pub(super) fn to_account(endpoints: &Endpoints) -> Response {
+fn to_account(endpoints: &Endpoints) -> Response {
     see_other(&endpoints.flows.issuer.url("/account"))
 }
 
@@ -230,14 +233,37 @@ pub(super) async fn enter(
 }
 
 /// To the list, which says what was done.
-async fn back_with(
-    endpoints: &Endpoints,
-    session: &BrowserSession,
-    done: Done,
-) -> Result<Response, Failure> {
-    let flows = &endpoints.flows;
-    leave_word(session, done, flows.clock.now(), flows.lifetimes.consent).await?;
-    Ok(to_account(endpoints))
+async fn back_with(endpoints: &Endpoints, session: &BrowserSession, done: Done) -> Response {
+    let (now, remember) = (
+        endpoints.flows.clock.now(),
+        endpoints.flows.lifetimes.consent,
+    );
+    let Err(failure) = leave_word(session, done, now, remember).await else {
+        return to_account(endpoints);
+    };
+    let page = ErrorPage {
+        // with any other one the session would be saved once more after us, and the failure of that be the answer
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        title: "This was done".to_owned(),
+        what: said(done).to_owned(),
+        remedies: vec![open_account("Back to your account page", endpoints)],
+        ..blank(endpoints)
+    };
+    tracing::warn!(error = %Causes(&failure), request = %page.request_id, "what was done on an account page is not told on the next one");
+    page.into_response()
+}
+
+/// A provider did not let somebody go on to their account page, or they did not want to.
+pub(super) fn refused_there(endpoints: &Endpoints, provider: &str) -> Response {
+    let page = ErrorPage {
+        status: StatusCode::FORBIDDEN,
+        title: "You are not signed in".to_owned(),
+        what: format!("The sign-in was refused at {provider}, or you said no there."),
+        remedies: vec![open_account("Back to your account page", endpoints)],
+        ..blank(endpoints)
+    };
+    tracing::info!(%provider, request = %page.request_id, "a person was told that a provider refused them");
+    page.into_response()
 }
 
 /// The providers to choose from: `first` before the others.
@@ -276,7 +302,7 @@ fn said(done: Done) -> &'static str {
 /// A form that did nothing, for a person.
 fn not_done(endpoints: &Endpoints, failure: &Failure) -> Response {
     let Failure::Refused(error) = failure else {
-        return for_person(endpoints, failure);
+        return account_failed(endpoints, failure);
     };
     let page = ErrorPage {
         status: match error.code {
@@ -285,10 +311,7 @@ fn not_done(endpoints: &Endpoints, failure: &Failure) -> Response {
         },
         title: "This was not done".to_owned(),
         what: sentence(error.description),
-        remedies: vec![ActionLine {
-            text: "Open your account page anew".to_owned(),
-            link: Some(format!("{}/account", endpoints.flows.issuer.path())),
-        }],
+        remedies: vec![open_account("Open your account page anew", endpoints)],
         ..blank(endpoints)
     };
     tracing::info!(%error, request = %page.request_id, "a form of the account page was refused");

@@ -138,7 +138,7 @@ async fn live_on(session: &Session, now: UnixTime, remember: Duration) -> Result
 }
 
 /// Remembers who has just signed in with this browser, under a new session id: who planted the old one knows nothing of it
-/// (P5, CONS-26). Sign-ins under way in other tabs stay bound.
+/// (P5, CONS-26). Sign-ins under way in other tabs stay bound; the account page of another person closes.
 ///
 /// # Errors
 /// Where the store fails.
@@ -150,6 +150,13 @@ pub async fn remember_person(
 ) -> Result<(), Failure> {
     session.cycle_id().await.map_err(not_kept)?;
     let until = now + remember.min(LONGEST_KNOWN);
+    let visit: Option<Visit> = session.get(VISIT).await.map_err(not_read)?;
+    if visit.is_some_and(|visit| visit.subject != subject) {
+        // whoever sits here now is not to see what is connected for somebody else
+        for key in [VISIT, DONE] {
+            session.remove_value(key).await.map_err(not_kept)?;
+        }
+    }
     let person = Person { subject, until };
     session.insert(PERSON, person).await.map_err(not_kept)?;
     session.set_expiry(expiry(session, remember));

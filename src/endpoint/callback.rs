@@ -9,10 +9,10 @@ use http::request::Parts;
 use tower_sessions::Session;
 
 use super::Endpoints;
-use super::account::{enter, to_account};
+use super::account::{enter, refused_there};
 use super::browser::{binding, remember_person};
 use super::consent::to_client;
-use super::error::{for_person, provider_failed, request_id, too_many_page};
+use super::error::{account_failed, for_person, provider_failed, request_id, too_many_page};
 use super::page::failed::Way;
 use super::page::{ActionLine, RefusedPage};
 use super::rate_limit::What;
@@ -20,6 +20,7 @@ use super::request::Caller;
 use crate::event::Causes;
 use crate::flow::Failure;
 use crate::flow::callback::{Arrival, NotAllowed, Return};
+use crate::flow::consent::ForClient;
 use crate::protocol::form::Form;
 use crate::protocol::ids::ProviderId;
 use crate::secret::Secret;
@@ -69,16 +70,20 @@ async fn finish(
             }
             to_client(endpoints, *answer).await
         }
-        Arrival::Visiting(visit) => enter(endpoints, session, visit).await?,
+        Arrival::Visiting(visit) => enter(endpoints, session, visit)
+            .await
+            .unwrap_or_else(|failure| account_failed(endpoints, &failure)),
         Arrival::Broken(answer, incident) => {
             tracing::error!(error = %Causes(&incident), "a sign-in failed for a reason of ours");
             to_client(endpoints, *answer).await
         }
-        Arrival::Declined(Some(answer)) => to_client(endpoints, *answer).await,
-        Arrival::Declined(None) => to_account(endpoints),
+        Arrival::Declined { provider, back } => match back {
+            Some(answer) => to_client(endpoints, *answer).await,
+            None => refused_there(endpoints, &provider),
+        },
         Arrival::ProviderFailed(fault, waiting) => {
             let way = match waiting {
-                Some(answer) => Way::App(answer.url),
+                Some(answer) => by_itself(endpoints, *answer).await,
                 None => Way::Account,
             };
             provider_failed(endpoints, fault, way, None)
@@ -89,6 +94,17 @@ async fn finish(
             back,
         } => refused_page(endpoints, provider, *why, back),
     })
+}
+
+/// Back to a client that waits, even where nobody presses anything (AUTHZ-18).
+async fn by_itself(endpoints: &Endpoints, answer: ForClient) -> Way {
+    let name = endpoints.flows.client_name(&answer.client).await;
+    let host = || answer.address.redirect().shown_host();
+    Way::Waiting {
+        // the answer is what counts: without a name it goes by its host
+        app: name.ok().flatten().unwrap_or_else(host),
+        url: answer.url,
+    }
 }
 
 fn refused_page(

@@ -174,6 +174,27 @@ pub fn for_person(endpoints: &Endpoints, failure: &Failure) -> Response {
     }
 }
 
+/// A failure for a person on their account page.
+pub fn account_failed(endpoints: &Endpoints, failure: &Failure) -> Response {
+    let page = ErrorPage {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        title: "This did not work".to_owned(),
+        what: "Something went wrong on this server. Some apps may still be connected.".to_owned(),
+        remedies: vec![open_account("Open your account page anew", endpoints)],
+        ..blank(endpoints)
+    };
+    tracing::error!(error = %Causes(failure), request = %page.request_id, "the account page failed for a reason of ours");
+    page.into_response()
+}
+
+/// The way to the account page.
+pub(super) fn open_account(text: &str, endpoints: &Endpoints) -> ActionLine {
+    ActionLine {
+        text: text.to_owned(),
+        link: Some(format!("{}/account", endpoints.flows.issuer.path())),
+    }
+}
+
 /// An app whose description cannot be had, for a person: told apart from an app that is not known (CLI-19). There is no way
 /// back to it, since the description says where it listens.
 fn document_page(endpoints: &Endpoints, host: &str, cause: &DocumentError) -> Response {
@@ -267,7 +288,7 @@ pub fn provider_failed(
 
 /// Too many requests, for a person.
 pub fn too_many_page(endpoints: &Endpoints, seconds: u64) -> Response {
-    let what = "There were too many sign-ins from this address in a short time.";
+    let what = "There were too many requests from this address in a short time.";
     too_many_of(endpoints, what.to_owned(), seconds)
 }
 

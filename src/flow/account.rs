@@ -1,6 +1,7 @@
 //! What is connected, for the person whose it is: who they are, the list, and the end of what stands on it (OAuth 2.1 §7.9).
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::protocol::ids::{Id, ProviderId, Subject};
 use crate::protocol::session::Session;
 use crate::seal::{Purpose, Sealed};
 use crate::secret::SecretDigest;
-use crate::upstream::{GivesBack, SignIn, UpstreamTokens};
+use crate::upstream::SignIn;
 
 use super::callback::{Arrival, Outcome, Unsuccessful};
 use super::{Failure, Flows, StoreError};
@@ -71,7 +72,7 @@ impl Flows {
         // numbers and digests alone: the encoder has no way to fail on them
         let clear = postcard::to_allocvec(&ticket).unwrap_or_default();
         self.sealer
-            .seal(Purpose::AccountTicket, subject_of(visit), &clear)
+            .seal(Purpose::AccountTicket, b"", &clear)
             .to_text()
     }
 
@@ -85,22 +86,34 @@ impl Flows {
         browser: SecretDigest,
         visit: Option<&Visit>,
     ) -> Result<(), OAuthError> {
-        let clear = Sealed::from_text(ticket)
-            .and_then(|sealed| {
-                let opened = self
-                    .sealer
-                    .open(Purpose::AccountTicket, subject_of(visit), &sealed);
-                opened.ok()
-            })
-            .ok_or(OTHER_SIGN_IN)?;
-        let ticket: Ticket = postcard::from_bytes(&clear).map_err(|_| OTHER_SIGN_IN)?;
-        if ticket.browser != browser {
-            return Err(OTHER_BROWSER);
-        }
+        let ticket = self.read_account_ticket(ticket, browser)?;
         if ticket.visit != visit.map(|visit| visit.id) || ticket.expires <= self.now() {
             return Err(OTHER_SIGN_IN);
         }
         Ok(())
+    }
+
+    /// That a form was made in this browser, whoever it was made for, and however long ago: enough to sign out.
+    ///
+    /// # Errors
+    /// What is wrong with the form.
+    pub fn check_own_ticket(&self, ticket: &str, browser: SecretDigest) -> Result<(), OAuthError> {
+        self.read_account_ticket(ticket, browser).map(drop)
+    }
+
+    fn read_account_ticket(
+        &self,
+        ticket: &str,
+        browser: SecretDigest,
+    ) -> Result<Ticket, OAuthError> {
+        let sealed = Sealed::from_text(ticket).ok_or(OTHER_SIGN_IN)?;
+        let opened = self.sealer.open(Purpose::AccountTicket, b"", &sealed);
+        let clear = opened.map_err(|_| OTHER_SIGN_IN)?;
+        let ticket: Ticket = postcard::from_bytes(&clear).map_err(|_| OTHER_SIGN_IN)?;
+        if ticket.browser != browser {
+            return Err(OTHER_BROWSER);
+        }
+        Ok(ticket)
     }
 
     /// What is connected for somebody: what was used last comes first.
@@ -136,15 +149,51 @@ impl Flows {
         }
     }
 
-    /// Ends all connections of somebody.
+    /// Ends all connections of somebody, in one step.
     ///
     /// # Errors
-    /// Where the store fails; what has ended by then stays so.
-    pub async fn disconnect_all(&self, visit: &Visit) -> Result<Done, Failure> {
-        for session in self.connections(visit).await? {
-            self.take_back(&session).await?;
-        }
+    /// Where the store fails.
+    pub async fn disconnect_all(self: &Arc<Self>, visit: &Visit) -> Result<Done, Failure> {
+        let (flows, visit) = (Arc::clone(self), visit.clone());
+        // a task of its own: whoever hangs up meanwhile has decided all the same
+        let ending = tokio::spawn(async move { flows.take_all_back(&visit).await });
+        let broke_off = |error| StoreError::because("the end of all sessions broke off", error);
+        ending.await.map_err(broke_off)??;
         Ok(Done::AllDisconnected)
+    }
+
+    /// Forgets all that was agreed to, as in [`Self::take_back`], and ends the grant with every session that lives by it.
+    async fn take_all_back(&self, visit: &Visit) -> Result<(), Failure> {
+        loop {
+            let now = self.now();
+            let Some(grant) = self.store.find_grant(&visit.subject, now).await? else {
+                return Ok(());
+            };
+            let mut forgotten = HashSet::new();
+            for id in &grant.sessions {
+                let session = self.own_session(visit, *id).await?;
+                if let Some(agreed) = session.as_ref().map(ConsentKey::of_session)
+                    && forgotten.insert(agreed)
+                {
+                    self.store.forget_consent(agreed).await?;
+                }
+            }
+            let ended = self.store.end_grant(&grant, now).await.inspect_err(|_| {
+                // whether it has ended is in doubt: here it has
+                for session in &grant.sessions {
+                    self.live.end(*session);
+                }
+            });
+            // none where it has changed: somebody signs in, or the provider was asked
+            if let Some(ended) = ended? {
+                for session in ended {
+                    self.live.end(session);
+                    Event::SessionEnded { session, why: WHY }.tell();
+                }
+                self.vouching.give_back(&grant);
+                return Ok(());
+            }
+        }
     }
 
     async fn own_session(&self, visit: &Visit, id: Id) -> Result<Option<Session>, StoreError> {
@@ -157,83 +206,56 @@ impl Flows {
     async fn take_back(&self, session: &Session) -> Result<(), Failure> {
         let agreed = ConsentKey::of_session(session);
         self.store.forget_consent(agreed).await?;
-        self.end_session(session.id, "the person revoked it on their account page")
-            .await
+        self.end_session(session.id, WHY).await
     }
 
     /// Lets somebody see what is connected, or tells them why not.
-    pub(super) async fn arrive_for_account(
-        &self,
-        provider: &ProviderId,
-        outcome: Outcome,
-    ) -> Result<Arrival, Failure> {
+    pub(super) fn arrive_for_account(&self, provider: &ProviderId, outcome: Outcome) -> Arrival {
         let sign_in = match outcome {
             Ok(sign_in) => sign_in,
-            Err(Unsuccessful::Declined) => return Ok(Arrival::Declined(None)),
+            Err(Unsuccessful::Declined) => {
+                return Arrival::Declined {
+                    provider: self.label(provider),
+                    back: None,
+                };
+            }
             Err(Unsuccessful::ProviderFailed(fault)) => {
-                return Ok(Arrival::ProviderFailed(fault, None));
+                return Arrival::ProviderFailed(fault, None);
             }
             Err(Unsuccessful::NotAllowed(why)) => {
-                return Ok(Arrival::Refused {
+                return Arrival::Refused {
                     provider: self.label(provider),
                     why,
                     back: None,
-                });
+                };
             }
         };
         let SignIn { vouched, tokens } = sign_in;
         let subject = vouched.identity.subject.clone();
-        self.give_back(provider, &subject, tokens).await?;
+        // nothing is kept of it
+        self.vouching.give_back_unkept(provider, &subject, tokens);
         let now = self.now();
         Event::AccountOpened { subject: &subject }.tell();
-        Ok(Arrival::Visiting(Visit {
+        Arrival::Visiting(Visit {
             id: Id::new(now),
             account: account_of(vouched.identity),
             subject,
             provider: provider.clone(),
             until: now + VISIT,
-        }))
+        })
     }
-
-    /// Gives back the tokens of a sign-in that keeps none. Nobody waits for it. Where the provider would end with them what
-    /// the person's clients live by, they are left to their own end.
-    async fn give_back(
-        &self,
-        provider: &ProviderId,
-        person: &Subject,
-        tokens: UpstreamTokens,
-    ) -> Result<(), StoreError> {
-        let Some(upstream) = self.upstream(provider).map(Arc::clone) else {
-            return Ok(());
-        };
-        if upstream.gives_back() == GivesBack::Everything {
-            let grant = self.store.find_grant(person, self.now()).await?;
-            if grant.is_some() {
-                return Ok(());
-            }
-        }
-        tokio::spawn(async move {
-            if let Err(error) = upstream.forget(&tokens).await {
-                tracing::info!(%error, provider = %upstream.id(), "the tokens of a sign-in for the account page were not given back");
-            }
-        });
-        Ok(())
-    }
-}
-
-/// A form opens for whom it was made.
-fn subject_of(visit: Option<&Visit>) -> &[u8] {
-    visit.map_or(b"", |visit| visit.subject.as_str().as_bytes())
 }
 
 /// What somebody is called on a page that only they see.
-fn account_of(identity: Identity) -> String {
+pub(super) fn account_of(identity: Identity) -> String {
     identity
         .login
         .or(identity.verified_email)
         .or(identity.name)
         .unwrap_or_else(|| identity.subject.to_string())
 }
+
+const WHY: &str = "the person revoked it on their account page";
 
 /// A form of the account page that was shown in another browser, or sent by a page of another site.
 pub const OTHER_BROWSER: OAuthError = OAuthError {

@@ -1,11 +1,14 @@
 //! The provider's answer: who signed in and, where it was for a client, a code for it (RFC 6749 §4.1.2).
 
+use std::sync::Arc;
+
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::event::Event;
 use crate::protocol::consent::Agreement;
 use crate::protocol::error::{ErrorCode, OAuthError};
+use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ClientId, Handle, Id, ProviderId, Subject};
 use crate::protocol::session::{
     AuthorizationRequest, IssuedCode, PendingSignIn, Session, SignInFor,
@@ -13,15 +16,15 @@ use crate::protocol::session::{
 use crate::seal::Purpose;
 use crate::secret::{Secret, SecretDigest};
 pub use crate::upstream::NotAllowed;
-use crate::upstream::{Back, Kept, SignIn, UpstreamError};
+use crate::upstream::{Back, Kept, Remedy, SignIn, UpstreamError};
 
-use super::account::Visit;
+use super::account::{Visit, account_of};
 use super::authorize::OTHER_BROWSER;
 use super::client::FoundClient;
 use super::consent::{ForClient, Waiting};
 use super::departure::{ASKING, ProviderFault, too_slow};
 use super::grant::Entry;
-use super::{Failure, Flows};
+use super::{Failure, Flows, StoreError};
 
 /// What a browser brings back from a provider.
 #[derive(Debug)]
@@ -47,8 +50,13 @@ pub enum Arrival {
     Connected(Box<ForClient>, Subject),
     /// Somebody signed in to see what is connected.
     Visiting(Visit),
-    /// The person said no at the provider: a client that waits is told.
-    Declined(Option<Box<ForClient>>),
+    /// The person said no at the provider, or the provider did not let them go on: a client that waits is told.
+    Declined {
+        /// Which provider.
+        provider: String,
+        /// What the client is told, if one waits.
+        back: Option<Box<ForClient>>,
+    },
     /// The provider failed: the person is told, and takes the error back to the client, if one waits.
     ProviderFailed(ProviderFault, Option<Box<ForClient>>),
     /// Something went wrong here, once it was known whose answer this is: the client, which waits for one, gets
@@ -73,9 +81,26 @@ impl Flows {
     /// # Errors
     /// Where the answer belongs to nothing that was begun in this browser, or its client has changed since or is gone; or an
     /// incident.
-    pub async fn finish_sign_in(&self, back: Return) -> Result<Arrival, Failure> {
+    pub async fn finish_sign_in(self: &Arc<Self>, back: Return) -> Result<Arrival, Failure> {
         let (id, pending) = self.take_pending(&back).await?;
-        let outcome = self.ask_provider(id, &pending, back).await;
+        let flows = Arc::clone(self);
+        // a task of its own: what the provider gives is kept, or given back, even where the browser hangs up
+        let arriving = tokio::spawn(async move { flows.arrive(id, pending, back).await });
+        let broke_off = |error| StoreError::because("a sign-in broke off", error);
+        arriving.await.map_err(broke_off)?
+    }
+
+    async fn arrive(
+        &self,
+        id: Id,
+        pending: PendingSignIn,
+        back: Return,
+    ) -> Result<Arrival, Failure> {
+        // before: who has nobody to sign in for asks the provider for nothing
+        let outcome = match self.is_still_wanted(&pending).await {
+            Ok(()) => self.ask_provider(id, &pending, back).await,
+            Err(failure) => Err(failure),
+        };
         match pending.purpose {
             SignInFor::Client { request, agreement } => {
                 let request = *request;
@@ -83,7 +108,15 @@ impl Flows {
                 self.arrive_for_client(approved, &pending.provider, outcome)
                     .await
             }
-            SignInFor::Account => self.arrive_for_account(&pending.provider, outcome?).await,
+            SignInFor::Account => Ok(self.arrive_for_account(&pending.provider, outcome?)),
+        }
+    }
+
+    /// That the client is still the one that was approved, where it is for one.
+    async fn is_still_wanted(&self, pending: &PendingSignIn) -> Result<(), Failure> {
+        match &pending.purpose {
+            SignInFor::Client { request, .. } => self.unchanged(request).await.map(drop),
+            SignInFor::Account => Ok(()),
         }
     }
 
@@ -101,9 +134,6 @@ impl Flows {
         };
         match arrival {
             Err(refused @ Failure::Refused(_)) => Err(refused),
-            Err(Failure::Denied(denied)) => {
-                Ok(Arrival::Declined(Some(Box::new(waiting.told(&denied)))))
-            }
             Err(incident) => Ok(Arrival::Broken(Box::new(waiting.told(&BROKEN)), incident)),
             arrival => arrival,
         }
@@ -116,27 +146,30 @@ impl Flows {
         outcome: Outcome,
         waiting: &Waiting,
     ) -> Result<Arrival, Failure> {
-        let known = self.unchanged(&approved.request).await?;
-        let told = |error: OAuthError| Box::new(waiting.told(&error));
-        Ok(match outcome {
+        let unsuccessful = match outcome {
             Ok(sign_in) => {
-                let person = sign_in.vouched.identity.subject.clone();
-                let code = self.issue_code(known, provider, approved, sign_in).await?;
-                Arrival::Connected(Box::new(waiting.given(&code)), person)
+                return self.let_in(approved, provider, sign_in, waiting).await;
             }
-            Err(Unsuccessful::Declined) => {
+            Err(unsuccessful) => unsuccessful,
+        };
+        self.unchanged(&approved.request).await?;
+        let told = |error: OAuthError| Box::new(waiting.told(&error));
+        Ok(match unsuccessful {
+            Unsuccessful::Declined => {
                 Event::ConsentDenied {
                     client: &approved.request.client_id,
                 }
                 .tell();
-                let said_no = ErrorCode::AccessDenied.with("the person said no at the provider");
-                Arrival::Declined(Some(told(said_no)))
+                Arrival::Declined {
+                    provider: self.label(provider),
+                    back: Some(told(DECLINED)),
+                }
             }
-            Err(Unsuccessful::ProviderFailed(fault)) => {
+            Unsuccessful::ProviderFailed(fault) => {
                 let error = fault.kind.error();
                 Arrival::ProviderFailed(fault, Some(told(error)))
             }
-            Err(Unsuccessful::NotAllowed(why)) => {
+            Unsuccessful::NotAllowed(why) => {
                 let denied = ErrorCode::AccessDenied.with("the person may not enter here");
                 Arrival::Refused {
                     provider: self.label(provider),
@@ -145,6 +178,36 @@ impl Flows {
                 }
             }
         })
+    }
+
+    /// Keeps a sign-in and answers the client. Of one that is not kept, the provider gets its tokens back.
+    async fn let_in(
+        &self,
+        approved: Approved,
+        provider: &ProviderId,
+        sign_in: SignIn,
+        waiting: &Waiting,
+    ) -> Result<Arrival, Failure> {
+        let (tokens, identity) = (sign_in.tokens.clone(), sign_in.vouched.identity.clone());
+        let person = identity.subject.clone();
+        let app = approved.request.redirect.shown_host();
+        // once more: asking the provider took its time
+        let issued = match self.unchanged(&approved.request).await {
+            Ok(known) => self.issue_code(known, provider, approved, sign_in).await,
+            Err(failure) => Err(failure),
+        };
+        if issued.is_err() {
+            self.vouching.give_back_unkept(provider, &person, tokens);
+        }
+        match issued {
+            Ok(code) => Ok(Arrival::Connected(Box::new(waiting.given(&code)), person)),
+            Err(Failure::Denied(denied)) => Ok(Arrival::Refused {
+                provider: self.label(provider),
+                why: Box::new(nothing_open(identity, &app)),
+                back: Some(waiting.told(&denied).url),
+            }),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// What was begun and belongs to an answer. A wrong `state` takes nothing away from anybody; a right one in
@@ -183,7 +246,11 @@ impl Flows {
         let provider = &pending.provider;
         let failed = |error| Err(Unsuccessful::ProviderFailed(self.fault(provider, error)));
         let code = match (back.error, back.code) {
-            (Some(error), _) if error == "access_denied" => return Ok(Err(Unsuccessful::Declined)),
+            (Some(error), _) if error == "access_denied" => {
+                // the person's no, or a rule of the provider: it does not say which
+                tracing::info!(%provider, cause = "access_denied", "{}", DECLINED.description);
+                return Ok(Err(Unsuccessful::Declined));
+            }
             (Some(error), _) => return Ok(failed(said(&error))),
             (None, None) => {
                 let neither = "neither code nor error".to_owned();
@@ -310,7 +377,7 @@ pub(super) type Outcome = Result<SignIn, Unsuccessful>;
 
 /// Why nobody is signed in.
 pub(super) enum Unsuccessful {
-    /// They said no at the provider.
+    /// They said no at the provider, or it did not let them go on.
     Declined,
     /// The provider failed.
     ProviderFailed(ProviderFault),
@@ -318,6 +385,25 @@ pub(super) enum Unsuccessful {
     NotAllowed(Box<NotAllowed>),
 }
 
+/// Why somebody may not enter to whom nothing is open of what an app asks for.
+fn nothing_open(identity: Identity, app: &str) -> NotAllowed {
+    NotAllowed {
+        account: account_of(identity),
+        reasons: vec![format!(
+            "None of what the app at {app} asks for is open to you."
+        )],
+        remedies: vec![Remedy {
+            text: "Ask whoever runs this server to open it to you, then connect the app again."
+                .to_owned(),
+            link: None,
+        }],
+    }
+}
+
+const DECLINED: OAuthError = OAuthError {
+    code: ErrorCode::AccessDenied,
+    description: "the sign-in was refused at the provider, or the person said no",
+};
 const BROKEN: OAuthError = OAuthError {
     code: ErrorCode::ServerError,
     description: "something went wrong on this server; try again in a few minutes",

@@ -30,7 +30,8 @@ const AFTERWARDS: Duration = Duration::from_secs(7 * 24 * 3600);
 impl Flows {
     /// Keeps the session, not yet in force, the code that opens it, and what the provider gave: all or nothing, and durable
     /// before the browser is sent back. Of what the client asked for, it is for what is open to the person. Where the
-    /// person has a grant, its sessions live by the new one from here.
+    /// person has a grant, its sessions live by the new one from here. Of what is not kept, whoever calls gives back the
+    /// tokens.
     pub(super) async fn keep_sign_in(
         &self,
         entry: Entry,
@@ -55,7 +56,6 @@ impl Flows {
         };
         let client = Some(&entry.session.client_id.clone());
         let Some(entry) = entry.open_to(&self.vouching.withheld(&grant)) else {
-            self.vouching.drop_tokens(&grant, sign_in.tokens);
             Event::SignInRefused { provider, client }.tell();
             return Err(Failure::Denied(NOTHING_OPEN));
         };

@@ -86,7 +86,7 @@ test("each button of the account page says by itself what it disconnects", () =>
     for (const [name, host] of [["Claude", "claude.ai"], ["Cursor", "cursor://anysphere.cursor-mcp"]]) {
       await page.getByRole("button", { name: `Disconnect “${name}” at ${host}` }).waitFor();
     }
-    const all = page.getByRole("button", { name: "Disconnect all 2 apps" });
+    const all = page.getByRole("button", { name: "Disconnect all 2 connections" });
     assert.equal(await all.isVisible(), false);
     await page.getByText("Disconnect everything").focus();
     await page.keyboard.press("Enter");

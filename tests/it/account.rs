@@ -15,6 +15,7 @@ use crate::harness::browser::{Browser, ticket};
 use crate::harness::client::{Client, Tokens};
 use crate::harness::provider::Provider;
 use crate::harness::server::{Server, rate, server};
+use crate::outage::{Trouble, unsteady};
 use crate::remembered::{Seen, look};
 
 const COOKIE: &str = "__Host-anteroom-sign-in";
@@ -242,7 +243,7 @@ async fn who_revokes_all_ends_all_of_theirs() {
     ];
     let not_mine = connect(&server, &two, "octavia").await;
     let page = visit(&mut browser, &server, "mona").await;
-    assert!(page.text().contains("Disconnect all 3 apps"));
+    assert!(page.text().contains("Disconnect all 3 connections"));
     let form = [("ticket", ticket(&page))];
     let page = press(&mut browser, &server, "/account/revoke-all", &form).await;
     assert!(page.text().contains("Everything is disconnected."));
@@ -279,6 +280,78 @@ async fn nobody_ends_what_is_another_persons() {
     let form = [("ticket", ticket(&page))];
     press(&mut browser, &server, "/account/revoke-all", &form).await;
     assert!(works(&client, &hers).await);
+}
+
+/// CONS-25
+#[tokio::test]
+async fn who_revokes_all_ends_all_of_it_or_nothing() {
+    for (verb, trouble, ends) in [
+        // they end in one step, and not one after the other
+        ("end_session", Trouble::Fails, true),
+        ("end_grant", Trouble::Fails, false),
+        ("end_grant", Trouble::LosesTheAnswer, true),
+    ] {
+        let (server, store) = unsteady().await;
+        let client = server.client().await;
+        let mine = [
+            connect(&server, &client, "mona").await,
+            connect(&server, &client, "mona").await,
+        ];
+        let mut browser = server.browser();
+        let page = visit(&mut browser, &server, "mona").await;
+        assert!(works(&client, &mine[0]).await);
+        store.order(verb, trouble);
+        let form = [("ticket", ticket(&page))];
+        let url = server.url("/account/revoke-all");
+        let answer = browser.post_form(&url, &form).await;
+        store.heal();
+        if verb == "end_session" {
+            assert_eq!(answer.location().as_str(), server.url("/account"));
+        } else {
+            answer.assert_page(503);
+            let text = answer.text();
+            assert!(text.contains("may still be connected"), "{text}");
+            assert!(text.contains("href=\"/account\""), "{text}");
+        }
+        for tokens in &mine {
+            let works = works(&client, tokens).await;
+            assert_eq!(works, !ends, "{verb} {trouble:?}");
+        }
+    }
+}
+
+/// CONS-25
+#[tokio::test]
+async fn what_was_done_is_not_said_to_have_failed_because_the_word_of_it_is_lost() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let hers = connect(&server, &client, "mona").await;
+    let mut browser = server.browser();
+    let page = visit(&mut browser, &server, "mona").await;
+    let id = session(&hers);
+    let form = [("ticket", ticket(&page)), ("session", id.as_str())];
+    store.order("save_browser_session", Trouble::Fails);
+    let url = server.url("/account/revoke");
+    let answer = browser.post_form(&url, &form).await;
+    store.heal();
+    answer.assert_page(503);
+    assert!(answer.text().contains("This was done"), "{answer:?}");
+    assert!(answer.text().contains("href=\"/account\""), "{answer:?}");
+    assert!(!works(&client, &hers).await);
+    account(&mut browser, &server).await;
+}
+
+/// CONS-25, CONS-16
+#[tokio::test]
+async fn an_account_page_opens_though_it_is_not_known_whether_its_tokens_would_be_missed() {
+    let (server, store) = unsteady().await;
+    let mut browser = server.browser();
+    let back = callback(&mut browser, &server, Some("mona")).await;
+    store.order("find_grant", Trouble::Fails);
+    let answer = browser.get(&back).await;
+    assert_eq!(answer.location().as_str(), server.url("/account"));
+    store.heal();
+    account(&mut browser, &server).await;
 }
 
 const ACTIONS: [&str; 3] = [
@@ -353,7 +426,8 @@ async fn a_form_is_good_for_the_sign_in_that_it_was_made_for() {
     let page = visit(&mut browser, &server, "mona").await;
     let form = [("ticket", ticket(&page)), ("session", id.as_str())];
     let replayed = async |browser: &mut Browser| {
-        for action in ACTIONS {
+        // to sign out, any form of this browser will do
+        for action in &ACTIONS[..2] {
             let answer = browser.post_form(&server.url(action), &form).await;
             answer.assert_page(403);
             assert!(answer.text().contains("href=\"/account\""), "{answer:?}");
@@ -468,11 +542,45 @@ async fn a_sign_in_lasts_for_half_an_hour() {
     assert!(!is_open(&browser.get(&server.url("/account")).await));
     let id = session(&hers);
     let form = [("ticket", ticket(&page)), ("session", id.as_str())];
-    for action in ACTIONS {
+    for action in &ACTIONS[..2] {
         let answer = browser.post_form(&server.url(action), &form).await;
         answer.assert_page(403);
     }
     assert!(works(&client, &hers).await);
+}
+
+/// CONS-25, CONS-26
+#[tokio::test]
+async fn who_signs_out_too_late_is_forgotten_all_the_same() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    connect_in(&mut browser, &client, "mona").await;
+    let page = visit(&mut browser, &server, "mona").await;
+    server.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(look(&mut browser, &client).await, Seen::Remembered);
+    let form = [("ticket", ticket(&page))];
+    let page = press(&mut browser, &server, "/account/sign-out", &form).await;
+    assert!(!is_open(&page));
+    assert_eq!(browser.cookie_names(), ["__Host-anteroom-form"]);
+    assert_eq!(look(&mut browser, &client).await, Seen::New);
+    // and once more, where nothing is left to end
+    press(&mut browser, &server, "/account/sign-out", &form).await;
+}
+
+/// CONS-25, CONS-26
+#[tokio::test]
+async fn an_account_page_closes_when_somebody_else_signs_in_with_the_browser() {
+    let server = server().start().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    visit(&mut browser, &server, "mona").await;
+    connect_in(&mut browser, &client, "mona").await;
+    account(&mut browser, &server).await;
+    connect_in(&mut browser, &client, "octavia").await;
+    let page = browser.get(&server.url("/account")).await;
+    assert!(!is_open(&page), "{}", page.text());
+    assert!(!page.text().contains("mona"), "{}", page.text());
 }
 
 /// SEC-09, CONS-25, C2
@@ -614,6 +722,7 @@ async fn who_may_not_enter_reads_why_on_a_page_that_leads_to_no_app() {
     page.assert_page(403);
     assert!(page.text().contains("You may not enter"));
     assert!(!page.text().contains("Back to the app"), "{}", page.text());
+    assert!(page.text().contains("href=\"/account\""), "{page:?}");
     assert!(!is_open(&browser.get(&server.url("/account")).await));
 }
 
@@ -641,11 +750,18 @@ async fn a_provider_that_fails_opens_nothing_and_is_named() {
         assert!(!is_open(&browser.get(&server.url("/account")).await));
         visit(&mut browser, &server, "mona").await;
     }
-    // who said no is back where they came from
+    // it may have been the person's no, or a rule of the provider
     let mut browser = server.browser();
     let back = callback(&mut browser, &server, None).await;
-    let answer = browser.get(&back).await;
-    assert_eq!(answer.location().as_str(), server.url("/account"));
+    let page = browser.get(&back).await;
+    page.assert_page(403);
+    for told in [
+        "refused at GitHub",
+        "or you said no there",
+        "href=\"/account\"",
+    ] {
+        assert!(page.text().contains(told), "{told}: {}", page.text());
+    }
     assert!(!is_open(&browser.get(&server.url("/account")).await));
 }
 
@@ -677,7 +793,9 @@ async fn the_account_page_is_limited_like_every_other() {
     for _ in 0..5 {
         browser.get(&server.url("/account")).await.assert_page(200);
     }
-    browser.get(&server.url("/account")).await.assert_page(429);
+    let page = browser.get(&server.url("/account")).await;
+    page.assert_page(429);
+    assert!(!page.text().contains("sign-in"), "{}", page.text());
     for action in ACTIONS.iter().chain(&["/account/sign-in"]) {
         let answer = browser.post_form(&server.url(action), &[("x", "y")]).await;
         answer.assert_page(429);

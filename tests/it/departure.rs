@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anteroom::upstream::Intent;
 use url::Url;
 
+use crate::changed_meanwhile::remove;
 use crate::harness::answer::{Answer, parameter};
 use crate::harness::browser::{Browser, ticket};
 use crate::harness::client::STATE;
@@ -96,4 +97,39 @@ async fn who_cannot_leave_for_their_account_page_can_try_again_too() {
     let page = browser.get(open.as_str()).await;
     assert!(page.text().contains("<bdi>mona</bdi>"), "{}", page.text());
     assert_eq!(corp.intents(), [Intent::Identify]);
+}
+
+/// CONS-16, CLI-20
+#[tokio::test]
+async fn the_tokens_of_a_sign_in_that_outlives_its_client_are_given_back() {
+    let (server, [corp, _]) = two().await;
+    let client = server.client().await;
+    let mut browser = server.browser();
+    let page = browser.open(&client.authorization_url()).await;
+    let sent = browser.decide(&page, "corp").await.location();
+    let back = Provider::way_back(&server, "corp", &sent, "mona");
+    corp.hold_arrivals();
+    let arriving = tokio::spawn(async move { browser.get(&back).await });
+    corp.waits.notified().await;
+    remove(&server, &client).await;
+    corp.let_go();
+    arriving.await.unwrap().assert_page(400);
+    assert_eq!(corp.asked_at_last(1).await, ["forget mona-1"]);
+}
+
+/// CONS-16
+#[tokio::test]
+async fn a_browser_that_hangs_up_while_the_provider_is_asked_leaves_no_tokens_behind() {
+    let (server, [corp, _]) = two().await;
+    let mut browser = server.browser();
+    let page = browser.get("/account").await;
+    let sent = leave_for_account(&mut browser, &page, "corp").await;
+    let back = Provider::way_back(&server, "corp", &sent.location(), "mona");
+    corp.hold_arrivals();
+    let arriving = tokio::spawn(async move { browser.get(&back).await });
+    corp.waits.notified().await;
+    arriving.abort();
+    assert!(arriving.await.unwrap_err().is_cancelled());
+    corp.let_go();
+    assert_eq!(corp.asked_at_last(1).await, ["forget mona-1"]);
 }

@@ -271,6 +271,63 @@ async fn each_connection_has_a_button_of_its_own_and_all_of_them_one_that_is_fol
     assert!(!text(sample("account-one")).await.contains("revoke-all"));
 }
 
+/// CONS-25
+#[tokio::test]
+async fn what_ends_all_of_a_long_list_stands_above_it() {
+    for (name, is_above) in [("account", false), ("account-many", true)] {
+        let html = text(sample(name)).await;
+        let list = html.find("class=\"cards\"").unwrap();
+        for ends in ["/account/revoke-all\"", "/account/sign-out\""] {
+            assert_eq!(html.matches(ends).count(), 1, "{name}: {html}");
+            assert_eq!(html.find(ends).unwrap() < list, is_above, "{name}: {ends}");
+        }
+        assert!(html.contains("You stay signed in at GitHub in this browser"));
+    }
+}
+
+/// AUTHZ-18, AUTHZ-25
+#[tokio::test]
+async fn a_browser_goes_by_itself_to_sites_alone_and_where_nothing_can_be_tried_again() {
+    let page = |way| FailedPage {
+        base: String::new(),
+        provider: "GitHub".to_owned(),
+        trouble: Trouble::Unavailable,
+        again: None,
+        way,
+        request_id: "x".to_owned(),
+    };
+    let waiting = |url: &str| Way::Waiting {
+        app: "Claude".to_owned(),
+        url: url.to_owned(),
+    };
+    for (way, status, goes_to) in [
+        (
+            waiting("https://a.example/cb?error=x&iss=y"),
+            200,
+            "20; url=https://a.example/cb?error=x&iss=y",
+        ),
+        (
+            waiting("http://127.0.0.1:1/?error=x"),
+            200,
+            "20; url=http://127.0.0.1:1/?error=x",
+        ),
+        (waiting("cursor://a/cb?error=x"), 200, ""),
+        (waiting("javascript:alert(1)"), 200, ""),
+        (Way::App("https://a.example/cb?error=x".to_owned()), 503, ""),
+        (Way::Account, 503, ""),
+    ] {
+        let shown = format!("{way:?}");
+        let response = page(way).into_response();
+        assert_eq!(response.status(), status, "{shown}");
+        let refresh = response.headers().get("refresh");
+        let refresh = refresh.map_or("", |value| value.to_str().unwrap());
+        assert_eq!(refresh, goes_to, "{shown}");
+        let html = text(response).await;
+        let says = html.contains("You are taken back to “<bdi>Claude</bdi>” in 20 seconds.");
+        assert_eq!(says, !goes_to.is_empty(), "{shown}: {html}");
+    }
+}
+
 /// CONS-21
 #[tokio::test]
 async fn the_page_of_a_provider_that_failed_offers_what_can_be_done() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::answer::{Answer, parameter};
-use crate::harness::client::{Client, STATE, Tokens, message};
+use crate::harness::answer::Answer;
+use crate::harness::client::{Client, Tokens, message};
 use crate::harness::provider::{Provider, Says};
 use crate::harness::server::{Server, server};
 use crate::introspect::{ask, trust};
@@ -89,15 +89,34 @@ async fn whoever_may_have_nothing_of_what_a_client_asks_for_is_not_signed_in() {
     let (server, client) = start(&provider).await;
     for asked in [EXECUTE, "mcp:tools:execute offline_access"] {
         let answer = arrive(&server, &client, asked).await;
-        let back = answer.location();
-        assert_eq!(parameter(&back, "error").as_deref(), Some("access_denied"));
-        assert_eq!(parameter(&back, "state").as_deref(), Some(STATE));
-        assert_eq!(parameter(&back, "iss").as_deref(), Some(server.issuer()));
-        assert_eq!(parameter(&back, "code"), None);
+        // they read why, and take the answer back to the app
+        answer.assert_page(403);
+        for told in [
+            "<bdi>mona</bdi>",
+            "None of what the app at 127.0.0.1 asks for is open to you.",
+            "Ask whoever runs this server",
+        ] {
+            assert!(answer.text().contains(told), "{told}: {}", answer.text());
+        }
+        assert_eq!(client.read_refusal(&answer), "access_denied");
         // nobody will use what they gave us
         let asked = provider.asked_at_last(1).await;
         assert!(asked[0].starts_with("forget mona-"), "{asked:?}");
     }
+}
+
+/// SEC-11, CONS-16
+#[tokio::test]
+async fn what_is_not_kept_is_given_back_unless_that_ends_what_others_live_by() {
+    let provider = Provider::new().with_rules(&["anyone"], &[EXECUTE]);
+    let provider = Arc::new(provider.that_forgets_everything());
+    let (server, client) = start(&provider).await;
+    arrive(&server, &client, EXECUTE).await.assert_page(403);
+    assert_eq!(provider.asked_at_last(1).await, ["forget mona-1"]);
+    let tokens = sign_in(&server, &client, READ).await;
+    arrive(&server, &client, EXECUTE).await.assert_page(403);
+    assert!(provider.asked_at_last(1).await.is_empty());
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
 }
 
 /// SEC-11, CONS-14, CONS-27, U4

@@ -235,11 +235,14 @@ fn accounts() -> Vec<(&'static str, Response)> {
             &["mcp:tools:read"],
         ),
     ];
+    let many = (1..=6).map(|number| connection(&format!("App {number}"), "claude.ai", &SCOPES));
+    let many = many.collect();
     let nameless = connection("", "localhost", &["mcp:tools:read"]);
     [
         ("account", account(None, list.into())),
         ("account-one", account(disconnected, vec![nameless])),
         ("account-long", account(None, vec![long(), long()])),
+        ("account-many", account(None, many)),
         ("account-empty", account(None, Vec::new())),
     ]
     .into_iter()
@@ -256,10 +259,10 @@ fn accounts() -> Vec<(&'static str, Response)> {
 
 /// The pages of those who did not get in.
 fn unsuccessful() -> Vec<(&'static str, Response)> {
-    let app = |error| {
-        Way::App(format!(
-            "https://claude.ai/api/mcp/auth_callback?error={error}"
-        ))
+    let url = |error| format!("https://claude.ai/api/mcp/auth_callback?error={error}");
+    let waiting = |error| Way::Waiting {
+        app: "Claude".to_owned(),
+        url: url(error),
     };
     let failed = |trouble, way| FailedPage {
         base: String::new(),
@@ -269,7 +272,7 @@ fn unsuccessful() -> Vec<(&'static str, Response)> {
         way,
         request_id: "h2X9aB3cD1".to_owned(),
     };
-    let unavailable = || failed(Trouble::Unavailable, app("temporarily_unavailable"));
+    let unavailable = || failed(Trouble::Unavailable, waiting("temporarily_unavailable"));
     let leaving = FailedPage {
         again: Some(Again {
             path: "/consent",
@@ -277,9 +280,10 @@ fn unsuccessful() -> Vec<(&'static str, Response)> {
             ticket: "ticket".to_owned(),
             providers: choices(),
         }),
+        way: Way::App(url("temporarily_unavailable")),
         ..unavailable()
     };
-    let invalid = failed(Trouble::Invalid, app("server_error"));
+    let invalid = failed(Trouble::Invalid, waiting("server_error"));
     let account = failed(Trouble::Unavailable, Way::Account);
     let refused = RefusedPage {
         base: String::new(),
@@ -337,7 +341,7 @@ fn others() -> [(&'static str, Response); 5] {
         remedies: vec![action("Wait a minute, then try again", None)],
         code: None,
         ..error(
-            "There were too many sign-ins from this address in a short time.",
+            "There were too many requests from this address in a short time.",
             "",
         )
     };

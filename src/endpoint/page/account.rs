@@ -72,6 +72,16 @@ impl IntoResponse for SignInPage {
     }
 }
 
+impl AccountPage {
+    /// Whether the list is so long that nobody finds what stands below it.
+    fn is_long(&self) -> bool {
+        self.connections.len() > HANDFUL
+    }
+}
+
+/// How many connections are seen at once.
+const HANDFUL: usize = 5;
+
 impl ConnectionLine {
     fn name(&self) -> String {
         shown_name(self.client_name.as_deref().unwrap_or_default())

@@ -2,8 +2,10 @@
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::REFRESH;
+use http::{HeaderValue, StatusCode};
 
+use super::words::shown_name;
 use super::{answer, leads_to_an_app};
 
 /// Says that a provider failed, to the person who was to sign in there. Nothing of what it sent stands here.
@@ -38,6 +40,14 @@ pub enum Trouble {
 pub enum Way {
     /// From an app: its registered redirect URI, with the error.
     App(String),
+    /// The same, where nothing can be tried again and the app waits. Where it listens on the web, the browser goes there by
+    /// itself after a while.
+    Waiting {
+        /// The name that the app gave itself.
+        app: String,
+        /// Its registered redirect URI, with the error.
+        url: String,
+    },
     /// From their account page.
     Account,
 }
@@ -66,11 +76,18 @@ pub struct Choice {
 
 impl IntoResponse for FailedPage {
     fn into_response(self) -> Response {
-        let status = match self.trouble {
-            Trouble::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Trouble::Invalid => StatusCode::BAD_GATEWAY,
+        let status = match (&self.way, self.trouble) {
+            // AUTHZ-18: for the app it is in the answer that the browser takes there
+            (Way::Waiting { .. }, _) => StatusCode::OK,
+            (_, Trouble::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+            (_, Trouble::Invalid) => StatusCode::BAD_GATEWAY,
         };
-        answer(status, self.render())
+        let goes_to = self.goes_to().map(|url| format!("{READING}; url={url}"));
+        let mut response = answer(status, self.render());
+        if let Some(Ok(goes_to)) = goes_to.map(HeaderValue::try_from) {
+            response.headers_mut().insert(REFRESH, goes_to);
+        }
+        response
     }
 }
 
@@ -78,8 +95,33 @@ impl FailedPage {
     /// Back to the app, with the error.
     fn back(&self) -> Option<&str> {
         match &self.way {
-            Way::App(url) => Some(url.as_str()).filter(|url| leads_to_an_app(url)),
+            Way::App(url) | Way::Waiting { url, .. } => {
+                Some(url.as_str()).filter(|url| leads_to_an_app(url))
+            }
             Way::Account => None,
         }
     }
+
+    /// Where the browser goes by itself: a site. An app with a scheme of its own is opened by a person (AUTHZ-25).
+    fn goes_to(&self) -> Option<&str> {
+        match &self.way {
+            Way::Waiting { url, .. } => Some(url.as_str()).filter(|url| is_of_the_web(url)),
+            Way::App(_) | Way::Account => None,
+        }
+    }
+
+    /// To which app.
+    fn app(&self) -> Option<String> {
+        match &self.way {
+            Way::Waiting { app, .. } => self.goes_to().map(|_| shown_name(app)),
+            Way::App(_) | Way::Account => None,
+        }
+    }
 }
+
+fn is_of_the_web(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
+}
+
+/// How many seconds somebody has to read the page.
+const READING: u8 = 20;

@@ -56,7 +56,7 @@ impl Vouching {
     }
 
     /// Gives back tokens that nobody will use, where that ends nothing else.
-    pub(in crate::flow) fn drop_tokens(self: &Arc<Self>, grant: &Grant, tokens: UpstreamTokens) {
+    fn drop_tokens(self: &Arc<Self>, grant: &Grant, tokens: UpstreamTokens) {
         let upstream = self.upstream(&grant.provider);
         if upstream.is_some_and(|upstream| upstream.gives_back() == GivesBack::TheseTokens) {
             self.give_back_tokens(grant, tokens);

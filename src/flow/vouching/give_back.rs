@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::event::GrantNews;
+use crate::event::{Event, GrantNews};
 use crate::flow::Failure;
 use crate::protocol::grant::Grant;
+use crate::protocol::ids::{ProviderId, Subject};
 use crate::upstream::{GivesBack, Upstream, UpstreamTokens};
 
+use super::Vouching;
 use super::answer::is_same;
-use super::{Vouching, tell};
 
 /// How long apart it is tried again.
 const AGAIN: [Duration; 3] = [
@@ -28,7 +29,11 @@ impl Vouching {
     pub(in crate::flow) fn give_back(self: &Arc<Self>, grant: &Grant) {
         match self.tokens_of(grant) {
             Ok(tokens) => self.give_back_tokens(grant, tokens),
-            Err(error) => tell(grant, GrantNews::NotGivenBack(&error.to_string())),
+            Err(error) => {
+                let why = error.to_string();
+                let why = GrantNews::NotGivenBack(&why);
+                tell(&grant.provider, grant.subject(), why);
+            }
         }
     }
 
@@ -38,19 +43,31 @@ impl Vouching {
         grant: &Grant,
         tokens: UpstreamTokens,
     ) {
-        let Some(upstream) = self.upstream(&grant.provider).cloned() else {
-            return tell(grant, GrantNews::NotGivenBack("it is no longer configured"));
+        self.give_back_unkept(&grant.provider, grant.subject(), tokens);
+    }
+
+    /// The same for those of a sign-in that is not kept.
+    pub(in crate::flow) fn give_back_unkept(
+        self: &Arc<Self>,
+        provider: &ProviderId,
+        person: &Subject,
+        tokens: UpstreamTokens,
+    ) {
+        let Some(upstream) = self.upstream(provider).cloned() else {
+            let why = GrantNews::NotGivenBack("it is no longer configured");
+            return tell(provider, person, why);
         };
         // the store is not kept open for it
         let vouching = Arc::downgrade(self);
-        let grant = grant.clone();
+        let person = person.clone();
         tokio::spawn(async move {
             let mut waits = AGAIN.into_iter();
-            while let Err(cause) = attempt(&vouching, &*upstream, &grant, &tokens).await {
-                match waits.next() {
-                    Some(wait) => sleep(wait).await,
-                    None => return tell(&grant, GrantNews::NotGivenBack(&cause)),
-                }
+            while let Err(cause) = attempt(&vouching, &*upstream, &person, &tokens).await {
+                let Some(wait) = waits.next() else {
+                    let why = GrantNews::NotGivenBack(&cause);
+                    return tell(upstream.id(), &person, why);
+                };
+                sleep(wait).await;
             }
         });
     }
@@ -59,10 +76,10 @@ impl Vouching {
     pub(super) async fn would_be_missed(
         &self,
         upstream: &dyn Upstream,
-        grant: &Grant,
+        person: &Subject,
         tokens: &UpstreamTokens,
     ) -> Result<bool, Failure> {
-        let found = self.store.find_grant(grant.subject(), self.clock.now());
+        let found = self.store.find_grant(person, self.clock.now());
         Ok(match found.await? {
             None => false,
             Some(_) if upstream.gives_back() == GivesBack::Everything => true,
@@ -74,24 +91,33 @@ impl Vouching {
 async fn attempt(
     vouching: &Weak<Vouching>,
     upstream: &dyn Upstream,
-    grant: &Grant,
+    person: &Subject,
     tokens: &UpstreamTokens,
 ) -> Result<(), String> {
     // where all is over, so is this
     let Some(vouching) = vouching.upgrade() else {
         return Ok(());
     };
-    let is_missed = vouching.would_be_missed(upstream, grant, tokens).await;
+    let is_missed = vouching.would_be_missed(upstream, person, tokens).await;
     if is_missed.map_err(|error| error.to_string())? {
         return Ok(());
     }
     drop(vouching);
     match timeout(ATTEMPT, upstream.forget(tokens)).await {
         Ok(Ok(())) => {
-            tell(grant, GrantNews::GivenBack);
+            tell(upstream.id(), person, GrantNews::GivenBack);
             Ok(())
         }
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("it took too long".to_owned()),
     }
+}
+
+fn tell(provider: &ProviderId, person: &Subject, news: GrantNews<'_>) {
+    Event::OfGrant {
+        provider,
+        subject: person,
+        news,
+    }
+    .tell();
 }

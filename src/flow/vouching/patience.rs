@@ -252,11 +252,11 @@ async fn nothing_is_given_back_that_somebody_who_signed_in_again_would_miss() {
     ] {
         *stubborn.gives_back.lock().unwrap() = gives_back;
         let tokens = tokens(token);
-        let missed = vouching.would_be_missed(&*stubborn, &grant, &tokens);
+        let missed = vouching.would_be_missed(&*stubborn, grant.subject(), &tokens);
         assert_eq!(missed.await.unwrap(), is_missed, "{gives_back:?} {token}");
     }
     vouching.store.end_grant(&grant, NOW).await.unwrap();
     let tokens = tokens("old");
-    let missed = vouching.would_be_missed(&*stubborn, &grant, &tokens);
+    let missed = vouching.would_be_missed(&*stubborn, grant.subject(), &tokens);
     assert!(!missed.await.unwrap());
 }

@@ -232,6 +232,11 @@ impl Client {
         );
         assert_eq!(parameter(&back, "code"), None, "{back}");
         assert_eq!(back.fragment(), None, "{back}");
+        // where the browser goes by itself in the end, it is the same way
+        let by_itself = answer.header("refresh").split_once("url=");
+        if let Some((_, url)) = by_itself {
+            assert_eq!(url, back.as_str());
+        }
         parameter(&back, "error").unwrap()
     }
 

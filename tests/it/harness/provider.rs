@@ -72,6 +72,7 @@ struct World {
     /// The same to those who are about to leave for it.
     receives: Says,
     holds: bool,
+    holds_arrivals: bool,
     answers_left: Option<usize>,
     opens: ScopeSet,
     email: Option<String>,
@@ -94,6 +95,7 @@ impl Provider {
                 says: Says::Yes,
                 receives: Says::Yes,
                 holds: false,
+                holds_arrivals: false,
                 answers_left: None,
                 opens: ScopeSet::default(),
                 email: None,
@@ -169,9 +171,15 @@ impl Provider {
         self.world().holds = true;
     }
 
+    /// From now on nobody who comes back from it gets any further.
+    pub(crate) fn hold_arrivals(&self) {
+        self.world().holds_arrivals = true;
+    }
+
     /// Everybody who waits gets the answer as it is now.
     pub(crate) fn let_go(&self) {
         self.world().holds = false;
+        self.world().holds_arrivals = false;
         self.go_on.notify_waiters();
     }
 
@@ -231,14 +239,7 @@ impl Provider {
 
     async fn answer(&self, question: &str, token: &str) -> Result<(), UpstreamError> {
         self.world().asked.push(format!("{question} {token}"));
-        loop {
-            let go_on = self.go_on.notified();
-            if !self.world().holds {
-                break;
-            }
-            self.waits.notify_one();
-            go_on.await;
-        }
+        self.wait_while(|world| world.holds).await;
         let mut world = self.world();
         match world.answers_left {
             Some(0) => world.says = Says::ComeAgain,
@@ -249,6 +250,17 @@ impl Provider {
             return Err(UpstreamError::Ended("it is dead".to_owned()));
         }
         world.says.told()
+    }
+
+    async fn wait_while(&self, held: impl Fn(&World) -> bool) {
+        loop {
+            let go_on = self.go_on.notified();
+            if !held(&self.world()) {
+                break;
+            }
+            self.waits.notify_one();
+            go_on.await;
+        }
     }
 
     fn vouched(&self, person: &str) -> Vouched {
@@ -329,6 +341,7 @@ impl Upstream for Provider {
     }
 
     async fn finish(&self, back: Back, _: Kept) -> Result<SignIn, UpstreamError> {
+        self.wait_while(|world| world.holds_arrivals).await;
         let person = back.code.expose();
         Ok(SignIn {
             vouched: self.vouched(person),
