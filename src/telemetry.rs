@@ -220,6 +220,12 @@ mod tests {
                 Some("timed out"),
             ),
             (
+                GrantNews::KnownAgain,
+                "INFO",
+                "upstream_known_again",
+                None,
+            ),
+            (
                 GrantNews::Ended("revoked"),
                 "INFO",
                 "upstream_ended",

@@ -10,7 +10,7 @@ use crate::flow::Failure;
 use crate::protocol::grant::Grant;
 use crate::upstream::{GivesBack, Upstream, UpstreamTokens};
 
-use super::answer::is_same;
+use super::answer::shares_one;
 use super::{Vouching, tell};
 
 /// How long apart it is tried again.
@@ -44,7 +44,9 @@ impl Vouching {
         // the store is not kept open for it
         let vouching = Arc::downgrade(self);
         let grant = grant.clone();
+        let under_way = Arc::clone(&self.giving_back);
         tokio::spawn(async move {
+            let _under_way = under_way;
             let mut waits = AGAIN.into_iter();
             while let Err(cause) = attempt(&vouching, &*upstream, &grant, &tokens).await {
                 match waits.next() {
@@ -66,7 +68,7 @@ impl Vouching {
         Ok(match found.await? {
             None => false,
             Some(_) if upstream.gives_back() == GivesBack::Everything => true,
-            Some(there) => is_same(&self.tokens_of(&there)?.access, &tokens.access),
+            Some(there) => shares_one(&self.tokens_of(&there)?, tokens),
         })
     }
 }
