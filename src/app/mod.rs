@@ -255,7 +255,10 @@ impl App {
         let outcome = server.serve(service).await.map_err(AppError::Serve);
         sweeper.abort();
         // a renewal that breaks off loses the new tokens of somebody, and the old ones may be dead
-        if timeout(AT_REST, self.flows.vouching.at_rest()).await.is_err() {
+        if timeout(AT_REST, self.flows.vouching.at_rest())
+            .await
+            .is_err()
+        {
             tracing::warn!("stopping, although a provider is still being asked about somebody");
         }
         outcome

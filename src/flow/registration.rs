@@ -82,11 +82,7 @@ impl Flows {
         access: Option<Secret>,
     ) -> Result<(), Failure> {
         self.managed(id, access).await?;
-        let (store, live, client) = (
-            Arc::clone(&self.store),
-            Arc::clone(&self.live),
-            id.clone(),
-        );
+        let (store, live, client) = (Arc::clone(&self.store), Arc::clone(&self.live), id.clone());
         // a task of its own: a client that hangs up meanwhile must not keep the end from its sessions
         let removing = tokio::spawn(async move {
             let removed = store.forget_client(&client).await;

@@ -396,7 +396,9 @@ async fn idle() -> (World, Arc<Standing>, BodyDataStream, oneshot::Receiver<()>)
 }
 
 async fn is_still_open(body: &mut BodyDataStream) -> bool {
-    timeout(Duration::from_millis(50), body.next()).await.is_err()
+    timeout(Duration::from_millis(50), body.next())
+        .await
+        .is_err()
 }
 
 /// AT-13, CONS-14

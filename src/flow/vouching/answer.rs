@@ -71,7 +71,7 @@ impl Vouching {
     }
 
     /// Holds what the store could not keep, to try again when the person is asked about next.
-    fn hold(&self, seen: Seen, renewed: UpstreamTokens) {
+    pub(super) fn hold(&self, seen: Seen, renewed: UpstreamTokens) {
         if self.unkept.len() < UNKEPT {
             let before = seen.tokens;
             let unkept = Unkept { before, renewed };
@@ -285,4 +285,45 @@ pub(super) fn shares_one(left: &UpstreamTokens, right: &UpstreamTokens) -> bool 
 /// Whether it is the same token.
 fn is_same(left: &Secret, right: &Secret) -> bool {
     same(left.expose().as_bytes(), right.expose().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(access: &str, refresh: &str) -> UpstreamTokens {
+        UpstreamTokens {
+            access: Secret::new(access),
+            refresh: Some(refresh)
+                .filter(|refresh| !refresh.is_empty())
+                .map(Secret::new),
+            expires: None,
+            scopes: Vec::new(),
+            claims: None,
+        }
+    }
+
+    /// CONS-22
+    #[test]
+    fn a_renewed_refresh_token_is_kept_beside_the_access_token_of_a_newer_sign_in() {
+        let (seen, renewed) = (tokens("a0", "r0"), tokens("a1", "r1"));
+        for (there, kept) in [
+            (tokens("a0", "r0"), Some(("a1", "r1"))),
+            (tokens("a1", "r1"), Some(("a1", "r1"))),
+            // it did not get another refresh token, and took over the one that has been renewed since
+            (tokens("a2", "r0"), Some(("a2", "r1"))),
+            (tokens("a2", "r1"), Some(("a2", "r1"))),
+            (tokens("a2", "r2"), None),
+            (tokens("a2", ""), None),
+        ] {
+            let kept = kept.map(|(access, refresh)| tokens(access, refresh));
+            let found = in_place_of(&there, &seen, &renewed);
+            let is_as_expected = match (&found, &kept) {
+                (Some(found), Some(kept)) => are_same(found, kept),
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(is_as_expected, "{}", there.access.expose());
+        }
+    }
 }
