@@ -59,13 +59,13 @@ impl Vouching {
                     self.give_back_tokens(&seen.grant, tokens);
                     return Ok(None);
                 }
-                Err(error) => match waits.next() {
-                    Some(wait) => sleep(wait).await,
-                    None => {
+                Err(error) => {
+                    let Some(wait) = waits.next() else {
                         self.hold(seen, tokens);
                         return Err(error);
-                    }
-                },
+                    };
+                    sleep(wait).await;
+                }
             }
         }
     }

@@ -46,7 +46,6 @@ impl Vouching {
         let grant = grant.clone();
         let under_way = Arc::clone(&self.giving_back);
         tokio::spawn(async move {
-            let _under_way = under_way;
             let mut waits = AGAIN.into_iter();
             while let Err(cause) = attempt(&vouching, &*upstream, &grant, &tokens).await {
                 match waits.next() {
@@ -54,6 +53,7 @@ impl Vouching {
                     None => return tell(&grant, GrantNews::NotGivenBack(&cause)),
                 }
             }
+            drop(under_way);
         });
     }
 
