@@ -448,9 +448,11 @@ async fn a_stream_ends_where_a_scope_that_it_was_opened_with_is_withheld() {
         let (client, identity) = (standing.client_id.clone(), standing.identity.clone());
         let mut other = Standing::new(standing.session, client, identity);
         other.withheld = ScopeSet::parse(withheld).unwrap();
-        let mut sessions = world.sessions.standing.lock().unwrap();
-        sessions.insert(standing.session, Arc::new(other));
-        drop(sessions);
+        let sessions = &world.sessions.standing;
+        sessions
+            .lock()
+            .unwrap()
+            .insert(standing.session, Arc::new(other));
         standing.extend(NOW);
         if stays {
             assert!(is_still_open(&mut body).await);
