@@ -219,6 +219,7 @@ mod tests {
                 "upstream_unknown",
                 Some("timed out"),
             ),
+            (GrantNews::KnownAgain, "INFO", "upstream_known_again", None),
             (
                 GrantNews::Ended("revoked"),
                 "INFO",

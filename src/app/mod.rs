@@ -17,6 +17,7 @@ use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::{Clock, SystemClock};
@@ -44,6 +45,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// How long a connection may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long what is being asked of providers may take after that.
+const AT_REST: Duration = Duration::from_secs(15);
 
 /// How long requests under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -251,6 +255,13 @@ impl App {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let outcome = server.serve(service).await.map_err(AppError::Serve);
         sweeper.abort();
+        // a renewal that breaks off loses the new tokens of somebody, and the old ones may be dead
+        if timeout(AT_REST, self.flows.vouching.at_rest())
+            .await
+            .is_err()
+        {
+            tracing::warn!("stopping, although a provider is still being asked about somebody");
+        }
         outcome
     }
 }

@@ -7,6 +7,8 @@ pub enum GrantNews<'a> {
     /// The provider could not be asked whether it still vouches for the person: this is what happened, without anything that
     /// it sent but an error code. Their sessions live on for a while.
     Unknown(&'a str),
+    /// After that, the provider was asked, and vouches for the person.
+    KnownAgain,
     /// The provider no longer vouches for the person, or the rules no longer let them in: all their sessions end.
     Ended(&'a str),
     /// The provider's tokens were renewed.
@@ -21,6 +23,7 @@ impl<'a> GrantNews<'a> {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unknown(_) => "upstream_unknown",
+            Self::KnownAgain => "upstream_known_again",
             Self::Ended(_) => "upstream_ended",
             Self::Renewed => "upstream_renewed",
             Self::GivenBack => "upstream_given_back",
@@ -33,6 +36,7 @@ impl<'a> GrantNews<'a> {
             Self::Unknown(_) => {
                 "the provider could not be asked about somebody; their sessions live on for a while"
             }
+            Self::KnownAgain => "the provider was asked about somebody, and vouches for them",
             Self::Ended(_) => {
                 "somebody may not go on after asking the provider; their sessions end"
             }
@@ -47,7 +51,7 @@ impl<'a> GrantNews<'a> {
     pub(super) fn cause(self) -> Option<&'a str> {
         match self {
             Self::Unknown(cause) | Self::Ended(cause) | Self::NotGivenBack(cause) => Some(cause),
-            Self::Renewed | Self::GivenBack => None,
+            Self::KnownAgain | Self::Renewed | Self::GivenBack => None,
         }
     }
 

@@ -48,7 +48,12 @@ impl Flows {
             },
         };
         let Some(session) = self.store.spend_code(handle.id, opening, now).await? else {
-            return Err(self.replayed(client, &code).await?.into());
+            // somebody was faster, or the session has ended since: its provider may have been asked
+            let found = self.store.find_code(handle.id, now).await?;
+            return Err(match found {
+                Some(found) if found.spent => self.replayed(client, &found).await?.into(),
+                _ => ENDED.into(),
+            });
         };
         Event::TokenIssued {
             client: &client.id,

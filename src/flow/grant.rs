@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::protocol::allowance::open_to_person;
 use crate::protocol::consent::{Consent, ConsentKey};
@@ -13,7 +14,7 @@ use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{IssuedCode, Session};
 use crate::upstream::SignIn;
 
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, Lifetimes, StoreError};
 
 /// What a sign-in leads to, but for the grant.
 pub(super) struct Entry {
@@ -27,6 +28,11 @@ pub(super) struct Entry {
 /// How long a grant is kept beyond the last moment of its sessions: long enough to be found and given back.
 const AFTERWARDS: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// When a grant is forgotten that somebody was let in by at `now`: no session that begins or goes on then outlives it.
+pub(super) fn kept_until(lifetimes: &Lifetimes, now: UnixTime) -> UnixTime {
+    now + lifetimes.session + lifetimes.code + AFTERWARDS
+}
+
 impl Flows {
     /// Keeps the session, not yet in force, the code that opens it, and what the provider gave: all or nothing, and durable
     /// before the browser is sent back. Of what the client asked for, it is for what is open to the person. Where the
@@ -39,7 +45,6 @@ impl Flows {
         sign_in: SignIn,
     ) -> Result<(), Failure> {
         let now = self.now();
-        let upstream = self.upstream(provider);
         let vouched = sign_in.vouched;
         let person = vouched.identity.subject.clone();
         let grant = Grant {
@@ -47,12 +52,10 @@ impl Flows {
             identity: vouched.identity,
             provider: provider.clone(),
             opens: vouched.opens,
-            rules: upstream
-                .map(|upstream| upstream.rules().mark())
-                .unwrap_or_default(),
+            rules: self.vouching.rules_of(provider).unwrap_or_default(),
             checked: now,
             sessions: Vec::new(),
-            expires: now + self.lifetimes.session + self.lifetimes.code + AFTERWARDS,
+            expires: kept_until(&self.lifetimes, now),
         };
         let client = Some(&entry.session.client_id.clone());
         let Some(entry) = entry.open_to(&self.vouching.withheld(&grant)) else {

@@ -31,6 +31,8 @@ pub struct LiveSessions {
 #[derive(Debug)]
 struct Place {
     standing: Arc<Standing>,
+    /// When the provider said what it goes by.
+    checked: UnixTime,
     /// What stood here before something about the person changed: whoever still holds it is to see the end, too.
     before: Vec<Weak<Standing>>,
 }
@@ -85,6 +87,7 @@ impl Place {
     /// The person may be called something else by now, or have other rights: then another object stands here, and whoever
     /// holds the one before has to ask for it.
     fn learn(&mut self, grant: &Grant, withheld: &ScopeSet, until: UnixTime) {
+        self.checked = grant.checked;
         let old = &self.standing;
         if old.identity == grant.identity && old.withheld == *withheld {
             return old.extend(until);
@@ -136,10 +139,14 @@ impl Flows {
                 standing.upstream = Some(Access::to(&self.vouching));
                 Place {
                     standing: Arc::new(standing),
+                    checked: found.grant.checked,
                     before: Vec::new(),
                 }
             });
-            place.learn(&found.grant, &withheld, found.until);
+            // what was learnt since this look is not forgotten for it
+            if place.checked <= found.grant.checked {
+                place.learn(&found.grant, &withheld, found.until);
+            }
             return Ok(Some(Arc::clone(&place.standing)));
         }
     }
@@ -225,6 +232,7 @@ mod tests {
         let standing = Arc::new(standing.good_until(NOW));
         let place = Place {
             standing: Arc::clone(&standing),
+            checked: NOW,
             before: Vec::new(),
         };
         live.places.insert(standing.session, place);

@@ -1,5 +1,7 @@
 //! The management of a registration by the client that it is of (RFC 7592).
 
+use std::sync::Arc;
+
 use crate::event::Event;
 use crate::protocol::client::{Client, ClientSource};
 use crate::protocol::client_management;
@@ -80,12 +82,20 @@ impl Flows {
         access: Option<Secret>,
     ) -> Result<(), Failure> {
         self.managed(id, access).await?;
-        if !self.store.forget_client(id).await? {
-            return Err(NOT_THIS_CLIENT.into());
-        }
-        self.live.end_of_client(id);
-        Event::RegistrationRemoved { client: id }.tell();
-        Ok(())
+        let (store, live, client) = (Arc::clone(&self.store), Arc::clone(&self.live), id.clone());
+        // a task of its own: a client that hangs up meanwhile must not keep the end from its sessions
+        let removing = tokio::spawn(async move {
+            let removed = store.forget_client(&client).await;
+            // whether it is gone may be in doubt: whoever is asked for a session looks again
+            live.end_of_client(&client);
+            if !removed? {
+                return Err(NOT_THIS_CLIENT.into());
+            }
+            Event::RegistrationRemoved { client: &client }.tell();
+            Ok(())
+        });
+        let broke_off = |error| StoreError::because("the end of a registration broke off", error);
+        removing.await.map_err(broke_off)?
     }
 
     /// The registration that `access` opens.

@@ -1,9 +1,11 @@
 //! What has expired is deleted, a little at a time, and what nobody uses any more is given back.
 
+use std::sync::Arc;
+
 use crate::protocol::grant::Grant;
 
 use super::live::CLIENT_GONE;
-use super::{Failure, Flows};
+use super::{Failure, Flows, StoreError};
 
 /// Rows in one step: small, so that nobody waits for the writer.
 const STEP: usize = 500;
@@ -38,7 +40,7 @@ impl Flows {
             let grants = self.store.list_grants(after, STEP, self.now()).await?;
             for grant in &grants {
                 if self.is_forsaken(grant).await? {
-                    self.end_forsaken(grant).await?;
+                    self.end_forsaken(grant.clone()).await?;
                 }
             }
             match grants.last() {
@@ -50,28 +52,36 @@ impl Flows {
 
     /// Whether no session lives by a grant. Those of clients that are gone are ended.
     async fn is_forsaken(&self, grant: &Grant) -> Result<bool, Failure> {
+        let mut is_forsaken = true;
         for id in &grant.sessions {
             let Some(session) = self.store.find_session(*id, self.now()).await? else {
                 continue;
             };
-            if !self.is_gone(&session.client_id).await? {
-                return Ok(false);
+            if self.is_gone(&session.client_id).await? {
+                self.end_session(*id, CLIENT_GONE).await?;
+            } else {
+                is_forsaken = false;
             }
-            self.end_session(*id, CLIENT_GONE).await?;
         }
-        Ok(true)
+        Ok(is_forsaken)
     }
 
-    /// Ends a grant, unless somebody has signed in meanwhile.
-    async fn end_forsaken(&self, grant: &Grant) -> Result<(), Failure> {
-        let ended = self.store.end_grant(grant, self.now()).await?;
-        if let Some(sessions) = ended {
-            for session in sessions {
-                self.live.end(session);
-                tracing::debug!(session.id = %session, "a session had expired");
+    /// Ends a grant, unless somebody has signed in meanwhile. A task of its own: where the sweep is broken off, what the grant
+    /// held is given back all the same.
+    async fn end_forsaken(&self, grant: Grant) -> Result<(), Failure> {
+        let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
+        let vouching = Arc::clone(&self.vouching);
+        let ending = tokio::spawn(async move {
+            if let Some(sessions) = store.end_grant(&grant, now).await? {
+                for session in sessions {
+                    live.end(session);
+                    tracing::debug!(session.id = %session, "a session had expired");
+                }
+                vouching.give_back(&grant);
             }
-            self.vouching.give_back(grant);
-        }
-        Ok(())
+            Ok(())
+        });
+        let broke_off = |error| StoreError::because("the end of a grant broke off", error);
+        ending.await.map_err(broke_off)?
     }
 }

@@ -19,7 +19,7 @@ use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
 use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
 use super::revision::{self, Era};
 use super::scope_policy::{Need, ScopePolicy, has_one_reading};
-use super::stream;
+use super::stream::{self, Watch};
 use super::token_cache::TokenCache;
 use super::{Sessions, TokenVerifier};
 use crate::clock::Clock;
@@ -56,6 +56,7 @@ pub struct Gate {
     door: Door,
     session_key: SessionKey,
     body_limit: usize,
+    look_again: Duration,
 }
 
 /// A request that passed every check.
@@ -78,6 +79,9 @@ const BODY_LIMIT: usize = 4 << 20;
 
 /// How long a session found in force is not asked for again. An end that this process brings about is seen at once.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the session of an open stream has ended, or is to be asked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 const NOT_OPEN: &str =
     "this operation is not open to the person who signed in; signing in again changes nothing";
@@ -105,6 +109,7 @@ impl Gate {
             },
             policy: settings.policy,
             body_limit: BODY_LIMIT,
+            look_again: LOOK_AGAIN,
         })
     }
 
@@ -119,6 +124,12 @@ impl Gate {
     pub fn with_ask_again(mut self, ask_again: Duration) -> Self {
         self.callers.ask_again = ask_again;
         self
+    }
+
+    /// The same gate with another time after which it is looked at the session of an open stream.
+    #[must_use]
+    pub fn with_look_again(self, look_again: Duration) -> Self {
+        Self { look_again, ..self }
     }
 
     /// Host and Origin: the origin, where the request comes from a page that is allowed.
@@ -190,7 +201,13 @@ impl Gate {
                 response.headers_mut().remove(SESSION_ID);
             }
         }
-        stream::guard(response, principal)
+        let watch = Watch {
+            sessions: Arc::clone(&self.callers.sessions),
+            clock: Arc::clone(&self.callers.clock),
+            ask_again: self.callers.ask_again,
+            look_again: self.look_again,
+        };
+        stream::guard(response, principal, &watch)
     }
 
     /// Message, revision, methods, scopes.

@@ -63,7 +63,9 @@ impl SeenToken {
     #[must_use]
     pub fn is_settled(&self, again: Duration, now: UnixTime) -> bool {
         let asked = UnixTime(self.asked.load(Ordering::Relaxed));
-        now - asked < again && self.principal.standing.is_good_at(now)
+        // a clock that went back: when that was is not known
+        let is_recent = asked <= now && now - asked < again;
+        is_recent && self.principal.standing.is_good_at(now)
     }
 
     /// Its session was found in force at `now`.
@@ -196,6 +198,7 @@ mod tests {
         assert!(settled(1_059) && !settled(1_060));
         token.confirm(UnixTime(1_060));
         assert!(settled(1_119) && !settled(1_120));
+        assert!(!settled(1_059), "the clock went back");
     }
 
     #[test]

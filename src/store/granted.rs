@@ -87,7 +87,10 @@ impl<E: Engine> Rows<E> {
             return Ok(Look::Change(None, changes));
         }
         let mut last = None;
-        if let Some(mut found) = self.grant(GrantKey::of(&session.subject), now).await? {
+        // a session ends whatever has become of its grant
+        let key = GrantKey::of(&session.subject);
+        let grant = self.find_readable::<Grant>(Table::Grants, key.as_bytes(), now);
+        if let Some(mut found) = grant.await? {
             let mut listed = std::mem::take(&mut found.record.sessions);
             listed.retain(|other| *other != id);
             found.record.sessions = self.living(&listed, now, &mut changes).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anteroom::clock::UnixTime;
 use anteroom::config::Config;
+use anteroom::flow::operate::SessionChoice;
 use anteroom::protocol::client::Client as Registered;
 use anteroom::protocol::client_metadata::ClientDocument;
 use anteroom::protocol::consent::{Consent, ConsentKey};
@@ -31,6 +32,9 @@ use crate::harness::provider::Provider;
 use crate::harness::server::{Builder, Server, rate, server};
 use crate::introspect::{ask, trust};
 
+const CHECK: Duration = Duration::from_secs(300);
+const REST: Duration = Duration::from_secs(30);
+
 /// What is wrong with a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -46,6 +50,8 @@ pub(crate) enum Trouble {
 pub(crate) struct Unsteady {
     store: Arc<dyn Store>,
     trouble: Mutex<Option<(&'static str, Trouble)>>,
+    /// How often a verb in trouble is looked at before it has it.
+    looks: Mutex<usize>,
     /// Somebody waits.
     waits: Notify,
     /// Somebody was told that it failed.
@@ -59,15 +65,26 @@ impl Unsteady {
         *self.trouble.lock().unwrap() = Some((verb, trouble));
     }
 
+    /// The same once it has done what it should so many times.
+    fn order_after(&self, times: usize, verb: &'static str, trouble: Trouble) {
+        // before it, and after it
+        *self.looks.lock().unwrap() = 2 * times;
+        self.order(verb, trouble);
+    }
+
     pub(crate) fn heal(&self) {
         *self.trouble.lock().unwrap() = None;
     }
 
     fn trouble_of(&self, verb: &str) -> Option<Trouble> {
         let trouble = *self.trouble.lock().unwrap();
-        trouble
-            .filter(|(at, _)| at.is_empty() || *at == verb)
-            .map(|(_, trouble)| trouble)
+        let (_, trouble) = trouble.filter(|(at, _)| at.is_empty() || *at == verb)?;
+        let mut looks = self.looks.lock().unwrap();
+        if *looks > 0 {
+            *looks -= 1;
+            return None;
+        }
+        Some(trouble)
     }
 
     fn before(&self, verb: &str) -> Result<()> {
@@ -171,6 +188,7 @@ async fn over_unsteady(server: Builder) -> (Server, Arc<Unsteady>) {
         let store = Arc::new(Unsteady {
             store,
             trouble: Mutex::default(),
+            looks: Mutex::default(),
             waits: Notify::new(),
             fails: Notify::new(),
             go_on: Notify::new(),
@@ -468,14 +486,14 @@ async fn a_session_that_ends_while_it_is_looked_up_is_over_for_everybody() {
 /// CONS-22, SEC-15
 #[tokio::test]
 async fn renewed_tokens_are_kept_although_the_store_fails_for_a_moment() {
-    const CHECK: Duration = Duration::from_secs(300);
     for trouble in [Trouble::Fails, Trouble::LosesTheAnswer] {
         let provider = Arc::new(Provider::new().with_refresh(CHECK));
         let (server, store) = over_unsteady(server().provider(&provider)).await;
         let client = server.client().await;
         let tokens = Provider::sign_in(&server, &client, "mona").await;
         server.advance(CHECK);
-        store.order("change_grant", trouble);
+        // that it writes is tried before the provider is asked
+        store.order_after(1, "change_grant", trouble);
         let calling = tokio::spawn({
             let (client, access) = (client.clone(), tokens.access.clone());
             async move { client.initialize(&access).await.status }
@@ -509,4 +527,89 @@ async fn whoever_looked_before_a_check_and_would_ask_after_it_goes_by_its_answer
     store.go_on.notify_one();
     assert_eq!(looking.await.unwrap(), 200);
     assert_eq!(provider.asked(), ["vouch mona-1"]);
+}
+
+/// CONS-22, SEC-15
+#[tokio::test]
+async fn nothing_is_renewed_while_the_store_could_not_keep_it_and_nobody_is_turned_away() {
+    let provider = Arc::new(Provider::new().with_refresh(CHECK));
+    let (server, store) = over_unsteady(server().provider(&provider)).await;
+    let client = server.client().await;
+    let tokens = Provider::sign_in(&server, &client, "mona").await;
+    store.order("change_grant", Trouble::Fails);
+    for _ in 0..3 {
+        server.advance(CHECK);
+        assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    }
+    assert!(provider.asked().is_empty());
+    store.heal();
+    server.advance(REST);
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    let asked = provider.asked_at_last(2).await;
+    assert_eq!(asked, ["renew mona-1-refresh", "vouch mona-2"]);
+}
+
+/// CONS-22, SEC-15
+#[tokio::test]
+async fn whoever_the_provider_has_ended_does_not_go_on_because_that_cannot_be_kept() {
+    let provider = Arc::new(Provider::new());
+    let (server, store) = over_unsteady(server().provider(&provider)).await;
+    let client = server.client().await;
+    let tokens = Provider::sign_in(&server, &client, "mona").await;
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    provider.kill("mona-1");
+    store.order("end_grant", Trouble::Fails);
+    for wait in [CHECK, Duration::ZERO, REST, Duration::ZERO] {
+        server.advance(wait);
+        assert_eq!(client.initialize(&tokens.access).await.status, 503);
+        assert_eq!(client.refresh(&tokens.refresh).await.status, 503);
+    }
+    store.heal();
+    server.advance(REST);
+    assert_eq!(client.initialize(&tokens.access).await.status, 401);
+}
+
+/// TOK-20
+#[tokio::test]
+async fn a_code_whose_session_ends_while_it_is_redeemed_was_not_used_twice() {
+    let (log, _listening) = Log::listen("info");
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let code = client.code("mona").await;
+    store.order("find_grant", Trouble::Waits);
+    let redeeming = tokio::spawn({
+        let client = client.clone();
+        async move { client.redeem(&code).await }
+    });
+    store.waits.notified().await;
+    store.heal();
+    let all = SessionChoice::default();
+    server.app.flows().revoke_sessions(&all).await.unwrap();
+    store.go_on.notify_one();
+    let answer = redeeming.await.unwrap();
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.error()),
+        (400, "invalid_grant")
+    );
+    assert!(!log.text().contains("code_replayed"), "{}", log.text());
+}
+
+/// CLI-46, AT-13
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_is_removed_has_no_session_left() {
+    let (server, store) = unsteady().await;
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
+    store.order("forget_client", Trouble::Waits);
+    tokio::select! {
+        () = crate::changed_meanwhile::remove(&server, &client) => panic!("the store has not answered"),
+        () = store.waits.notified() => {}
+    }
+    store.heal();
+    store.go_on.notify_one();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.initialize(&tokens.access).await.status, 401);
 }

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anteroom::protocol::principal::Standing;
+use anteroom::protocol::scope::ScopeSet;
 use anteroom::resource::proxy::Proxy;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -23,10 +26,11 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 use url::Url;
 
-use crate::harness::gate::{World, post, rpc, send, with};
+use crate::harness::gate::{NOW, World, post, rpc, send, with};
 
 /// Serves on a port of its own until the test ends.
 async fn serve(router: Router) -> SocketAddr {
@@ -362,6 +366,101 @@ async fn an_open_stream_says_no_more_once_its_session_has_ended() {
     assert!(body.next().await.is_none());
     drop(body);
     gone.await.unwrap();
+}
+
+/// An open stream in which nothing happens, and its world.
+async fn idle() -> (World, Arc<Standing>, BodyDataStream, oneshot::Receiver<()>) {
+    let mut world = World::new();
+    let token = world.token("github:1", "c", "tools:list tools:call");
+    let standing = Arc::clone(
+        world
+            .sessions
+            .standing
+            .lock()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap(),
+    );
+    let (backend, events, gone) = feed();
+    let router = world.before(proxy_to(serve(backend).await));
+    let mut request = post(&token, "");
+    *request.method_mut() = Method::GET;
+    let response = router.oneshot(request).await.unwrap();
+    let mut body = response.into_body().into_data_stream();
+    events.send("data: 1\n\n").await.unwrap();
+    assert_eq!(body.next().await.unwrap().unwrap(), "data: 1\n\n");
+    // whoever feeds it stays, and says nothing
+    tokio::spawn(async move { events.closed().await });
+    (world, standing, body, gone)
+}
+
+async fn is_still_open(body: &mut BodyDataStream) -> bool {
+    timeout(Duration::from_millis(50), body.next())
+        .await
+        .is_err()
+}
+
+/// AT-13, CONS-14
+#[tokio::test]
+async fn a_stream_in_which_nothing_happens_ends_with_its_session() {
+    for ends in ["here", "elsewhere", "when its word runs out"] {
+        let (world, standing, mut body, gone) = idle().await;
+        let asked = world.sessions.asked.load(Ordering::SeqCst);
+        assert!(is_still_open(&mut body).await);
+        assert_eq!(world.sessions.asked.load(Ordering::SeqCst), asked);
+        match ends {
+            "here" => world.end_all(),
+            // nobody tells this process: it is asked again, and the session is gone
+            "elsewhere" => {
+                world.sessions.standing.lock().unwrap().clear();
+                assert!(is_still_open(&mut body).await);
+                world.clock.advance(Duration::from_secs(60));
+            }
+            _ => {
+                world.sessions.standing.lock().unwrap().clear();
+                standing.extend(NOW);
+            }
+        }
+        let next = timeout(Duration::from_secs(5), body.next()).await;
+        assert!(next.unwrap().is_none(), "{ends}");
+        drop(body);
+        gone.await.unwrap();
+    }
+}
+
+/// AT-13, SEC-15
+#[tokio::test]
+async fn an_open_stream_goes_on_while_it_cannot_be_told_whether_its_session_is_in_force() {
+    let (world, _, mut body, _gone) = idle().await;
+    world.sessions.is_down.store(true, Ordering::SeqCst);
+    let asked = world.sessions.asked.load(Ordering::SeqCst);
+    world.clock.advance(Duration::from_secs(60));
+    assert!(is_still_open(&mut body).await);
+    assert!(world.sessions.asked.load(Ordering::SeqCst) > asked);
+}
+
+/// SEC-11, CONS-27
+#[tokio::test]
+async fn a_stream_ends_where_a_scope_that_it_was_opened_with_is_withheld() {
+    for (withheld, stays) in [("admin", true), ("tools:call", false)] {
+        let (world, standing, mut body, _gone) = idle().await;
+        let (client, identity) = (standing.client_id.clone(), standing.identity.clone());
+        let mut other = Standing::new(standing.session, client, identity);
+        other.withheld = ScopeSet::parse(withheld).unwrap();
+        let sessions = &world.sessions.standing;
+        sessions
+            .lock()
+            .unwrap()
+            .insert(standing.session, Arc::new(other));
+        standing.extend(NOW);
+        if stays {
+            assert!(is_still_open(&mut body).await);
+        } else {
+            let next = timeout(Duration::from_secs(5), body.next()).await;
+            assert!(next.unwrap().is_none());
+        }
+    }
 }
 
 /// HTTP-31

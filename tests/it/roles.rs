@@ -229,11 +229,11 @@ async fn what_was_open_under_other_rules_is_closed_until_the_provider_was_asked(
     other.says(Says::ComeAgain);
     let after = before.restart_with(&other).await;
     let client = client.moved_to(&after);
-    assert_eq!(execute(&client, &tokens).await.status, 403);
+    // neither what was open nor that something is closed is told
+    assert_eq!(client.initialize(&tokens.access).await.status, 503);
+    assert_eq!(client.refresh(&tokens.refresh).await.status, 503);
+    assert_eq!(ask(&after, &tokens.access).await.status, 503);
     other.says(Says::Yes);
     after.advance(REST);
-    // asked while they go on
-    execute(&client, &tokens).await;
-    other.asked_at_last(2).await;
     assert_eq!(execute(&client, &tokens).await.status, 200);
 }

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::event::Causes;
+use crate::event::{Causes, GrantNews};
 use crate::flow::Failure;
-use crate::protocol::grant::Grant;
+use crate::flow::grant::kept_until;
+use crate::protocol::grant::{Grant, GrantKey};
 use crate::protocol::ids::Subject;
-use crate::seal::Purpose;
+use crate::seal::{Purpose, SealError};
 use crate::store::StoreError;
 use crate::upstream::{Upstream, UpstreamError, UpstreamTokens};
 
 use super::answer::Seen;
-use super::{Job, Outcome, REST, Vouching};
+use super::{Job, Outcome, REST, Vouching, tell};
 
 /// How long a provider may take to renew tokens. Whoever gives up loses the new ones, and the old ones may be dead: so it
 /// is longer than anybody waits.
@@ -31,6 +32,7 @@ impl Vouching {
             Ok(outcome) => outcome,
             Err(incident) => {
                 tracing::error!(error = %Causes(&incident), subject = %person, "what a provider says could not be kept");
+                self.note_incident(GrantKey::of(person));
                 Outcome::Broken
             }
         }
@@ -52,12 +54,23 @@ impl Vouching {
                 return Ok(Outcome::Vouched(Arc::new(grant)));
             }
             if self
-                .trouble_of(&grant)
+                .trouble_of(&grant, now)
                 .is_some_and(|asked| now < asked + REST)
             {
                 return Ok(Outcome::Failed);
             }
-            let seen = self.see(grant)?;
+            let seen = match self.see(grant.clone()) {
+                Err(Failure::Seal(SealError::OtherKey)) => {
+                    // no key will open them again: with their end, the person can sign in anew
+                    let why = "its tokens cannot be read any more";
+                    if self.end_as_seen(&grant, why).await? {
+                        tell(&grant, GrantNews::Ended("its tokens open with no key"));
+                        return Ok(Outcome::Ended);
+                    }
+                    continue;
+                }
+                seen => seen?,
+            };
             let asked = if let Some(upstream) = self.upstream(&seen.grant.provider) {
                 self.ask_once(&**upstream, seen, job).await?
             } else {
@@ -77,7 +90,19 @@ impl Vouching {
         mut seen: Seen,
         job: Job,
     ) -> Result<Option<Outcome>, Failure> {
-        if upstream.renews(&seen.tokens, job.purpose(), self.clock.now()) {
+        if let Some((before, renewed)) = self.held(&seen) {
+            seen = match self.keep_renewed(before, renewed).await? {
+                Some(seen) => seen,
+                None => return Ok(None),
+            };
+        }
+        let now = self.clock.now();
+        if upstream.renews(&seen.tokens, job.purpose(), now) {
+            // a store that cannot keep the new ones is to be known before the old ones are dead
+            let same = seen.grant.clone();
+            if !self.store.change_grant(&seen.grant, same, now).await? {
+                return Ok(None);
+            }
             let renewed = in_time(RENEWING, upstream.renew(&seen.tokens)).await;
             seen = match renewed {
                 Ok(tokens) => match self.keep_renewed(seen, tokens).await? {
@@ -91,7 +116,7 @@ impl Vouching {
             return Ok(Some(Outcome::Renewed));
         }
         let asked = self.clock.now();
-        let rules = upstream.rules().mark();
+        let rules = self.rules_of(&seen.grant.provider).unwrap_or_default();
         let person = seen.grant.subject();
         match in_time(VOUCHING, upstream.vouch(person, &seen.tokens)).await {
             Ok(vouched) if vouched.identity.subject != *person => {
@@ -104,6 +129,8 @@ impl Vouching {
                     opens: vouched.opens.clone(),
                     rules,
                     checked: asked,
+                    // no session outlives it, whatever the settings were when it began
+                    expires: grant.expires.max(kept_until(&self.lifetimes, asked)),
                     ..grant
                 };
                 self.keep_vouched(seen, after).await

@@ -12,7 +12,7 @@ use crate::protocol::ids::{ProviderId, Subject};
 use crate::upstream::{GivesBack, Upstream, UpstreamTokens};
 
 use super::Vouching;
-use super::answer::is_same;
+use super::answer::shares_one;
 
 /// How long apart it is tried again.
 const AGAIN: [Duration; 3] = [
@@ -60,6 +60,7 @@ impl Vouching {
         // the store is not kept open for it
         let vouching = Arc::downgrade(self);
         let person = person.clone();
+        let under_way = Arc::clone(&self.giving_back);
         tokio::spawn(async move {
             let mut waits = AGAIN.into_iter();
             while let Err(cause) = attempt(&vouching, &*upstream, &person, &tokens).await {
@@ -69,6 +70,7 @@ impl Vouching {
                 };
                 sleep(wait).await;
             }
+            drop(under_way);
         });
     }
 
@@ -83,7 +85,7 @@ impl Vouching {
         Ok(match found.await? {
             None => false,
             Some(_) if upstream.gives_back() == GivesBack::Everything => true,
-            Some(there) => is_same(&self.tokens_of(&there)?.access, &tokens.access),
+            Some(there) => shares_one(&self.tokens_of(&there)?, tokens),
         })
     }
 }

@@ -8,6 +8,7 @@ mod enter;
 mod give_back;
 #[cfg(test)]
 mod patience;
+mod trouble;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::clock::{Clock, UnixTime};
 use crate::event::{Event, GrantNews};
@@ -31,6 +32,8 @@ use super::Lifetimes;
 use super::live::LiveSessions;
 
 pub(super) use access::Access;
+use answer::Unkept;
+use trouble::Trouble;
 
 /// What asking the providers needs; and what is being asked now, or could not be.
 pub struct Vouching {
@@ -38,15 +41,25 @@ pub struct Vouching {
     clock: Arc<dyn Clock>,
     sealer: Arc<Sealer>,
     live: Arc<LiveSessions>,
-    upstreams: Vec<Arc<dyn Upstream>>,
+    upstreams: Vec<Provider>,
     reserved: ScopeSet,
     lifetimes: Lifetimes,
     patience: Duration,
     /// Who is being asked about now: whoever comes meanwhile waits for the same answer.
     under_way: DashMap<GrantKey, watch::Receiver<Option<Outcome>>>,
     /// Who could not be asked about, and when that was. One person's trouble keeps nobody else from being asked about.
-    troubles: DashMap<GrantKey, UnixTime>,
+    troubles: DashMap<GrantKey, Trouble>,
+    /// Renewed tokens that the store could not keep: those that they took the place of may be dead.
+    unkept: DashMap<GrantKey, Unkept>,
+    /// Held by each attempt to give something back.
+    giving_back: Arc<()>,
     next_round: AtomicI64,
+}
+
+/// A provider, with the mark of its rules.
+struct Provider {
+    upstream: Arc<dyn Upstream>,
+    rules: [u8; 32],
 }
 
 /// What [`Vouching`] shares with the flows.
@@ -103,8 +116,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a provider that could not be asked about somebody is not asked about them again.
 const REST: Duration = Duration::from_secs(30);
 
-/// How long it is remembered that a provider could not be asked about somebody whom nobody has asked for since.
-const MEMORY: Duration = Duration::from_secs(3600);
+/// How far in the future a word of the provider may be, before it is taken for that of a clock that went wrong.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether nothing is under way any more.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long the end of the process waits for what is given back.
+const GIVING_BACK: Duration = Duration::from_secs(3);
 
 /// How often it is looked for grants that no session lives by any more.
 const ROUND: Duration = Duration::from_secs(3600);
@@ -119,11 +138,13 @@ impl Vouching {
             clock: shared.clock,
             sealer: shared.sealer,
             live: shared.live,
-            upstreams: shared.upstreams,
+            upstreams: shared.upstreams.into_iter().map(Provider::of).collect(),
             lifetimes,
             patience: PATIENCE,
             under_way: DashMap::new(),
             troubles: DashMap::new(),
+            unkept: DashMap::new(),
+            giving_back: Arc::default(),
             next_round: AtomicI64::new(i64::MIN),
         }
     }
@@ -140,16 +161,11 @@ impl Vouching {
                 let until = self.good_until(&grant);
                 return Ok(Status::Good(Arc::new(grant), until));
             }
-            let end = self.good_until(&grant) + self.lifetimes.upstream_grace;
-            let go_on = |grant, from: UnixTime| match (from + REST).min(end) {
-                until if now < end => Status::Good(Arc::new(grant), until),
-                _ => Status::Unknown,
-            };
-            match self.trouble_of(&grant) {
-                Some(asked) if now < asked + REST => return Ok(go_on(grant, asked)),
-                Some(_) if now < end => {
+            match self.trouble_of(&grant, now) {
+                Some(asked) if now < asked + REST => return Ok(self.in_grace(grant, asked)),
+                Some(_) if self.has_grace(&grant, now) => {
                     drop(self.join(&grant, Job::Check));
-                    return Ok(go_on(grant, now));
+                    return Ok(self.in_grace(grant, now));
                 }
                 _ => {}
             }
@@ -160,10 +176,30 @@ impl Vouching {
                 }
                 Outcome::Renewed => {}
                 Outcome::Ended => return Ok(Status::Ended),
-                Outcome::Failed => return Ok(go_on(grant, now)),
-                Outcome::Broken => return Err(StoreError::new("asking a provider broke off")),
+                Outcome::Failed => return Ok(self.in_grace(grant, now)),
+                Outcome::Broken => {
+                    return match self.in_grace(grant, now) {
+                        Status::Unknown => Err(StoreError::new("asking a provider broke off")),
+                        goes_on => Ok(goes_on),
+                    };
+                }
             }
         }
+    }
+
+    /// Waits until nobody is being asked about any more, and then a little for what is being given back: whoever breaks off
+    /// a renewal loses the new tokens, and the old ones may be dead.
+    pub async fn at_rest(&self) {
+        while !self.under_way.is_empty() {
+            sleep(LOOK).await;
+        }
+        let given_back = async {
+            while Arc::strong_count(&self.giving_back) > 1 {
+                sleep(LOOK).await;
+            }
+        };
+        // what is left ends at the provider when it lets it
+        let _ = timeout(GIVING_BACK, given_back).await;
     }
 
     /// The scopes that are not open to a person. What was found out under other rules opens nothing.
@@ -177,15 +213,9 @@ impl Vouching {
 
     /// The provider vouches for a person now: all their sessions see it.
     pub(super) fn learn(&self, grant: &Grant) {
-        self.troubles.remove(&grant.key());
+        self.end_trouble(grant);
         let withheld = self.withheld(grant);
         self.live.learn(grant, &withheld, self.good_until(grant));
-    }
-
-    /// Forgets troubles that nobody has asked for in a while.
-    pub(super) fn prune(&self) {
-        let now = self.clock.now();
-        self.troubles.retain(|_, asked| now < *asked + MEMORY);
     }
 
     /// Whether it is time for another round.
@@ -199,28 +229,36 @@ impl Vouching {
         self.next_round.store(next.0, Ordering::Relaxed);
     }
 
+    /// The mark of the rules of a provider.
+    pub(super) fn rules_of(&self, id: &ProviderId) -> Option<[u8; 32]> {
+        self.provider(id).map(|provider| provider.rules)
+    }
+
+    fn provider(&self, id: &ProviderId) -> Option<&Provider> {
+        self.upstreams
+            .iter()
+            .find(|provider| provider.upstream.id() == id)
+    }
+
     fn upstream(&self, id: &ProviderId) -> Option<&Arc<dyn Upstream>> {
-        self.upstreams.iter().find(|upstream| upstream.id() == id)
+        self.provider(id).map(|provider| &provider.upstream)
     }
 
     /// Whether the provider is to be asked before anybody goes by the grant: its word is too old, or was given under other
-    /// rules than those of now, or the provider is none of ours any more.
+    /// rules than those of now, or the provider is none of ours any more, or the clock was wrong when it gave it.
     fn is_due(&self, grant: &Grant, now: UnixTime) -> bool {
-        now >= self.good_until(grant) || !self.is_under_these_rules(grant)
+        now >= self.good_until(grant)
+            || grant.checked > now + SKEW
+            || !self.is_under_these_rules(grant)
     }
 
     fn is_under_these_rules(&self, grant: &Grant) -> bool {
-        let upstream = self.upstream(&grant.provider);
-        upstream.is_some_and(|upstream| upstream.rules().mark() == grant.rules)
+        self.rules_of(&grant.provider) == Some(grant.rules)
     }
 
     /// Until when the word of the provider is good.
     fn good_until(&self, grant: &Grant) -> UnixTime {
         grant.checked + self.lifetimes.upstream_check
-    }
-
-    fn trouble_of(&self, grant: &Grant) -> Option<UnixTime> {
-        self.troubles.get(&grant.key()).map(|asked| *asked)
     }
 
     /// Has the job done, unless another one is under way for this person: then it is that one's end to wait for. It is done
@@ -236,11 +274,12 @@ impl Vouching {
             }
         }
     }
+}
 
-    /// The provider could not be asked about somebody: it is told once, and not asked again at once.
-    fn note_trouble(&self, grant: &Grant, cause: &str) {
-        self.troubles.insert(grant.key(), self.clock.now());
-        tell(grant, GrantNews::Unknown(cause));
+impl Provider {
+    fn of(upstream: Arc<dyn Upstream>) -> Self {
+        let rules = upstream.rules().mark();
+        Self { upstream, rules }
     }
 }
 
@@ -264,6 +303,9 @@ struct Leave<'a>(&'a Vouching, GrantKey);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.note_incident(self.1);
+        }
         self.0.under_way.remove(&self.1);
     }
 }

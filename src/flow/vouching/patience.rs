@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use tokio::time::sleep;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::flow::grant::kept_until;
 use crate::protocol::identity::Identity;
 use crate::protocol::ids::{ClientId, Handle, Id};
 use crate::protocol::person_rule::PeopleRules;
@@ -211,11 +211,12 @@ async fn nobody_waits_for_ever_and_tokens_that_come_late_are_kept() {
     }
     stubborn.asked.notified().await;
     assert_eq!(vouching.under_way.len(), 1, "it is still being asked");
+    let at_rest = timeout(Duration::from_millis(50), vouching.at_rest());
+    assert!(at_rest.await.is_err());
     assert_eq!(access_token(&vouching).await, "old");
     stubborn.go_on.notify_one();
-    while !vouching.under_way.is_empty() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    // whoever stops the server waits for what it still says
+    vouching.at_rest().await;
     assert_eq!(access_token(&vouching).await, "new");
     assert!(vouching.troubles.is_empty());
     let status = vouching.status(&person).await.unwrap();
@@ -228,14 +229,66 @@ async fn a_connector_that_panics_is_an_incident_and_the_next_one_asks_again() {
     let person = identity().subject;
     *stubborn.panics.lock().unwrap() = true;
     for _ in 0..2 {
-        assert!(vouching.status(&person).await.is_err());
+        let status = vouching.status(&person).await.unwrap();
+        assert!(matches!(status, Status::Good(grant, _) if grant.checked == NOW));
     }
     assert!(vouching.under_way.is_empty());
+    assert_eq!(vouching.troubles.len(), 1);
+    vouching.troubles.clear();
     *stubborn.panics.lock().unwrap() = false;
     stubborn.go_on.notify_one();
     let status = vouching.status(&person).await.unwrap();
-    assert!(matches!(status, Status::Good(..)));
+    let kept = kept_until(&vouching.lifetimes, NOW + CHECK);
+    assert!(matches!(status, Status::Good(grant, _) if grant.expires == kept));
     assert_eq!(access_token(&vouching).await, "new");
+}
+
+async fn grant_of(vouching: &Vouching) -> Option<Grant> {
+    let found = vouching.store.find_grant(&identity().subject, NOW).await;
+    found.unwrap()
+}
+
+/// CONS-22
+#[tokio::test]
+async fn renewed_tokens_that_could_not_be_kept_go_before_another_renewal() {
+    let (vouching, stubborn) = signed_in().await;
+    *stubborn.panics.lock().unwrap() = true;
+    let grant = grant_of(&vouching).await.unwrap();
+    vouching.hold(vouching.see(grant).unwrap(), tokens("new"));
+    let status = vouching.status(&identity().subject).await.unwrap();
+    assert!(matches!(status, Status::Good(grant, _) if grant.checked == NOW + CHECK));
+    assert_eq!(access_token(&vouching).await, "new");
+    assert!(vouching.unkept.is_empty());
+}
+
+/// SEC-15
+#[tokio::test]
+async fn tokens_that_no_key_opens_end_their_grant_so_that_the_person_can_sign_in_again() {
+    let (vouching, _) = signed_in().await;
+    let other = SealingKeys::one(SealingKey::random());
+    vouching.sealer.exchange(&other);
+    let status = vouching.status(&identity().subject).await.unwrap();
+    assert!(matches!(status, Status::Ended));
+    assert!(grant_of(&vouching).await.is_none());
+}
+
+/// CONS-14
+#[tokio::test]
+async fn a_word_from_the_future_is_asked_for_again() {
+    let (vouching, _) = signed_in().await;
+    let now = NOW + CHECK;
+    let grant = grant_of(&vouching).await.unwrap();
+    for (ahead, is_due) in [(0, false), (60, false), (61, true), (100_000, true)] {
+        let checked = now + Duration::from_secs(ahead);
+        let grant = Grant {
+            checked,
+            ..grant.clone()
+        };
+        assert_eq!(vouching.is_due(&grant, now), is_due, "{ahead}");
+    }
+    vouching.note_trouble(&grant, "down");
+    assert_eq!(vouching.trouble_of(&grant, now), Some(now));
+    assert_eq!(vouching.trouble_of(&grant, NOW), None);
 }
 
 /// CONS-23

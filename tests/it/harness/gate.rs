@@ -38,6 +38,9 @@ pub(crate) const METADATA: &str =
     "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
 pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
 
+/// How often an open stream looks at its session.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Everything a gate needs, in the hands of a test.
 pub(crate) struct World {
     pub(crate) sessions: Arc<TestSessions>,
@@ -155,7 +158,8 @@ impl World {
         S::Response: IntoResponse,
         S::Future: Send,
     {
-        let layer = BearerLayer::new(Arc::new(self.gate()));
+        let gate = self.gate().with_look_again(LOOK_AGAIN);
+        let layer = BearerLayer::new(Arc::new(gate));
         Router::new().route("/mcp", axum::routing::any_service(server).layer(layer))
     }
 
