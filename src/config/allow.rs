@@ -166,6 +166,9 @@ fn warn(reader: &mut Reader<'_>, table: &str, kind: Kind, allow: &Allow) {
         let what = "lets in every address of a domain in which everybody can have one: write whole addresses";
         reader.warn(&key("emails"), what);
     }
+    if kind == Kind::Google && allow.emails.iter().any(person::is_of_workspace) {
+        reader.warn(&key("emails"), person::WORKSPACE_ALONE);
+    }
     if !allow.domains.is_empty() && kind == Kind::OpenId {
         let what = "goes by the claim hd, which hardly any provider but Google has: allow.emails or allow.claims may be meant";
         reader.warn(&key("domains"), what);

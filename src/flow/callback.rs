@@ -203,7 +203,10 @@ impl Flows {
         let finished = timeout(ASKING, upstream.finish(Back { code, iss }, kept)).await;
         Ok(match finished.unwrap_or_else(|_| Err(too_slow())) {
             Ok(sign_in) => Ok(sign_in),
-            Err(UpstreamError::NotAllowed(why)) => {
+            Err(UpstreamError::NotAllowed(why, unused)) => {
+                if let Some(unused) = unused {
+                    self.vouching.give_back_unused(provider, *unused);
+                }
                 Event::SignInRefused {
                     provider,
                     client: client_of(pending),

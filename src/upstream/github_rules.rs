@@ -8,7 +8,8 @@ use super::github_account::{Account, Email};
 use super::github_api::Api;
 use super::github_membership::{Group, Memberships, Miss};
 use super::github_refusal::Refused;
-use super::{UpstreamError, UpstreamTokens};
+use super::{Unused, UpstreamError, UpstreamTokens};
+use crate::protocol::ids::Subject;
 use crate::protocol::person_rule::{PeopleRules, PersonRule};
 use crate::protocol::scope::ScopeSet;
 
@@ -24,14 +25,26 @@ pub(super) fn needs_memberships(rules: &PeopleRules) -> bool {
 
 /// Somebody before the rules.
 pub(super) struct Door<'a> {
+    pub(super) moment: Moment,
     settings: &'a GitHubSettings,
     account: &'a Account,
     email: &'a Email,
     memberships: Memberships<'a>,
 }
 
+/// When somebody stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// They sign in, and read why they may not.
+    SignIn,
+    /// They were let in before, and it is asked whether they still may be.
+    Check,
+}
+
 /// The door stays closed.
 pub(super) struct Closed {
+    /// For whom, where that is known.
+    pub(super) person: Option<Subject>,
     pub(super) error: UpstreamError,
     /// What the person can do about it is done for the token that they signed in with.
     pub(super) wants_token: bool,
@@ -40,8 +53,27 @@ pub(super) struct Closed {
 impl From<UpstreamError> for Closed {
     fn from(error: UpstreamError) -> Self {
         Self {
+            person: None,
             error,
             wants_token: false,
+        }
+    }
+}
+
+impl Closed {
+    /// Whether it is not known whose the tokens are, so that nobody can look for sessions of theirs. GitHub ends these tokens
+    /// and no others.
+    pub(super) fn is_of_nobody_known(&self) -> bool {
+        matches!(self.error, UpstreamError::NotAllowed(..)) && self.person.is_none()
+    }
+
+    /// Why, with the tokens that nobody will use. But a link to single sign-on is good for this very token.
+    pub(super) fn with(self, tokens: UpstreamTokens) -> UpstreamError {
+        match (self.error, self.person) {
+            (UpstreamError::NotAllowed(why, None), Some(person)) if !self.wants_token => {
+                UpstreamError::NotAllowed(why, Some(Box::new(Unused { person, tokens })))
+            }
+            (error, _) => error,
         }
     }
 }
@@ -55,6 +87,7 @@ impl<'a> Door<'a> {
         email: &'a Email,
     ) -> Self {
         Self {
+            moment: Moment::SignIn,
             settings,
             account,
             email,
@@ -84,7 +117,8 @@ impl<'a> Door<'a> {
             }
         }
         Err(Closed {
-            error: UpstreamError::NotAllowed(Box::new(refused.told())),
+            person: None,
+            error: UpstreamError::NotAllowed(Box::new(refused.told()), None),
             wants_token,
         })
     }
@@ -107,10 +141,17 @@ impl<'a> Door<'a> {
         if rules.iter().any(|rule| self.is_known_by(rule)) {
             return Ok(true);
         }
+        let mut our_address = false;
         for group in rules.iter().filter_map(Group::of) {
-            if self.memberships.miss(group).await?.is_none() {
-                return Ok(true);
+            match self.memberships.miss(group).await? {
+                None => return Ok(true),
+                Some(miss) => our_address |= matches!(miss, Miss::Address),
             }
+        }
+        if our_address && self.moment == Moment::Check {
+            // that is about this server, and says nothing about the person
+            let why = "an organisation does not list the network address of this server";
+            return Err(UpstreamError::Unavailable(why.to_owned()));
         }
         Ok(false)
     }

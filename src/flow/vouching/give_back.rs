@@ -8,7 +8,10 @@ use tokio::time::{sleep, timeout};
 use crate::event::GrantNews;
 use crate::flow::Failure;
 use crate::protocol::grant::Grant;
-use crate::upstream::{GivesBack, Upstream, UpstreamTokens};
+use crate::protocol::identity::Identity;
+use crate::protocol::ids::ProviderId;
+use crate::protocol::scope::ScopeSet;
+use crate::upstream::{GivesBack, Unused, Upstream, UpstreamTokens};
 
 use super::answer::is_same;
 use super::{Vouching, tell};
@@ -53,6 +56,32 @@ impl Vouching {
                 }
             }
         });
+    }
+
+    /// The same for what came of a sign-in that leads to nothing. There is no grant for it, but the person may have one of
+    /// before.
+    pub(in crate::flow) fn give_back_unused(
+        self: &Arc<Self>,
+        provider: &ProviderId,
+        unused: Unused,
+    ) {
+        let now = self.clock.now();
+        let never_kept = Grant {
+            tokens: self.seal(&unused.person, &unused.tokens),
+            identity: Identity {
+                subject: unused.person,
+                login: None,
+                name: None,
+                verified_email: None,
+            },
+            provider: provider.clone(),
+            opens: ScopeSet::default(),
+            rules: [0; 32],
+            checked: now,
+            sessions: Vec::new(),
+            expires: now,
+        };
+        self.give_back_tokens(&never_kept, unused.tokens);
     }
 
     /// Whether giving tokens back would take something from a person who is there: they have signed in again.

@@ -206,11 +206,14 @@ impl Provider {
             Says::Yes => Ok(()),
             Says::ComeAgain => Err(UpstreamError::Unavailable("status 502".to_owned())),
             Says::Nonsense => Err(UpstreamError::Invalid("no JSON".to_owned())),
-            Says::NotAllowed => Err(UpstreamError::NotAllowed(Box::new(NotAllowed {
-                account: "mona".to_owned(),
-                reasons: vec!["mona is no member of acme".to_owned()],
-                remedies: Vec::new(),
-            }))),
+            Says::NotAllowed => {
+                let why = NotAllowed {
+                    account: "mona".to_owned(),
+                    reasons: vec!["mona is no member of acme".to_owned()],
+                    remedies: Vec::new(),
+                };
+                Err(UpstreamError::NotAllowed(Box::new(why), None))
+            }
         }
     }
 
@@ -257,6 +260,7 @@ fn rules(allow: &[&str], reserved: &[&str]) -> PeopleRules {
     PeopleRules {
         allow: allow.collect(),
         roles: roles.collect(),
+        ..PeopleRules::default()
     }
 }
 
