@@ -105,7 +105,7 @@ async fn new_tokens_are_not_lost_where_the_keys_cannot_be_had() {
     // the keys are asked for, and then not again for a minute
     for _ in 0..2 {
         let renewed = oidc.renew(&tokens).await.unwrap();
-        assert_eq!(renewed.refresh.unwrap().expose(), "second");
+        assert_eq!(renewed.refresh.as_ref().unwrap().expose(), "second");
         assert_eq!(kind(&oidc.vouch(&mona(), &renewed).await), "vouched");
         assert_eq!(fake.asked("/jwks").len(), 2);
     }
