@@ -231,8 +231,8 @@ impl Upstream for GitHub {
         match self.arrived(&tokens).await {
             Ok(vouched) => Ok(SignIn { vouched, tokens }),
             Err(closed) => {
-                if closed.is_of_nobody_known() {
-                    // What the person is told does not depend on whether this works.
+                if closed.comes_to_nothing() {
+                    // GitHub ends this token and no other. What the person is told does not depend on whether it works.
                     let _ = self.forget(&tokens).await;
                 }
                 Err(closed.with(tokens))

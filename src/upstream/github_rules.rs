@@ -61,10 +61,10 @@ impl From<UpstreamError> for Closed {
 }
 
 impl Closed {
-    /// Whether it is not known whose the tokens are, so that nobody can look for sessions of theirs. GitHub ends these tokens
-    /// and no others.
-    pub(super) fn is_of_nobody_known(&self) -> bool {
-        matches!(self.error, UpstreamError::NotAllowed(..)) && self.person.is_none()
+    /// Whether the tokens are neither of use any more nor handed over, for want of a person or of an answer.
+    pub(super) fn comes_to_nothing(&self) -> bool {
+        let is_refusal = matches!(self.error, UpstreamError::NotAllowed(..));
+        !self.wants_token && !(is_refusal && self.person.is_some())
     }
 
     /// Why, with the tokens that nobody will use. But a link to single sign-on is good for this very token.

@@ -1,6 +1,8 @@
 //! Google and every other provider of `OpenID` Connect.
 
 mod answer;
+#[cfg(test)]
+mod checks;
 mod claims;
 mod discovery;
 mod endpoint;
@@ -237,12 +239,6 @@ impl Oidc {
         })
     }
 
-    /// A setting that names another issuer than before names other people: nobody is taken over, and no token is shown to it.
-    fn is_by_another(&self, word: &Word) -> bool {
-        let iss = word.signed.get("iss").and_then(Value::as_str);
-        !iss.is_some_and(|iss| self.issuers.iter().any(|issuer| issuer == iss))
-    }
-
     /// What is kept after a renewal. An ID token that is at fault says nothing, and the new tokens must not be lost for it,
     /// since those before may be dead by now.
     async fn word_after(
@@ -351,8 +347,7 @@ impl Upstream for Oidc {
         {
             return Err(invalid("the userinfo endpoint speaks of another person"));
         }
-        let word = Word::of_sign_in(signed.clone(), said.as_ref());
-        tokens.claims = word.to_text();
+        tokens.claims = Word::of_sign_in(signed.clone(), said.as_ref()).to_text();
         let claims = Claims::of_now(signed, said);
         match self.admitted(&claims) {
             Ok(vouched) => Ok(SignIn { vouched, tokens }),
@@ -374,7 +369,10 @@ impl Upstream for Oidc {
         let refresh =
             refresh.ok_or_else(|| UpstreamError::Ended("there is no refresh token".to_owned()))?;
         let before = Word::of(tokens);
-        if before.as_ref().is_some_and(|word| self.is_by_another(word)) {
+        if before
+            .as_ref()
+            .is_some_and(|word| !word.is_by_one_of(&self.issuers))
+        {
             return Err(another_issuer());
         }
         let known = self.discovery.known().await?;
@@ -401,7 +399,7 @@ impl Upstream for Oidc {
     ) -> Result<Vouched, UpstreamError> {
         let word = Word::of(tokens)
             .ok_or_else(|| invalid("nothing that the provider signed is kept of the person"))?;
-        if self.is_by_another(&word) {
+        if !word.is_by_one_of(&self.issuers) {
             return Err(another_issuer());
         }
         let said = self.said_now(tokens, &word.signed).await?;
@@ -415,8 +413,8 @@ impl Upstream for Oidc {
         if said.is_none() && word.is_doubtful() {
             return Err(invalid("the last ID token cannot be believed"));
         }
-        let admitted = self.admitted(&word.with(said));
-        admitted.map_err(|why| UpstreamError::NotAllowed(why, None))
+        self.admitted(&word.with(said))
+            .map_err(|why| UpstreamError::NotAllowed(why, None))
     }
 
     fn gives_back(&self) -> GivesBack {
@@ -424,7 +422,7 @@ impl Upstream for Oidc {
     }
 
     async fn forget(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
-        if Word::of(tokens).is_some_and(|word| self.is_by_another(&word)) {
+        if Word::of(tokens).is_some_and(|word| !word.is_by_one_of(&self.issuers)) {
             return Err(another_issuer());
         }
         let known = self.discovery.known().await?;

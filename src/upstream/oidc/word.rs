@@ -42,6 +42,13 @@ impl Word {
         serde_json::from_str(tokens.claims.as_deref()?).ok()
     }
 
+    /// Whether it is the word of the provider that is set now. Another one has other people: it takes over nobody, and is shown
+    /// no token.
+    pub(super) fn is_by_one_of(&self, issuers: &[String]) -> bool {
+        let iss = self.signed.get("iss").and_then(Value::as_str);
+        iss.is_some_and(|iss| issuers.iter().any(|issuer| issuer == iss))
+    }
+
     /// After a renewal that brought no ID token.
     pub(super) fn unrenewed(self) -> Self {
         Self {
