@@ -64,7 +64,7 @@ impl Closed {
     /// Whether the tokens are neither of use any more nor handed over, for want of a person or of an answer.
     pub(super) fn comes_to_nothing(&self) -> bool {
         let is_refusal = matches!(self.error, UpstreamError::NotAllowed(..));
-        !self.wants_token && !(is_refusal && self.person.is_some())
+        !(self.wants_token || is_refusal && self.person.is_some())
     }
 
     /// Why, with the tokens that nobody will use. But a link to single sign-on is good for this very token.
