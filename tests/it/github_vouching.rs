@@ -112,6 +112,15 @@ async fn only_what_github_says_of_the_token_ends_a_session() {
         ("/api/user/memberships", Fault::RateLimited, "unavailable"),
         ("/api/user/memberships", Fault::Absent, "not allowed"),
         ("/api/user/memberships", Fault::NotApproved, "not allowed"),
+    ] {
+        assert_checked(path, fault, expected).await;
+    }
+}
+
+/// CONS-14, CONS-22, CONS-27
+#[tokio::test]
+async fn no_fault_on_the_way_or_of_ours_shuts_anybody_out() {
+    for (path, fault, expected) in [
         // not in GitHub's words: somebody on the way says so
         ("/api/user", Fault::Message(404, ""), "unavailable"),
         ("/api/user", Fault::Message(403, ""), "unavailable"),
@@ -144,17 +153,22 @@ async fn only_what_github_says_of_the_token_ends_a_session() {
             "not allowed",
         ),
     ] {
-        let (standin, github) = github(orgs(&["acme"])).await;
-        let signed_in = sign_in(&github, "mona").await.unwrap();
-        standin.fault(path, fault.clone());
-        assert_eq!(
-            kind(vouch(&github, &signed_in).await),
-            expected,
-            "{path} {fault:?}"
-        );
-        standin.heal();
-        assert_eq!(kind(vouch(&github, &signed_in).await), "vouches");
+        assert_checked(path, fault, expected).await;
     }
+}
+
+/// What a check comes to under `fault`, and that it leaves nothing behind.
+async fn assert_checked(path: &str, fault: Fault, expected: &str) {
+    let (standin, github) = github(orgs(&["acme"])).await;
+    let signed_in = sign_in(&github, "mona").await.unwrap();
+    standin.fault(path, fault.clone());
+    assert_eq!(
+        kind(vouch(&github, &signed_in).await),
+        expected,
+        "{path} {fault:?}"
+    );
+    standin.heal();
+    assert_eq!(kind(vouch(&github, &signed_in).await), "vouches");
 }
 
 /// CONS-27
