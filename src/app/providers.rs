@@ -73,7 +73,17 @@ fn rules(config: &Config, provider: &Provider) -> PeopleRules {
         (scope.clone(), here.map(|(_, rule)| rule.clone()).collect())
     });
     PeopleRules {
+        realm: realm(provider),
         allow: provider.allow.rules(),
         roles: roles.collect(),
+    }
+}
+
+/// Where the provider is, and who we are there.
+fn realm(provider: &Provider) -> String {
+    let client_id = &provider.client_id;
+    match &provider.kind {
+        ProviderKind::GitHub { base_url, api_url } => format!("{base_url} {api_url} {client_id}"),
+        ProviderKind::OpenId { issuer, .. } => format!("{issuer} {client_id}"),
     }
 }

@@ -5,6 +5,7 @@ use super::person::{self, User};
 use super::problem::Wrong;
 use super::provider::Kind;
 use super::reader::Reader;
+use crate::protocol::email_pattern::EmailPattern;
 
 /// Who may enter by way of a provider of this kind; `table` is the key of it.
 pub(super) fn all(reader: &mut Reader<'_>, table: &str, kind: Kind) -> Option<Allow> {
@@ -162,9 +163,15 @@ fn warn(reader: &mut Reader<'_>, table: &str, kind: Kind, allow: &Allow) {
         let what = "lets in everybody with a Google account: write allow.domains or allow.emails if that is not meant";
         reader.warn(&key("anyone"), what);
     }
-    if allow.emails.iter().any(person::is_public) {
+    let is_open = |pattern: &EmailPattern| {
+        person::is_public(pattern) && !(kind == Kind::Google && person::is_of_workspace(pattern))
+    };
+    if allow.emails.iter().any(is_open) {
         let what = "lets in every address of a domain in which everybody can have one: write whole addresses";
         reader.warn(&key("emails"), what);
+    }
+    if kind == Kind::Google && allow.emails.iter().any(person::is_of_workspace) {
+        reader.warn(&key("emails"), person::WORKSPACE_ALONE);
     }
     if !allow.domains.is_empty() && kind == Kind::OpenId {
         let what = "goes by the claim hd, which hardly any provider but Google has: allow.emails or allow.claims may be meant";

@@ -94,11 +94,21 @@ pub(super) fn email(text: &str) -> Result<EmailPattern, Wrong> {
 
 /// Whether everybody can have such an address.
 pub(super) fn is_public(pattern: &EmailPattern) -> bool {
-    let pattern = pattern.to_string();
     pattern
-        .strip_prefix("*@")
+        .domain()
         .is_some_and(|domain| PUBLIC.contains(&domain))
 }
+
+/// Whether it is about accounts that Google says to belong to somebody else than their owner.
+pub(super) fn is_of_workspace(pattern: &EmailPattern) -> bool {
+    let is_private = |domain| matches!(domain, "gmail.com" | "googlemail.com");
+    pattern.domain().is_some_and(|domain| !is_private(domain))
+}
+
+/// What such a pattern means at Google.
+pub(super) const WORKSPACE_ALONE: &str = "holds for accounts of Google Workspace alone where it names a whole domain: \
+                                          everybody can open a private Google account with an address that they have at work, \
+                                          and keep it; write whole addresses for those";
 
 /// Reads a value that a claim must have.
 pub(super) fn claimed(text: &str) -> Result<String, Wrong> {

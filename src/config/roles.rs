@@ -1,9 +1,9 @@
 //! `scope_policy.roles`: scopes that only some people can be given.
 
-use super::Provider;
 use super::person;
 use super::problem::Wrong;
 use super::reader::Reader;
+use super::{Provider, ProviderKind};
 use crate::protocol::ids::ProviderId;
 use crate::protocol::method_pattern::MethodPattern;
 use crate::protocol::person_rule::PersonRule;
@@ -56,6 +56,19 @@ fn role(
     if people.iter().any(|(_, rule)| is_public(rule)) {
         let what = "is open to every address of a domain in which everybody can have one";
         reader.warn(&key, what);
+    }
+    let is_at_google = |id: &ProviderId| {
+        let mut here = providers.into_iter().flatten();
+        here.any(|provider| {
+            provider.id == *id && matches!(provider.kind, ProviderKind::OpenId { google: true, .. })
+        })
+    };
+    let is_of_workspace = |rule: &PersonRule| matches!(rule, PersonRule::Email(pattern) if person::is_of_workspace(pattern));
+    if people
+        .iter()
+        .any(|(id, rule)| is_at_google(id) && is_of_workspace(rule))
+    {
+        reader.warn(&key, person::WORKSPACE_ALONE);
     }
     Some((scope, people))
 }

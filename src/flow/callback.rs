@@ -16,7 +16,7 @@ use crate::protocol::session::{
 use crate::seal::Purpose;
 use crate::secret::{Secret, SecretDigest};
 pub use crate::upstream::NotAllowed;
-use crate::upstream::{Back, Kept, Remedy, SignIn, UpstreamError};
+use crate::upstream::{Back, Kept, Remedy, SignIn, Unused, UpstreamError};
 
 use super::account::{Visit, account_of};
 use super::authorize::OTHER_BROWSER;
@@ -270,7 +270,11 @@ impl Flows {
         let finished = timeout(ASKING, upstream.finish(Back { code, iss }, kept)).await;
         Ok(match finished.unwrap_or_else(|_| Err(too_slow())) {
             Ok(sign_in) => Ok(sign_in),
-            Err(UpstreamError::NotAllowed(why)) => {
+            Err(UpstreamError::NotAllowed(why, unused)) => {
+                if let Some(unused) = unused {
+                    let Unused { person, tokens } = *unused;
+                    self.vouching.give_back_unkept(provider, &person, tokens);
+                }
                 Event::SignInRefused {
                     provider,
                     client: client_of(pending),

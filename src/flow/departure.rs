@@ -121,7 +121,7 @@ impl Flows {
             UpstreamError::Invalid(cause) | UpstreamError::Ended(cause) => {
                 (FaultKind::Invalid, cause)
             }
-            error @ UpstreamError::NotAllowed(_) => (FaultKind::Invalid, error.to_string()),
+            error @ UpstreamError::NotAllowed(..) => (FaultKind::Invalid, error.to_string()),
         };
         Event::UpstreamFailed {
             provider,

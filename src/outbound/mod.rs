@@ -199,8 +199,10 @@ pub fn is_loopback_http(url: &Url) -> bool {
 }
 
 fn is_error(body: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(body)
-        .is_ok_and(|members| members.contains_key("error"))
+    serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(body).is_ok_and(|members| {
+        let code = members.get("error").and_then(serde_json::Value::as_str);
+        code.is_some_and(|code| !code.is_empty())
+    })
 }
 
 fn why(error: &reqwest::Error, host: &str) -> OutboundError {
@@ -395,6 +397,9 @@ mod tests {
             ("200 OK", r#"{"access_token":"a"}"#, Some(200)),
             ("200 OK", r#"{"error":"bad_verification_code"}"#, Some(400)),
             ("200 OK", r#"["error"]"#, Some(200)),
+            ("200 OK", r#"{"error":null}"#, Some(200)),
+            ("200 OK", r#"{"error":""}"#, Some(200)),
+            ("200 OK", r#"{"error":false}"#, Some(200)),
             ("200 OK", "<html>", Some(200)),
             (
                 "401 Unauthorized",

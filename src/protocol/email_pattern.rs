@@ -18,13 +18,19 @@ impl EmailPattern {
         (local == "*" || !local.contains('*')).then(|| Self(format!("{local}@{domain}")))
     }
 
+    /// The domain, if it is for every address of one.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        self.0.strip_prefix("*@")
+    }
+
     /// Whether `address` is one of these. What is not plainly one address is none (P4).
     #[must_use]
     pub fn matches(&self, address: &str) -> bool {
         let Some((local, domain)) = parts(address) else {
             return false;
         };
-        match self.0.strip_prefix("*@") {
+        match self.domain() {
             Some(expected) => expected == domain,
             None => self.0 == format!("{local}@{domain}"),
         }

@@ -59,6 +59,9 @@ impl fmt::Display for PersonRule {
 /// What is decided about people at one provider.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PeopleRules {
+    /// Whose word on people it is: where the provider is, and who we are there. People of one are not those of another, even
+    /// where the provider's name in the configuration stays the same.
+    pub realm: String,
     /// Who may enter: whoever one of these is true of.
     pub allow: Vec<PersonRule>,
     /// Scopes that are not for everybody, each with those at this provider to whom it is open. A scope that is open to
@@ -84,5 +87,33 @@ impl PeopleRules {
     #[must_use]
     pub fn reserved(&self) -> ScopeSet {
         self.roles.iter().map(|(scope, _)| scope.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_differs_where_rules_or_the_realm_do() {
+        let of = |realm: &str, allow: &[PersonRule]| {
+            let rules = PeopleRules {
+                realm: realm.to_owned(),
+                allow: allow.to_vec(),
+                roles: Vec::new(),
+            };
+            rules.mark()
+        };
+        let here = of("https://a.example anteroom", &[PersonRule::Anyone]);
+        assert_eq!(
+            here,
+            of("https://a.example anteroom", &[PersonRule::Anyone])
+        );
+        assert_ne!(
+            here,
+            of("https://b.example anteroom", &[PersonRule::Anyone])
+        );
+        assert_ne!(here, of("https://a.example another", &[PersonRule::Anyone]));
+        assert_ne!(here, of("https://a.example anteroom", &[]));
     }
 }

@@ -165,8 +165,9 @@ pub struct UpstreamTokens {
 #[non_exhaustive]
 pub enum UpstreamError {
     /// The person may not enter; `reason` is what they read, `remedy` what they can do, with a link where one helps.
+    /// Where they have just signed in, the tokens that came of it are to be given back.
     #[error("not on the allow-list")]
-    NotAllowed(Box<NotAllowed>),
+    NotAllowed(Box<NotAllowed>, Option<Box<Unused>>),
     /// The provider cannot be reached, answers 5xx, or limits us: later it may work.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
@@ -178,6 +179,15 @@ pub enum UpstreamError {
     /// theirs. Never carries what the provider sent but an `error` code.
     #[error("the provider's answer is of no use: {0}")]
     Invalid(String),
+}
+
+/// Tokens of somebody who signed in and may not enter: nobody will use them.
+#[derive(Debug)]
+pub struct Unused {
+    /// Who. They may have sessions of before.
+    pub person: Subject,
+    /// What the provider gave.
+    pub tokens: UpstreamTokens,
 }
 
 /// Why somebody may not enter, in words for them.

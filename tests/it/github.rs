@@ -74,7 +74,7 @@ pub(crate) async fn sign_in(github: &GitHub, login: &str) -> Result<SignIn, Upst
 
 pub(crate) async fn refused(github: &GitHub, login: &str) -> NotAllowed {
     match sign_in(github, login).await {
-        Err(UpstreamError::NotAllowed(why)) => *why,
+        Err(UpstreamError::NotAllowed(why, _)) => *why,
         Err(error) => panic!("{login}: {error}"),
         Ok(_) => panic!("{login} was let in"),
     }
@@ -83,7 +83,7 @@ pub(crate) async fn refused(github: &GitHub, login: &str) -> NotAllowed {
 fn allow(rules: impl IntoIterator<Item = PersonRule>) -> PeopleRules {
     PeopleRules {
         allow: rules.into_iter().collect(),
-        roles: Vec::new(),
+        ..PeopleRules::default()
     }
 }
 

@@ -228,7 +228,7 @@ async fn an_account_that_github_itself_keeps_out_is_told_so() {
     let (standin, github) = github(anyone()).await;
     let (back, kept) = leave(&github, "mona").await;
     standin.suspend("mona");
-    let Err(UpstreamError::NotAllowed(why)) = github.finish(back, kept).await else {
+    let Err(UpstreamError::NotAllowed(why, _)) = github.finish(back, kept).await else {
         panic!("a suspended account was let in")
     };
     assert_told(&standin, &why, "suspended", "/logout");

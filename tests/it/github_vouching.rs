@@ -18,13 +18,15 @@ use anteroom::upstream::{
 use url::Url;
 
 use crate::github::{
-    NOW, TOKEN, anyone, connect, connect_at, emails, github, ids, logins, open_to, orgs, settings,
-    sign_in, team,
+    NOW, TOKEN, anyone, connect, connect_at, either, emails, github, ids, logins, open_to, orgs,
+    settings, sign_in, team,
 };
 use crate::harness::client::Tokens;
 use crate::harness::server::server;
 use crate::standin::start;
 
+const NOT_FROM_HERE: &str = "Although you appear to have the correct authorization credentials, the `acme` organization \
+                             has an IP allow list enabled, and your IP address is not permitted.";
 const CHECK: &str = "/api/applications";
 
 async fn vouch(github: &GitHub, signed_in: &SignIn) -> Result<Vouched, UpstreamError> {
@@ -35,7 +37,7 @@ async fn vouch(github: &GitHub, signed_in: &SignIn) -> Result<Vouched, UpstreamE
 fn kind(vouched: Result<Vouched, UpstreamError>) -> &'static str {
     match vouched {
         Ok(_) => "vouches",
-        Err(UpstreamError::NotAllowed(_)) => "not allowed",
+        Err(UpstreamError::NotAllowed(..)) => "not allowed",
         Err(UpstreamError::Unavailable(_)) => "unavailable",
         Err(UpstreamError::Ended(_)) => "ended",
         Err(UpstreamError::Invalid(_)) => "invalid",
@@ -111,17 +113,81 @@ async fn only_what_github_says_of_the_token_ends_a_session() {
         ("/api/user/memberships", Fault::Absent, "not allowed"),
         ("/api/user/memberships", Fault::NotApproved, "not allowed"),
     ] {
-        let (standin, github) = github(orgs(&["acme"])).await;
-        let signed_in = sign_in(&github, "mona").await.unwrap();
-        standin.fault(path, fault.clone());
-        assert_eq!(
-            kind(vouch(&github, &signed_in).await),
-            expected,
-            "{path} {fault:?}"
-        );
-        standin.heal();
-        assert_eq!(kind(vouch(&github, &signed_in).await), "vouches");
+        assert_checked(path, fault, expected).await;
     }
+}
+
+/// CONS-14, CONS-22, CONS-27
+#[tokio::test]
+async fn no_fault_on_the_way_or_of_ours_shuts_anybody_out() {
+    for (path, fault, expected) in [
+        // not in GitHub's words: somebody on the way says so
+        ("/api/user", Fault::Message(404, ""), "unavailable"),
+        ("/api/user", Fault::Message(403, ""), "unavailable"),
+        ("/api/user/emails", Fault::Message(404, ""), "unavailable"),
+        ("/api/user/emails", Fault::Message(403, ""), "unavailable"),
+        (
+            "/api/user/memberships",
+            Fault::Message(404, ""),
+            "unavailable",
+        ),
+        (
+            "/api/user/memberships",
+            Fault::Message(403, ""),
+            "unavailable",
+        ),
+        (
+            "/api/user/memberships",
+            Fault::Message(403, "You have triggered an abuse detection mechanism."),
+            "unavailable",
+        ),
+        // that is about us
+        (
+            "/api/user/memberships",
+            Fault::Message(403, NOT_FROM_HERE),
+            "unavailable",
+        ),
+        (
+            "/api/user/memberships",
+            Fault::Body(r#"{"state":"active","role":"billing_manager"}"#.to_owned()),
+            "not allowed",
+        ),
+    ] {
+        assert_checked(path, fault, expected).await;
+    }
+}
+
+/// What a check comes to under `fault`, and that it leaves nothing behind.
+async fn assert_checked(path: &str, fault: Fault, expected: &str) {
+    let (standin, github) = github(orgs(&["acme"])).await;
+    let signed_in = sign_in(&github, "mona").await.unwrap();
+    standin.fault(path, fault.clone());
+    assert_eq!(
+        kind(vouch(&github, &signed_in).await),
+        expected,
+        "{path} {fault:?}"
+    );
+    standin.heal();
+    assert_eq!(kind(vouch(&github, &signed_in).await), "vouches");
+}
+
+/// CONS-27
+#[tokio::test]
+async fn a_role_is_not_taken_away_for_the_address_of_this_server() {
+    let rules = open_to(anyone(), team("acme", "platform"));
+    let (standin, github) = github(rules).await;
+    let signed_in = sign_in(&github, "mona").await.unwrap();
+    standin.fault("/api/orgs", Fault::Message(403, NOT_FROM_HERE));
+    assert_eq!(kind(vouch(&github, &signed_in).await), "unavailable");
+    // another rule that holds is enough
+    standin.heal();
+    let either = either(&[orgs(&["elsewhere", "acme"]), team("acme", "platform")]);
+    let github = connect(settings(&standin, either));
+    standin.fault(
+        "/api/user/memberships/orgs",
+        Fault::Message(403, NOT_FROM_HERE),
+    );
+    assert_eq!(kind(vouch(&github, &signed_in).await), "vouches");
 }
 
 /// CONS-14, CONS-27
@@ -540,7 +606,13 @@ async fn forgotten_tokens_that_have_expired_cannot_be_renewed_any_more() {
 #[tokio::test]
 async fn the_token_of_a_sign_in_that_came_to_nothing_is_given_back() {
     let (standin, github) = github(orgs(&["acme"])).await;
-    sign_in(&github, "hubot").await.unwrap_err();
+    // whoever knows what else the person has gives it back
+    let Err(UpstreamError::NotAllowed(_, unused)) = sign_in(&github, "hubot").await else {
+        panic!("hubot is in no organisation")
+    };
+    let unused = unused.unwrap();
+    assert_eq!(unused.person.as_str(), "github:3");
+    github.forget(&unused.tokens).await.unwrap();
     assert!(!standin.has_tokens());
     let ended = format!("DELETE /api/applications/{CLIENT_ID}/token");
     assert!(standin.asked().contains(&ended));
@@ -551,12 +623,6 @@ async fn the_token_of_a_sign_in_that_came_to_nothing_is_given_back() {
         assert!(!standin.has_tokens(), "{path}");
         standin.heal();
     }
-    // A refusal stays a refusal where giving back fails.
-    standin.fault(CHECK, Fault::Down);
-    let error = sign_in(&github, "hubot")
-        .await
-        .map(|signed_in| signed_in.vouched);
-    assert_eq!(kind(error), "not allowed");
 }
 
 /// CONS-14
@@ -596,9 +662,10 @@ async fn github_enterprise_server_may_stand_below_a_path() {
             let (_, path) = line.split_once(' ').unwrap();
             assert!(path.starts_with("/enterprise/"), "{line}");
         }
-        let Err(UpstreamError::NotAllowed(why)) = sign_in(&github, "octavia").await else {
+        let Err(UpstreamError::NotAllowed(why, unused)) = sign_in(&github, "octavia").await else {
             panic!("octavia is in no team")
         };
+        github.forget(&unused.unwrap().tokens).await.unwrap();
         let link = format!("{}/orgs/acme/teams/platform", base.trim_end_matches('/'));
         assert_eq!(why.remedies[0].link, Some(link));
     }

@@ -133,8 +133,8 @@ async fn an_endpoint_that_fails_is_told_in_our_words() {
         (USERINFO, Fault::Absent, BROKEN, "userinfo"),
         (USERINFO, Fault::Html, BROKEN, "userinfo"),
         (USERINFO, body("[\"raw\"]"), BROKEN, "userinfo"),
-        (USERINFO, body("{}"), BROKEN, "another person"),
-        (USERINFO, body(r#"{"sub":null}"#), BROKEN, "another person"),
+        (USERINFO, body("{}"), BROKEN, "names nobody"),
+        (USERINFO, body(r#"{"sub":null}"#), BROKEN, "names nobody"),
     ] {
         let underway = Underway::start().await;
         underway.server.standin().fault(path, fault);

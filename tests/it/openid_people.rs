@@ -126,6 +126,38 @@ async fn assert_enters(server: &Server, may: &[&str], may_not: &[&str]) {
     }
 }
 
+/// CONS-23
+#[tokio::test]
+async fn tokens_of_a_refused_sign_in_are_given_back_unless_a_session_could_end_with_them() {
+    let allow = Allow {
+        emails: vec![EmailPattern::parse("*@example.com").unwrap()],
+        ..Allow::default()
+    };
+    let server = closed(allow).start().await;
+    let client = server.client().await;
+    let given_back = || {
+        let asked = server.standin().asked();
+        let revoked = asked.iter().filter(|line| line.ends_with("/revoke"));
+        revoked.count()
+    };
+    let answer = sign_in(&server, &client, "mona").await;
+    client.read_code(&answer.location());
+    change(&server, "mona", |account| {
+        account.email = Some("mona@elsewhere.example".to_owned());
+    });
+    sign_in(&server, &client, "mona").await.assert_page(403);
+    sign_in(&server, &client, "hubot").await.assert_page(403);
+    for _ in 0..2000 {
+        if given_back() > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(given_back(), 1);
+    let openid = server.standin().openid();
+    assert!(!openid.has_tokens("hubot") && openid.has_tokens("mona"));
+}
+
 /// U8, CONS-20
 #[tokio::test]
 async fn an_address_opens_the_door_only_where_the_provider_has_verified_it() {

@@ -160,7 +160,7 @@ impl Vouching {
                     Outcome::Ended
                 }))
             }
-            UpstreamError::NotAllowed(_) => {
+            UpstreamError::NotAllowed(..) => {
                 let why = "the person is no longer allowed to enter";
                 let ended = self.end_refused(seen, why).await?;
                 Ok(ended.map(|seen| {

@@ -74,9 +74,10 @@ impl Api {
         let mut partial = false;
         for page in 1..=MOST_PAGES {
             let mut url = under(&self.url, path);
+            // 50: a hundred teams with all that is said of them can be larger than any answer that is read.
             // Counted by us: the address in `Link` is theirs, and the token goes nowhere but to `api_url`.
             url.query_pairs_mut()
-                .append_pair("per_page", "100")
+                .append_pair("per_page", "50")
                 .append_pair("page", &page.to_string());
             let found = match self.get_url::<Vec<T>>(token, &url).await? {
                 Answer::Found(found) => found,
@@ -139,6 +140,13 @@ impl Api {
             StatusCode::FORBIDDEN if is_suspended(&answer) => {
                 Err(UpstreamError::Ended("the account is suspended".to_owned()))
             }
+            // A balancer on the way says so too, or a wrong address: GitHub gives a reason.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN if is_wordless(&answer) => {
+                Err(UpstreamError::Unavailable(format!(
+                    "GET {path} answers {} in no words of GitHub; if it stays so, api_url is wrong",
+                    answer.status().as_u16()
+                )))
+            }
             // Some of what is behind single sign-on is said not to be there.
             StatusCode::NOT_FOUND if single_sign_on(answer.headers()).is_none() => {
                 Ok(Answer::Absent)
@@ -173,15 +181,21 @@ fn later(answer: &HttpResponse) -> Option<String> {
         .is_some_and(|left| left == "0");
     let limited = status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::FORBIDDEN
-            && (used_up
-                || headers.contains_key(RETRY_AFTER)
-                || message(answer).contains("rate limit"));
+            && (used_up || headers.contains_key(RETRY_AFTER) || is_limit(&message(answer)));
     // 422 is for what is malformed, and for who asks too often.
     let spammed = status == StatusCode::UNPROCESSABLE_ENTITY && {
         let body = String::from_utf8_lossy(answer.body()).to_lowercase();
         body.contains("spammed") || body.contains("too quickly")
     };
     (limited || spammed).then(|| "it limits our requests for a while".to_owned())
+}
+
+fn is_limit(message: &str) -> bool {
+    message.contains("rate limit") || message.contains("abuse detection")
+}
+
+fn is_wordless(answer: &HttpResponse) -> bool {
+    single_sign_on(answer.headers()).is_none() && message(answer).is_empty()
 }
 
 /// The account, not the installation of a GitHub App, which GitHub can suspend too.
@@ -263,6 +277,10 @@ mod tests {
             ),
             (
                 answer(403, &[], "API rate limit exceeded for user ID 1."),
+                true,
+            ),
+            (
+                answer(403, &[], "You have triggered an abuse detection mechanism."),
                 true,
             ),
             (answer(404, &[("x-ratelimit-remaining", "0")], ""), false),

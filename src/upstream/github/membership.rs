@@ -154,6 +154,10 @@ impl<'a> Memberships<'a> {
             .get::<Membership>(&self.tokens.access, &path)
             .await?
         {
+            // who pays for an organisation sees nothing of it
+            Answer::Found(membership) if membership.value.role.as_deref() == Some(BILLING) => {
+                Ok(Some(Miss::NotMember))
+            }
             Answer::Found(membership) => match membership.value.state.as_str() {
                 "active" => Ok(None),
                 "pending" => Ok(Some(Miss::Pending)),
@@ -185,8 +189,11 @@ impl<'a> Memberships<'a> {
 /// Scopes that let an OAuth App see memberships: the later two hold the first.
 const READ_ORG: [&str; 3] = ["read:org", "write:org", "admin:org"];
 
+const BILLING: &str = "billing_manager";
+
 /// `GET /user/memberships/orgs/{org}`, `GET /orgs/{org}/teams/{slug}/memberships/{login}`
 #[derive(Deserialize)]
 struct Membership {
     state: String,
+    role: Option<String>,
 }

@@ -24,7 +24,7 @@ use url::{ParseError, Url};
 use self::account::{Account, account_of, email};
 use self::api::{Api, under};
 use self::refusal::suspended;
-use self::rules::{Closed, Door, needs_memberships};
+use self::rules::{Closed, Door, Moment, needs_memberships};
 use self::token::{end, owner, refused};
 use super::{
     Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
@@ -142,18 +142,27 @@ impl GitHub {
         let account = account_of(&self.api, &tokens.access).await;
         let account = account.map_err(|error| match error {
             UpstreamError::Ended(_) => {
-                UpstreamError::NotAllowed(Box::new(suspended(&self.settings)))
+                UpstreamError::NotAllowed(Box::new(suspended(&self.settings)), None)
             }
             error => error,
         })?;
-        self.admit(account, tokens).await
+        self.admit(account, tokens, Moment::SignIn).await
     }
 
     /// The person behind `account`, if the rules let them in.
-    async fn admit(&self, account: Account, tokens: &UpstreamTokens) -> Result<Vouched, Closed> {
+    async fn admit(
+        &self,
+        account: Account,
+        tokens: &UpstreamTokens,
+        moment: Moment,
+    ) -> Result<Vouched, Closed> {
         let email = email(&self.api, &tokens.access).await?;
         let mut door = Door::new(&self.settings, &self.api, tokens, &account, &email);
-        door.open().await?;
+        door.moment = moment;
+        if let Err(mut closed) = door.open().await {
+            closed.person = Some(self.subject(&account));
+            return Err(closed);
+        }
         let opens = door.opens().await?;
         let identity = Identity {
             subject: self.subject(&account),
@@ -195,7 +204,7 @@ impl Upstream for GitHub {
         &self.settings.rules
     }
 
-    async fn begin(&self, state: &Secret, _intent: Intent) -> Result<Departure, UpstreamError> {
+    async fn begin(&self, state: &Secret, intent: Intent) -> Result<Departure, UpstreamError> {
         let verifier = Secret::new(URL_SAFE_NO_PAD.encode(entropy::random::<32>()));
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
             verifier.expose().to_owned(),
@@ -205,12 +214,16 @@ impl Upstream for GitHub {
         if needs_memberships(&self.settings.rules) {
             scopes.push(Scope::new("read:org".to_owned()));
         }
-        let (url, _) = self
+        let mut request = self
             .oauth
             .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
             .add_scopes(scopes)
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        if intent == Intent::Identify {
+            // who signs in to look is asked as whom
+            request = request.add_extra_param("prompt", "select_account");
+        }
+        let (url, _) = request.url();
         Ok(Departure {
             url,
             kept: Kept {
@@ -225,12 +238,11 @@ impl Upstream for GitHub {
         match self.arrived(&tokens).await {
             Ok(vouched) => Ok(SignIn { vouched, tokens }),
             Err(closed) => {
-                // Nobody will use the token again. But a link to single sign-on is good for this very token.
-                if !closed.wants_token {
-                    // What the person is told does not depend on whether this works.
+                if closed.comes_to_nothing() {
+                    // GitHub ends this token and no other. What the person is told does not depend on whether it works.
                     let _ = self.forget(&tokens).await;
                 }
-                Err(closed.error)
+                Err(closed.with(tokens))
             }
         }
     }
@@ -285,7 +297,7 @@ impl Upstream for GitHub {
             }
             account = shown;
         }
-        let admitted = self.admit(account, tokens).await;
+        let admitted = self.admit(account, tokens, Moment::Check).await;
         admitted.map_err(|closed| closed.error)
     }
 

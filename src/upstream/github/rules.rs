@@ -8,9 +8,10 @@ use super::account::{Account, Email};
 use super::api::Api;
 use super::membership::{Group, Memberships, Miss};
 use super::refusal::Refused;
+use crate::protocol::ids::Subject;
 use crate::protocol::person_rule::{PeopleRules, PersonRule};
 use crate::protocol::scope::ScopeSet;
-use crate::upstream::{UpstreamError, UpstreamTokens};
+use crate::upstream::{Unused, UpstreamError, UpstreamTokens};
 
 /// Whether GitHub has to be asked where people belong. Where everybody may enter it does not matter, unless a scope is
 /// only for some.
@@ -24,14 +25,26 @@ pub(super) fn needs_memberships(rules: &PeopleRules) -> bool {
 
 /// Somebody before the rules.
 pub(super) struct Door<'a> {
+    pub(super) moment: Moment,
     settings: &'a GitHubSettings,
     account: &'a Account,
     email: &'a Email,
     memberships: Memberships<'a>,
 }
 
+/// When somebody stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// They sign in, and read why they may not.
+    SignIn,
+    /// They were let in before, and it is asked whether they still may be.
+    Check,
+}
+
 /// The door stays closed.
 pub(super) struct Closed {
+    /// For whom, where that is known.
+    pub(super) person: Option<Subject>,
     pub(super) error: UpstreamError,
     /// What the person can do about it is done for the token that they signed in with.
     pub(super) wants_token: bool,
@@ -40,8 +53,27 @@ pub(super) struct Closed {
 impl From<UpstreamError> for Closed {
     fn from(error: UpstreamError) -> Self {
         Self {
+            person: None,
             error,
             wants_token: false,
+        }
+    }
+}
+
+impl Closed {
+    /// Whether the tokens are neither of use any more nor handed over, for want of a person or of an answer.
+    pub(super) fn comes_to_nothing(&self) -> bool {
+        let is_refusal = matches!(self.error, UpstreamError::NotAllowed(..));
+        !(self.wants_token || is_refusal && self.person.is_some())
+    }
+
+    /// Why, with the tokens that nobody will use. But a link to single sign-on is good for this very token.
+    pub(super) fn with(self, tokens: UpstreamTokens) -> UpstreamError {
+        match (self.error, self.person) {
+            (UpstreamError::NotAllowed(why, None), Some(person)) if !self.wants_token => {
+                UpstreamError::NotAllowed(why, Some(Box::new(Unused { person, tokens })))
+            }
+            (error, _) => error,
         }
     }
 }
@@ -55,6 +87,7 @@ impl<'a> Door<'a> {
         email: &'a Email,
     ) -> Self {
         Self {
+            moment: Moment::SignIn,
             settings,
             account,
             email,
@@ -84,7 +117,8 @@ impl<'a> Door<'a> {
             }
         }
         Err(Closed {
-            error: UpstreamError::NotAllowed(Box::new(refused.told())),
+            person: None,
+            error: UpstreamError::NotAllowed(Box::new(refused.told()), None),
             wants_token,
         })
     }
@@ -107,10 +141,17 @@ impl<'a> Door<'a> {
         if rules.iter().any(|rule| self.is_known_by(rule)) {
             return Ok(true);
         }
+        let mut our_address = false;
         for group in rules.iter().filter_map(Group::of) {
-            if self.memberships.miss(group).await?.is_none() {
-                return Ok(true);
+            match self.memberships.miss(group).await? {
+                None => return Ok(true),
+                Some(miss) => our_address |= matches!(miss, Miss::Address),
             }
+        }
+        if our_address && self.moment == Moment::Check {
+            // that is about this server, and says nothing about the person
+            let why = "an organisation does not list the network address of this server";
+            return Err(UpstreamError::Unavailable(why.to_owned()));
         }
         Ok(false)
     }

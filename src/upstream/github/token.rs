@@ -115,7 +115,7 @@ fn refused_with(settings: &GitHubSettings, error: &BasicErrorResponseType) -> Up
         "bad_refresh_token" => {
             UpstreamError::Ended("bad_refresh_token: the refresh token is refused".to_owned())
         }
-        "unverified_user_email" => UpstreamError::NotAllowed(Box::new(unverified(settings))),
+        "unverified_user_email" => UpstreamError::NotAllowed(Box::new(unverified(settings)), None),
         "incorrect_client_credentials" => invalid(
             "incorrect_client_credentials: client_id and client_secret are not those of the application",
         ),

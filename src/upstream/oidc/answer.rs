@@ -90,8 +90,11 @@ fn refused_with(code: &str, redeemed: Redeemed) -> UpstreamError {
         "server_error" | "temporarily_unavailable" | "slow_down" => {
             UpstreamError::Unavailable(format!("the token endpoint answers {code}"))
         }
-        "invalid_grant" if redeemed == Redeemed::RefreshToken => {
-            UpstreamError::Ended("the token endpoint answers invalid_grant".to_owned())
+        // without the person, it goes no further
+        "invalid_grant" | "interaction_required" | "login_required" | "consent_required"
+            if redeemed == Redeemed::RefreshToken =>
+        {
+            UpstreamError::Ended(format!("the token endpoint answers {code}"))
         }
         "invalid_client" => invalid(
             "invalid_client: client_id and client_secret are not those of the application at the provider",

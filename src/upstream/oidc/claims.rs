@@ -1,5 +1,7 @@
 //! What an `OpenID` provider says about a person, and how much of it is believed (`OpenID` Connect Core 1.0 §5.1).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::protocol::identity::Identity;
@@ -10,15 +12,17 @@ use crate::protocol::plain_name::plain_name;
 pub(super) struct Claims {
     /// Verified claims of an ID token.
     signed: Map<String, Value>,
+    /// Those of them that do not count any more.
+    outdated: BTreeSet<String>,
     /// What the userinfo endpoint says.
     said: Map<String, Value>,
-    /// Which of the two is believed where they differ.
-    first: Source,
+    /// Whom to ask, one after the other.
+    order: [Source; 2],
 }
 
 /// Where a claim comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+enum Source {
     /// The ID token.
     Signed,
     /// The userinfo endpoint.
@@ -26,16 +30,28 @@ pub(super) enum Source {
 }
 
 impl Claims {
-    /// What both say. Where they differ, `first` is believed: the ID token if it is of now, else what was said just now.
-    pub(super) fn new(
+    /// What both say now. Where they differ, the ID token is believed.
+    pub(super) fn of_now(signed: Map<String, Value>, said: Option<Map<String, Value>>) -> Self {
+        Self {
+            signed,
+            outdated: BTreeSet::new(),
+            said: said.unwrap_or_default(),
+            order: [Source::Signed, Source::Said],
+        }
+    }
+
+    /// What is said now, and what was signed before where that is the only word there is: of what userinfo has `told` once, it
+    /// is the one to say that it is no longer so. Many providers leave out what is empty.
+    pub(super) fn since(
         signed: Map<String, Value>,
-        said: Option<Map<String, Value>>,
-        first: Source,
+        told: BTreeSet<String>,
+        said: Map<String, Value>,
     ) -> Self {
         Self {
             signed,
-            said: said.unwrap_or_default(),
-            first,
+            outdated: told,
+            said,
+            order: [Source::Said, Source::Signed],
         }
     }
 
@@ -71,9 +87,14 @@ impl Claims {
     /// and userinfo are not mixed.
     pub(super) fn verified_email(&self) -> Option<&str> {
         let email = self.email()?;
-        let mut verified = self.sources().into_iter().filter_map(|source| {
-            let speaks_of_it = source.get("email").and_then(Value::as_str) == Some(email);
-            source.get("email_verified").filter(|_| speaks_of_it)
+        let mut verified = self.order.into_iter().filter_map(|source| {
+            let all = match source {
+                Source::Signed => &self.signed,
+                Source::Said => &self.said,
+            };
+            let speaks_of_it = all.get("email").and_then(Value::as_str) == Some(email);
+            let verified = self.word_of(source, "email_verified");
+            verified.filter(|_| speaks_of_it)
         });
         let is_verified = verified.next().is_some_and(|verified| match verified {
             Value::Bool(verified) => *verified,
@@ -89,11 +110,13 @@ impl Claims {
         Some(domain.to_ascii_lowercase())
     }
 
-    /// Whether anything is said under this name, or under this path where there is no such name.
+    /// Whether anything is said under this name, or under this path where there is no such name. Who says anything under the
+    /// first step of a path says all that there is under it.
     pub(super) fn claim(&self, name: &str) -> Option<&Value> {
         self.get(name).or_else(|| {
-            let mut sources = self.sources().into_iter();
-            sources.find_map(|source| nested(source, name))
+            let mut steps = name.split('.');
+            let outer = self.get(steps.next()?)?;
+            steps.try_fold(outer, |value, step| value.as_object()?.get(step))
         })
     }
 
@@ -123,24 +146,19 @@ impl Claims {
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
-        let said = |source: &'_ Map<String, Value>| source.contains_key(name);
-        let source = self.sources().into_iter().find(|source| said(source))?;
-        source.get(name)
+        let mut sources = self.order.into_iter();
+        sources.find_map(|source| self.word_of(source, name))
     }
 
-    fn sources(&self) -> [&Map<String, Value>; 2] {
-        match self.first {
-            Source::Signed => [&self.signed, &self.said],
-            Source::Said => [&self.said, &self.signed],
+    fn word_of(&self, source: Source, name: &str) -> Option<&Value> {
+        match source {
+            Source::Signed => self
+                .signed
+                .get(name)
+                .filter(|_| !self.outdated.contains(name)),
+            Source::Said => self.said.get(name),
         }
     }
-}
-
-/// `realm_access.roles` in `{"realm_access": {"roles": [...]}}`
-fn nested<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    let mut steps = path.split('.');
-    let outer = claims.get(steps.next()?)?;
-    steps.try_fold(outer, |value, step| value.as_object()?.get(step))
 }
 
 /// Whether an address is one word of letters that show and do not move or hide what stands around them.
@@ -163,7 +181,75 @@ mod tests {
     }
 
     fn claims(signed: Value, said: Value) -> Claims {
-        Claims::new(map(signed), Some(map(said)), Source::Signed)
+        Claims::of_now(map(signed), Some(map(said)))
+    }
+
+    fn since(signed: Value, told: &[&str], said: Value) -> Claims {
+        let told = told.iter().map(|name| (*name).to_owned()).collect();
+        Claims::since(map(signed), told, map(said))
+    }
+
+    /// CONS-27
+    #[test]
+    fn what_userinfo_said_once_and_says_no_longer_is_not_so_any_more() {
+        let flat = json!({"groups": ["admin"]});
+        let roles = json!({"realm_access": {"roles": ["admin"]}});
+        let clients = json!({"realm_access": {"other": ["admin"]}});
+        for (signed, told, said, name, holds) in [
+            (&flat, &["groups"][..], json!({}), "groups", false),
+            (&flat, &[], json!({}), "groups", true),
+            (&flat, &[], json!({"groups": []}), "groups", false),
+            (&flat, &["groups"], flat.clone(), "groups", true),
+            (&json!({}), &["groups"], flat.clone(), "groups", true),
+            (
+                &roles,
+                &["realm_access"],
+                json!({}),
+                "realm_access.roles",
+                false,
+            ),
+            (&roles, &[], json!({}), "realm_access.roles", true),
+            (
+                &roles,
+                &[],
+                json!({"realm_access": {}}),
+                "realm_access.roles",
+                false,
+            ),
+            (&roles, &[], clients.clone(), "realm_access.roles", false),
+        ] {
+            let claims = since(signed.clone(), told, said.clone());
+            assert_eq!(
+                claims.says(name, "admin"),
+                holds,
+                "{signed} {told:?} {said}"
+            );
+        }
+        // at a sign-in too, one source is not filled up from the other
+        assert!(!claims(clients, roles).says("realm_access.roles", "admin"));
+    }
+
+    /// U8
+    #[test]
+    fn an_address_that_userinfo_takes_back_is_not_that_of_the_person_any_more() {
+        let mona = json!("mona@acme.com");
+        let verified = json!({"email": mona, "email_verified": true});
+        let bare = json!({"email": mona});
+        let other = json!({"email": "mona@evil.com"});
+        let both = &["email", "email_verified"][..];
+        for (told, said, holds) in [
+            (both, json!({}), false),
+            (both, bare.clone(), false),
+            (both, verified.clone(), true),
+            (&["email"], json!({}), false),
+            (&["email"], other.clone(), false),
+            (&["email"], bare, true),
+            (&[], json!({}), true),
+            (&[], other, false),
+        ] {
+            let claims = since(verified.clone(), told, said.clone());
+            assert_eq!(claims.verified_email().is_some(), holds, "{told:?} {said}");
+        }
     }
 
     /// U8
@@ -233,8 +319,10 @@ mod tests {
             ),
             (json!({"hd": ["acme.com"]}), json!({}), None),
         ] {
-            for first in [Source::Signed, Source::Said] {
-                let claims = Claims::new(map(signed.clone()), Some(map(said.clone())), first);
+            for claims in [
+                claims(signed.clone(), said.clone()),
+                since(signed.clone(), &["hd"], said.clone()),
+            ] {
                 assert_eq!(claims.domain().as_deref(), domain, "{signed} {said}");
                 let says = signed["hd"] == "acme.com";
                 assert_eq!(claims.says("hd", "acme.com"), says, "{signed} {said}");

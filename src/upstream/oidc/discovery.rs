@@ -72,6 +72,9 @@ struct Fetching {
 #[derive(Clone)]
 enum Failure {
     Unavailable(String),
+    /// What came says nothing.
+    Unreadable(String),
+    /// What came is wrong.
     Invalid(String),
 }
 
@@ -141,10 +144,13 @@ impl Discovery {
         match (fetched, self.kept()) {
             (Ok(known), _) => Ok(self.keep(known)),
             // What was good yesterday is better than nobody coming in; asked for again soon.
-            (Err(Failure::Unavailable(_)), Some(old)) => Ok(self.keep(Known {
-                until: self.clock.now() + SOON,
-                ..Known::clone(&old)
-            })),
+            (Err(Failure::Unavailable(why) | Failure::Unreadable(why)), Some(old)) => {
+                tracing::warn!(issuer = %self.issuer, error = %why, "the provider is not described anew: what was known stays");
+                Ok(self.keep(Known {
+                    until: self.clock.now() + SOON,
+                    ..Known::clone(&old)
+                }))
+            }
             (Err(failure), _) => Err(failure.into()),
         }
     }
@@ -245,13 +251,13 @@ impl Discovery {
             .map_err(|_| Failure::Invalid("issuer is no URL to ask at".to_owned()))?;
         let answer = self.outbound.call(request).await?;
         if answer.status() != StatusCode::OK {
-            return Err(Failure::Invalid(format!(
+            return Err(Failure::Unreadable(format!(
                 "the provider's metadata answer with status {}: is issuer right?",
                 answer.status().as_u16()
             )));
         }
         serde_json::from_slice(answer.body())
-            .map_err(|_| Failure::Invalid("the provider's metadata cannot be read".to_owned()))
+            .map_err(|_| Failure::Unreadable("the provider's metadata cannot be read".to_owned()))
     }
 
     async fn keys_at(
@@ -262,7 +268,7 @@ impl Discovery {
         fetched.map_err(|error| match error {
             DiscoveryError::Request(error) => error.into(),
             // Any other would print what the provider sent.
-            _ => Failure::Invalid("the provider's keys cannot be read".to_owned()),
+            _ => Failure::Unreadable("the provider's keys cannot be read".to_owned()),
         })
     }
 
@@ -286,7 +292,7 @@ impl From<OutboundError> for Failure {
     fn from(error: OutboundError) -> Self {
         match unsent(&error) {
             UpstreamError::Unavailable(text) => Self::Unavailable(text),
-            _ => Self::Invalid(error.to_string()),
+            _ => Self::Unreadable(error.to_string()),
         }
     }
 }
@@ -295,7 +301,7 @@ impl From<Failure> for UpstreamError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Invalid(text) => invalid(&text),
+            Failure::Unreadable(text) | Failure::Invalid(text) => invalid(&text),
         }
     }
 }

@@ -37,14 +37,25 @@ pub(super) async fn userinfo(
     let answer = outbound.call(request).await;
     let answer = answer.map_err(|error| unsent(&error))?;
     match answer.status() {
-        StatusCode::OK => serde_json::from_slice(answer.body())
-            .map(Userinfo::Said)
-            .map_err(|_| invalid("the answer of the userinfo endpoint is no JSON object")),
+        StatusCode::OK => said(answer.body()).map(Userinfo::Said),
         _ if is_refused(&answer) => Ok(Userinfo::Refused),
         status => Err(invalid(&format!(
             "the userinfo endpoint answers with status {}",
             status.as_u16()
         ))),
+    }
+}
+
+/// What is said about somebody. An answer about nobody is none: a page of a provider that is being maintained must not look
+/// like another person.
+fn said(body: &[u8]) -> Result<Map<String, Value>, UpstreamError> {
+    let said: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|_| invalid("the answer of the userinfo endpoint is no JSON object"))?;
+    match said.get("sub").and_then(Value::as_str) {
+        Some(sub) if !sub.is_empty() => Ok(said),
+        _ => Err(invalid(
+            "the userinfo endpoint names nobody: sub is missing",
+        )),
     }
 }
 

@@ -252,7 +252,7 @@ pub(super) fn settings(issuer: &str) -> OidcSettings {
         callback: "http://localhost:8080/callback/acme".to_owned(),
         rules: PeopleRules {
             allow: vec![PersonRule::Anyone],
-            roles: Vec::new(),
+            ..PeopleRules::default()
         },
     }
 }

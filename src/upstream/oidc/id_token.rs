@@ -195,6 +195,12 @@ impl NumericDate {
     }
 }
 
+/// The moment that a claim names.
+pub(super) fn time(claim: &Value) -> Option<UnixTime> {
+    let date = NumericDate::deserialize(claim);
+    date.ok().map(|date| date.time())
+}
+
 impl Claims {
     fn check(&self, expected: &Expected<'_>) -> Result<(), IdTokenFault> {
         if !expected.issuers.contains(&self.iss) {

@@ -1,6 +1,8 @@
 //! Google and every other provider of `OpenID` Connect.
 
 mod answer;
+#[cfg(test)]
+mod checks;
 mod claims;
 mod discovery;
 mod endpoint;
@@ -15,6 +17,7 @@ mod people;
 #[cfg(test)]
 mod renewals;
 mod request;
+mod word;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,13 +33,14 @@ use serde_json::{Map, Value};
 use url::ParseError;
 
 use self::answer::{OAuthClient, Redeemed, TokenAnswer, invalid, refused};
-use self::claims::{Claims, Source};
+use self::claims::Claims;
 use self::discovery::{Discovery, Known};
 use self::endpoint::{Credentials, Userinfo};
 use self::id_token::{Expected, IdTokenFault};
+use self::word::Word;
 use super::{
-    Back, Departure, GivesBack, Intent, Kept, SignIn, Upstream, UpstreamError, UpstreamTokens,
-    UseFor, Vouched,
+    Back, Departure, GivesBack, Intent, Kept, NotAllowed, SignIn, Unused, Upstream, UpstreamError,
+    UpstreamTokens, UseFor, Vouched,
 };
 use crate::clock::{Clock, UnixTime};
 use crate::entropy;
@@ -198,7 +202,7 @@ impl Oidc {
         let is_over = |time: UnixTime| time <= self.clock.now();
         let has_expired = tokens.expires.is_some_and(is_over);
         // nobody but the ID token says how long it holds what can never be asked again
-        let signed_until = signed.get("exp").and_then(Value::as_i64).map(UnixTime);
+        let signed_until = signed.get("exp").and_then(id_token::time);
         let asks = known.userinfo_endpoint.is_some();
         let holds = asks || tokens.expires.is_some() || !signed_until.is_some_and(is_over);
         if tokens.refresh.is_none() && (has_expired || !holds) {
@@ -214,6 +218,12 @@ impl Oidc {
                 let later = "the access token has expired, and is not renewed yet";
                 Err(UpstreamError::Unavailable(later.to_owned()))
             }
+            // It was renewed just now: the token endpoint says when it is over.
+            Some(Userinfo::Refused) if tokens.refresh.is_some() => {
+                let later =
+                    "the userinfo endpoint refuses an access token that was renewed just now";
+                Err(UpstreamError::Unavailable(later.to_owned()))
+            }
             Some(Userinfo::Refused) => {
                 let ended = "the userinfo endpoint refuses the access token";
                 Err(UpstreamError::Ended(ended.to_owned()))
@@ -222,14 +232,39 @@ impl Oidc {
         }
     }
 
-    fn admitted(&self, claims: &Claims) -> Result<Vouched, UpstreamError> {
-        let settings = &self.settings;
-        let opens = people::admit(&settings.rules, claims, &settings.label)
-            .map_err(UpstreamError::NotAllowed)?;
+    fn admitted(&self, claims: &Claims) -> Result<Vouched, Box<NotAllowed>> {
         Ok(Vouched {
-            identity: claims.identity(&settings.id),
-            opens,
+            opens: people::admit(&self.settings, claims)?,
+            identity: claims.identity(&self.settings.id),
         })
+    }
+
+    /// What is kept after a renewal. An ID token that is at fault says nothing, and the new tokens must not be lost for it,
+    /// since those before may be dead by now.
+    async fn word_after(
+        &self,
+        known: &Arc<Known>,
+        before: Word,
+        answer: &TokenAnswer,
+        access: &Secret,
+    ) -> Result<Word, UpstreamError> {
+        let Some(id_token) = &answer.extra_fields().id_token else {
+            return Ok(before.unrenewed());
+        };
+        match self.signed(known, id_token, access, None).await {
+            Ok(signed) if before.signed.get("sub") != signed.get("sub") => Err(another_person()),
+            Ok(signed) => Ok(before.renewed(signed)),
+            Err(fault) => {
+                if !before.is_doubtful() {
+                    tracing::warn!(
+                        provider = %self.settings.id,
+                        error = %fault,
+                        "a renewed ID token cannot be believed: what was signed before stays"
+                    );
+                }
+                Ok(before.doubted())
+            }
+        }
     }
 }
 
@@ -296,7 +331,6 @@ impl Upstream for Oidc {
         let signed = self
             .signed(&known, id_token, &tokens.access, Some(nonce))
             .await?;
-        tokens.claims = Some(Value::Object(signed.clone()).to_string());
         let said = match self.userinfo(&known, &tokens.access).await? {
             Some(Userinfo::Said(said)) => Some(said),
             Some(Userinfo::Refused) => {
@@ -313,12 +347,14 @@ impl Upstream for Oidc {
         {
             return Err(invalid("the userinfo endpoint speaks of another person"));
         }
-        match self.admitted(&Claims::new(signed, said, Source::Signed)) {
+        tokens.claims = Word::of_sign_in(signed.clone(), said.as_ref()).to_text();
+        let claims = Claims::of_now(signed, said);
+        match self.admitted(&claims) {
             Ok(vouched) => Ok(SignIn { vouched, tokens }),
-            Err(closed) => {
-                // Nobody will use the tokens again. The refusal is what the person is told, whether or not this works.
-                let _ = self.forget(&tokens).await;
-                Err(closed)
+            Err(why) => {
+                let person = claims.identity(&self.settings.id).subject;
+                let unused = Unused { person, tokens };
+                Err(UpstreamError::NotAllowed(why, Some(Box::new(unused))))
             }
         }
     }
@@ -332,6 +368,13 @@ impl Upstream for Oidc {
         let refresh = tokens.refresh.as_ref();
         let refresh =
             refresh.ok_or_else(|| UpstreamError::Ended("there is no refresh token".to_owned()))?;
+        let before = Word::of(tokens);
+        if before
+            .as_ref()
+            .is_some_and(|word| !word.is_by_one_of(&self.issuers))
+        {
+            return Err(another_issuer());
+        }
         let known = self.discovery.known().await?;
         let refresh = RefreshToken::new(refresh.expose().to_owned());
         let client = self.client(&known);
@@ -342,19 +385,10 @@ impl Upstream for Oidc {
             .await
             .map_err(|error| refused(error, Redeemed::RefreshToken))?;
         let mut renewed = self.tokens(&answer, Some(tokens));
-        let Some(id_token) = &answer.extra_fields().id_token else {
-            return Ok(renewed);
-        };
-        // An ID token that is at fault says nothing: the old claims stay. The new tokens must not be lost for it, since those
-        // before may be dead by now.
-        let Ok(signed) = self.signed(&known, id_token, &renewed.access, None).await else {
-            return Ok(renewed);
-        };
-        let before = signed_before(tokens);
-        if before.is_some_and(|before| before.get("sub") != signed.get("sub")) {
-            return Err(another_person());
+        if let Some(before) = before {
+            let word = self.word_after(&known, before, &answer, &renewed.access);
+            renewed.claims = word.await?.to_text();
         }
-        renewed.claims = Some(Value::Object(signed).to_string());
         Ok(renewed)
     }
 
@@ -363,23 +397,24 @@ impl Upstream for Oidc {
         person: &Subject,
         tokens: &UpstreamTokens,
     ) -> Result<Vouched, UpstreamError> {
-        let signed = signed_before(tokens)
+        let word = Word::of(tokens)
             .ok_or_else(|| invalid("nothing that the provider signed is kept of the person"))?;
-        let said = self.said_now(tokens, &signed).await?;
+        if !word.is_by_one_of(&self.issuers) {
+            return Err(another_issuer());
+        }
+        let said = self.said_now(tokens, &word.signed).await?;
         let is_theirs = |claims: &Map<String, Value>| {
             let sub = claims.get("sub").and_then(Value::as_str);
             sub.is_some_and(|sub| Subject::at(&self.settings.id, sub) == *person)
         };
-        if !is_theirs(&signed) || said.as_ref().is_some_and(|said| !is_theirs(said)) {
+        if !is_theirs(&word.signed) || said.as_ref().is_some_and(|said| !is_theirs(said)) {
             return Err(another_person());
         }
-        let issued = signed.get("iat").and_then(Value::as_i64).unwrap_or(0);
-        let first = if self.clock.now() <= UnixTime(issued) + FRESH {
-            Source::Signed
-        } else {
-            Source::Said
-        };
-        self.admitted(&Claims::new(signed, said, first))
+        if said.is_none() && word.is_doubtful() {
+            return Err(invalid("the last ID token cannot be believed"));
+        }
+        self.admitted(&word.with(said))
+            .map_err(|why| UpstreamError::NotAllowed(why, None))
     }
 
     fn gives_back(&self) -> GivesBack {
@@ -387,6 +422,9 @@ impl Upstream for Oidc {
     }
 
     async fn forget(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
+        if Word::of(tokens).is_some_and(|word| !word.is_by_one_of(&self.issuers)) {
+            return Err(another_issuer());
+        }
         let known = self.discovery.known().await?;
         let Some(url) = &known.revocation_endpoint else {
             return Ok(());
@@ -400,15 +438,13 @@ impl Upstream for Oidc {
     }
 }
 
-fn signed_before(tokens: &UpstreamTokens) -> Option<Map<String, Value>> {
-    serde_json::from_str(tokens.claims.as_deref()?).ok()
-}
-
 fn another_person() -> UpstreamError {
     UpstreamError::Ended("the tokens are another person's".to_owned())
 }
 
+fn another_issuer() -> UpstreamError {
+    UpstreamError::Ended("the tokens are of another issuer than the one that is set".to_owned())
+}
+
 /// An access token that expires within this is renewed before it is used.
 const SOON: Duration = Duration::from_secs(5 * 60);
-/// What was signed within this is believed more than what is said now.
-const FRESH: Duration = Duration::from_secs(5 * 60);

@@ -1,51 +1,59 @@
 //! Who may enter by way of an `OpenID` provider, and what is open to them; and, for who may not, why and what they can
 //! do.
 
+use super::OidcSettings;
 use super::claims::Claims;
-use crate::protocol::person_rule::{PeopleRules, PersonRule};
+use crate::protocol::email_pattern::EmailPattern;
+use crate::protocol::person_rule::PersonRule;
 use crate::protocol::scope::ScopeSet;
 use crate::upstream::{NotAllowed, Remedy};
 
 /// What is open to the person of whom `claims` speak.
 ///
 /// # Errors
-/// Why they may not enter, with the provider named by `label`.
-pub(super) fn admit(
-    rules: &PeopleRules,
-    claims: &Claims,
-    label: &str,
-) -> Result<ScopeSet, Box<NotAllowed>> {
-    if !rules.allow.iter().any(|rule| is_true(rule, claims)) {
-        return Err(Box::new(refusal(&rules.allow, claims, label)));
+/// Why they may not enter.
+pub(super) fn admit(settings: &OidcSettings, claims: &Claims) -> Result<ScopeSet, Box<NotAllowed>> {
+    let rules = &settings.rules;
+    let holds = |rule: &PersonRule| is_true(rule, claims, settings.google);
+    if !rules.allow.iter().any(holds) {
+        return Err(Box::new(refusal(settings, claims)));
     }
-    let open = rules.roles.iter().filter(|(_, rules)| {
-        let mut rules = rules.iter();
-        rules.any(|rule| is_true(rule, claims))
-    });
+    let open = rules
+        .roles
+        .iter()
+        .filter(|(_, rules)| rules.iter().any(holds));
     Ok(open.map(|(scope, _)| scope.clone()).collect())
 }
 
 /// Whether a rule is true of a person. What this kind of provider cannot answer is true of nobody.
-fn is_true(rule: &PersonRule, claims: &Claims) -> bool {
+fn is_true(rule: &PersonRule, claims: &Claims, google: bool) -> bool {
     match rule {
         PersonRule::Anyone => true,
         PersonRule::Id(id) => claims.subject() == id,
         PersonRule::Domain(domain) => claims.domain().as_ref() == Some(domain),
-        PersonRule::Email(pattern) => claims
-            .verified_email()
-            .is_some_and(|address| pattern.matches(address)),
+        PersonRule::Email(pattern) => claims.verified_email().is_some_and(|address| {
+            pattern.matches(address) && is_of_domain(pattern, claims, google)
+        }),
         PersonRule::Claim { name, value } => claims.says(name, value),
         // a login can be given up and taken by another, and organisations and teams are GitHub's
         PersonRule::Login(_) | PersonRule::Org(_) | PersonRule::Team { .. } => false,
     }
 }
 
+/// Whether an address makes somebody one of its domain. Anybody can open a private Google account with an address that they
+/// have at work, and keeps it, as verified as ever, when they leave: there, only `hd` says that they belong.
+fn is_of_domain(pattern: &EmailPattern, claims: &Claims, google: bool) -> bool {
+    let is_private = |domain| matches!(domain, "gmail.com" | "googlemail.com");
+    !google || pattern.domain().is_none_or(is_private) || claims.domain().is_some()
+}
+
 /// Why none of the rules is true. It says what the person lacks, and never who may enter.
-fn refusal(allow: &[PersonRule], claims: &Claims, label: &str) -> NotAllowed {
+fn refusal(settings: &OidcSettings, claims: &Claims) -> NotAllowed {
+    let (allow, label) = (&settings.rules.allow, &settings.label);
     let account = claims.called();
     let mut reasons: Vec<String> = Vec::new();
     for rule in allow {
-        let reason = miss(rule, claims, label, &account);
+        let reason = miss(rule, claims, settings, &account);
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
@@ -76,7 +84,8 @@ fn refusal(allow: &[PersonRule], claims: &Claims, label: &str) -> NotAllowed {
     }
 }
 
-fn miss(rule: &PersonRule, claims: &Claims, label: &str, account: &str) -> String {
+fn miss(rule: &PersonRule, claims: &Claims, settings: &OidcSettings, account: &str) -> String {
+    let label = &settings.label;
     match rule {
         PersonRule::Domain(_) => match claims.domain() {
             Some(_) => {
@@ -84,7 +93,11 @@ fn miss(rule: &PersonRule, claims: &Claims, label: &str, account: &str) -> Strin
             }
             None => format!("{label} does not say that {account} belongs to an organisation."),
         },
-        PersonRule::Email(_) => match (claims.email(), claims.verified_email()) {
+        PersonRule::Email(pattern) => match (claims.email(), claims.verified_email()) {
+            (_, Some(email)) if pattern.matches(email) => format!(
+                "{label} does not say that {account} belongs to an organisation: with an address such as {email}, private \
+                 accounts may not sign in here."
+            ),
             (_, Some(email)) => {
                 format!("{email} is not one of the addresses that may sign in here.")
             }
@@ -113,13 +126,20 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::protocol::email_pattern::EmailPattern;
+    use crate::protocol::person_rule::PeopleRules;
     use crate::protocol::scope::Scope;
-    use crate::upstream::oidc::claims::Source;
+    use crate::upstream::oidc::fake;
 
     fn claims(signed: &Value) -> Claims {
         let signed = serde_json::from_value(signed.clone());
-        Claims::new(signed.unwrap(), None, Source::Signed)
+        Claims::of_now(signed.unwrap(), None)
+    }
+
+    fn settings(rules: PeopleRules) -> OidcSettings {
+        OidcSettings {
+            rules,
+            ..fake::settings("https://op.example")
+        }
     }
 
     fn email(pattern: &str) -> PersonRule {
@@ -190,14 +210,59 @@ mod tests {
                 true,
             ),
         ] {
-            assert_eq!(is_true(&rule, &claims(&person)), holds, "{rule} {person}");
+            assert_eq!(
+                is_true(&rule, &claims(&person), false),
+                holds,
+                "{rule} {person}"
+            );
+        }
+    }
+
+    /// P4
+    #[test]
+    fn at_google_an_address_makes_nobody_one_of_a_domain_that_is_not_signed() {
+        let acme = email("*@acme.com");
+        let at_work =
+            json!({"sub": "7", "email": "mona@acme.com", "email_verified": true, "hd": "acme.com"});
+        for (rule, person, holds) in [
+            (&acme, verified("mona@acme.com"), false),
+            (&acme, at_work.clone(), true),
+            (&email("mona@acme.com"), verified("mona@acme.com"), true),
+            (&email("*@gmail.com"), verified("mona@gmail.com"), true),
+            (
+                &email("*@googlemail.com"),
+                verified("mona@googlemail.com"),
+                true,
+            ),
+        ] {
+            assert_eq!(
+                is_true(rule, &claims(&person), true),
+                holds,
+                "{rule} {person}"
+            );
+        }
+        let scope = Scope::parse("admin").unwrap();
+        let mut settings = settings(PeopleRules {
+            allow: vec![acme.clone()],
+            ..PeopleRules::default()
+        });
+        settings.google = true;
+        let told = admit(&settings, &claims(&verified("mona@acme.com"))).unwrap_err();
+        let reason = "Acme does not say that mona@acme.com belongs to an organisation: with an address such as \
+                      mona@acme.com, private accounts may not sign in here.";
+        assert_eq!(told.reasons, [reason]);
+        settings.rules.allow = vec![PersonRule::Anyone];
+        settings.rules.roles = vec![(scope, vec![acme])];
+        for (person, opens) in [(verified("mona@acme.com"), ""), (at_work, "admin")] {
+            let open = admit(&settings, &claims(&person)).unwrap();
+            assert_eq!(open.to_string(), opens, "{person}");
         }
     }
 
     #[test]
     fn a_scope_of_a_role_is_open_to_whom_one_of_its_rules_is_true_of() {
         let scope = |name: &str| Scope::parse(name).unwrap();
-        let rules = PeopleRules {
+        let settings = settings(PeopleRules {
             allow: vec![domain(), PersonRule::Id("9".to_owned())],
             roles: vec![
                 (
@@ -206,7 +271,8 @@ mod tests {
                 ),
                 (scope("nobody"), Vec::new()),
             ],
-        };
+            ..PeopleRules::default()
+        });
         for (person, opens) in [
             (json!({"sub": "7", "hd": "acme.com"}), Some("admin")),
             (
@@ -217,18 +283,18 @@ mod tests {
             // a role lets nobody in
             (json!({"sub": "7"}), None),
         ] {
-            let admitted = admit(&rules, &claims(&person), "Acme").ok();
+            let admitted = admit(&settings, &claims(&person)).ok();
             let opens = opens.map(str::to_owned);
             assert_eq!(admitted.map(|scopes| scopes.to_string()), opens, "{person}");
         }
     }
 
     fn refused(allow: Vec<PersonRule>, person: &Value) -> NotAllowed {
-        let rules = PeopleRules {
+        let settings = settings(PeopleRules {
             allow,
-            roles: Vec::new(),
-        };
-        *admit(&rules, &claims(person), "Acme").unwrap_err()
+            ..PeopleRules::default()
+        });
+        *admit(&settings, &claims(person)).unwrap_err()
     }
 
     /// CONS-27

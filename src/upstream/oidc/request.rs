@@ -31,7 +31,11 @@ pub(super) fn more(
     if !settings.google {
         // Core §11: without it, the request for offline access is ignored
         let offline = scopes.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS);
-        let prompt = offline.then(|| ("prompt", "consent".to_owned()));
+        let prompt = match intent {
+            Intent::Connect => offline.then_some("consent"),
+            Intent::Identify => Some("select_account"),
+        };
+        let prompt = prompt.map(|prompt| ("prompt", prompt.to_owned()));
         return prompt.into_iter().collect();
     }
     let mut more = match intent {

@@ -300,6 +300,11 @@ fn what_is_wider_open_than_it_seems_is_a_warning() {
         @allow.emails = ["*@gmail.com"]                        | 7: provider.github.allow.emails lets in every address of a domain in which everybody can have one: write whole
         &allow.anyone = true                                   | 11: provider.google.allow.anyone lets in everybody with a Google account
         &allow.domains = ["acme.com"]                          |
+        &allow.emails = ["mona@acme.com"]                      |
+        &allow.emails = ["*@acme.com"]                         | 11: provider.google.allow.emails holds for accounts of Google Workspace alone
+        &allow.emails = ["*@gmx.de"]                           | 11: provider.google.allow.emails holds for accounts of Google Workspace alone
+        &allow.emails = ["*@gmail.com"]                        | 11: provider.google.allow.emails lets in every address
+        &allow.domains = ["acme.com"] / [scope_policy.roles] / "mcp:tools:read" = ["google:email:*@acme.org"] | 13: scope_policy.roles."mcp:tools:read" holds for accounts of Google Workspace alone
         %allow.anyone = true                                   |
         %allow.emails = ["*@GMX.de"]                           | 12: provider.corp.allow.emails lets in every address
         %allow.domains = ["acme.com"]                          | 12: provider.corp.allow.domains goes by the claim hd

@@ -41,11 +41,14 @@ impl Says {
             Self::Yes => Ok(()),
             Self::ComeAgain => Err(UpstreamError::Unavailable("status 502".to_owned())),
             Self::Nonsense => Err(UpstreamError::Invalid("no JSON".to_owned())),
-            Self::NotAllowed => Err(UpstreamError::NotAllowed(Box::new(NotAllowed {
-                account: "mona".to_owned(),
-                reasons: vec!["mona is no member of acme".to_owned()],
-                remedies: Vec::new(),
-            }))),
+            Self::NotAllowed => Err(UpstreamError::NotAllowed(
+                Box::new(NotAllowed {
+                    account: "mona".to_owned(),
+                    reasons: vec!["mona is no member of acme".to_owned()],
+                    remedies: Vec::new(),
+                }),
+                None,
+            )),
         }
     }
 }
@@ -306,6 +309,7 @@ fn rules(allow: &[&str], reserved: &[&str]) -> PeopleRules {
     PeopleRules {
         allow: allow.collect(),
         roles: roles.collect(),
+        ..PeopleRules::default()
     }
 }
 
