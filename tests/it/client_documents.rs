@@ -585,7 +585,8 @@ async fn the_refresh_token_of_a_described_client_is_in_force_while_it_may_come()
     let tokens = client(&before, &site).sign_in("mona").await;
     for may_come in [true, false] {
         let store = Arc::clone(&before.world.store);
-        let after = at(&site).configure(trust).store(move |_| store);
+        let after = at(&site).configure(trust).providers_of(&before);
+        let after = after.store(move |_| store);
         let after = after.configure(move |config| config.clients.metadata_documents = may_come);
         let told = ask(&after.start().await, &tokens.refresh).await;
         assert_eq!(told.status, 200);

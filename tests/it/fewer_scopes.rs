@@ -30,7 +30,8 @@ fn at_most(scopes: Option<&str>) -> Builder {
 /// The same server, after its operator has changed that.
 async fn from_now_on(before: &Server, scopes: Option<&str>) -> Server {
     let store = Arc::clone(&before.world.store);
-    let server = at_most(scopes).store(move |_| store).start().await;
+    let server = at_most(scopes).providers_of(before).store(move |_| store);
+    let server = server.start().await;
     server.advance(Duration::from_secs(60));
     server
 }

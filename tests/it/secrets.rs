@@ -250,7 +250,7 @@ impl Run {
 
     fn refused(&mut self, answer: Answer) {
         let is_refusal = answer.status.is_client_error()
-            || answer.status == StatusCode::BAD_GATEWAY
+            || answer.body.contains("error=server_error")
             || answer.parameter("error").is_some();
         assert!(is_refusal, "{answer:?}");
         self.refusals.push(answer);

@@ -94,6 +94,12 @@ impl Builder {
         self.configure(move |config| config.providers[0].allow = allow)
     }
 
+    /// People sign in where they do at `other`.
+    pub(crate) fn providers_of(self, other: &Server) -> Self {
+        let providers = other.world.config.providers.clone();
+        self.configure(move |config| config.providers = providers)
+    }
+
     pub(crate) fn without_registration(self) -> Self {
         self.configure(|config| config.clients.registration = Registration::Off)
     }
