@@ -175,8 +175,34 @@ test("what the provider revokes is refused here as soon as its word has run out"
   await client.close().catch(() => {});
 });
 
+// @covers CONS-25
+test("a person sees on their account page what is connected, and ends it there", async () => {
+  const { client, credentials } = await connected("mona");
+  await inChromium({ ignoreHTTPSErrors: true }, async (page) => {
+    await page.goto(`${server.issuer}/account`);
+    await page.getByRole("button", { name: "Corp" }).click();
+    await page.getByPlaceholder("Enter any login").fill("mona");
+    await page.getByPlaceholder("and password").fill("any");
+    await page.getByRole("button", { name: "Sign-in" }).click();
+    await page.getByRole("button", { name: "Continue" }).click();
+    await page.waitForURL(`${server.issuer}/account`);
+    assert.match(await page.locator("main").innerText(), /End to end/);
+    await picture(page, "corp-account");
+    assert.notEqual(await status(credentials), 401);
+    const disconnect = page.getByRole("button", { name: /^Disconnect “/ });
+    for (let left = await disconnect.count(); left > 0; left -= 1) {
+      await disconnect.first().click();
+      await page.waitForLoadState();
+    }
+    assert.equal(await status(credentials), 401);
+  });
+  await client.close().catch(() => {});
+});
+
 // @covers CONS-23
 test("the last session of a person gives everything back to the provider", async () => {
+  // what the provider still knows of sign-ins before is its own matter
+  grants.clear();
   const { client } = await connected("mona");
   await client.close();
   assert.ok(grants.size > 0);

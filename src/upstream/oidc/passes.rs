@@ -100,7 +100,7 @@ async fn what_is_asked_for_depends_on_the_provider_and_on_what_for() {
             Value::Null,
             Intent::Identify,
             "openid email profile",
-            Some("select_account"),
+            Some("login"),
         ),
         (
             true,

@@ -33,7 +33,8 @@ pub(super) fn more(
         let offline = scopes.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS);
         let prompt = match intent {
             Intent::Connect => offline.then_some("consent"),
-            Intent::Identify => Some("select_account"),
+            // not select_account, which some providers refuse to have heard of
+            Intent::Identify => Some("login"),
         };
         let prompt = prompt.map(|prompt| ("prompt", prompt.to_owned()));
         return prompt.into_iter().collect();
