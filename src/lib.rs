@@ -14,7 +14,8 @@
 //! | [`document`] | what clients publish about themselves, fetched and kept |
 //! | [`flow`] | the use cases, with no HTTP in them |
 //! | [`endpoint`] | HTTP of the authorization server: read its table of routes first |
-//! | [`resource`] | the gate before an MCP server, and the way to the server behind |
+//! | [`resource`] | the gate before an MCP server |
+//! | [`backend`] | the way to the server behind: HTTP, or a child on stdin and stdout |
 //! | [`admin`] | what an operator asks of a running server, and does to it |
 //! | [`config`], [`command`], [`app`] | settings, the program, and where everything is put together |
 //! | [`event`], [`telemetry`] | what operators are told |
@@ -67,6 +68,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backend;
 pub mod clock;
 pub mod command;
 pub mod config;

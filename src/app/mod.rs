@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::backend::http::BadBackend;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKind};
 use crate::endpoint::unread::read_or_say;
@@ -30,7 +31,6 @@ use crate::flow::keys::{KeyChangeError, SealingSource};
 use crate::jwt::keys::KeyError;
 use crate::outbound::OutboundError;
 use crate::resource::challenge::UnquotableUrl;
-use crate::resource::proxy::BadBackend;
 use crate::seal::{Purpose, SealError, SealingKey, SealingKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
@@ -98,6 +98,9 @@ pub enum AppError {
     /// A backend cannot be used.
     #[error("server {0}: {1}")]
     Backend(String, BadBackend),
+    /// Children are not started yet.
+    #[error("server {0}: a command cannot be started")]
+    Command(String),
     /// The public URL cannot stand in a header.
     #[error(transparent)]
     Url(#[from] UnquotableUrl),

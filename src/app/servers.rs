@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tower::Layer;
 
 use super::AppError;
+use crate::backend::http::Proxy;
 use crate::config::{Backend, Config, ProviderKind, Server};
 use crate::demo::{self, GitHubApi};
 use crate::event::Causes;
@@ -18,7 +19,6 @@ use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
 use crate::resource::gate::{Gate, GateSettings};
 use crate::resource::layer::BearerLayer;
-use crate::resource::proxy::Proxy;
 use crate::resource::scope_policy::ScopePolicy;
 use crate::resource::{Sessions, Unavailable};
 
@@ -29,6 +29,7 @@ pub(super) fn gate(
     flows: &Arc<Flows>,
     session_key: [u8; 32],
 ) -> Result<BearerLayer, AppError> {
+    let (scopes, default_scopes) = config.scopes_of(server);
     let issuer = &config.public_url;
     let port = config.listen.port();
     let loopback = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
@@ -40,7 +41,7 @@ pub(super) fn gate(
         verifier: Arc::clone(&flows.keys) as _,
         sessions: Arc::new(SessionsOf(Arc::clone(flows))),
         clock: Arc::clone(&flows.clock),
-        policy: ScopePolicy::new(config.scopes.clone(), config.default_scopes.clone()),
+        policy: ScopePolicy::new(scopes.to_vec(), default_scopes.clone()),
         resource: issuer.resource(&server.path),
         metadata_url: issuer.resource_metadata(&server.path),
         hosts,
@@ -84,6 +85,7 @@ pub(super) fn put_behind(
                 Proxy::new(url).map_err(|bad| AppError::Backend(server.path.clone(), bad))?;
             router.route_service(&path, gate.layer(proxy))
         }
+        Backend::Command(_) => return Err(AppError::Command(server.path.clone())),
     })
 }
 

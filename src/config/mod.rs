@@ -24,6 +24,7 @@ mod variable;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,6 +82,30 @@ pub struct Config {
     pub limits: Limits,
     /// How logs are written.
     pub log: LogFormat,
+}
+
+impl Config {
+    /// What each scope opens at a server, and what is granted when a client asks for nothing.
+    #[must_use]
+    pub fn scopes_of<'a>(
+        &'a self,
+        server: &'a Server,
+    ) -> (&'a [(Scope, Vec<MethodPattern>)], &'a ScopeSet) {
+        match &server.scopes {
+            Some(own) => (&own.scopes, &own.default),
+            None => (&self.scopes, &self.default_scopes),
+        }
+    }
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            headers: true,
+            assertion: true,
+            upstream_token: false,
+        }
+    }
 }
 
 /// `store`
@@ -191,8 +216,32 @@ pub struct Server {
     pub name: String,
     /// What stands behind.
     pub backend: Backend,
+    /// `identity`: what it is told of the caller.
+    pub identity: Told,
     /// Further browser origins that may call it.
     pub origins: Vec<String>,
+    /// `server.scopes`; none: those of the configuration.
+    pub scopes: Option<ServerScopes>,
+}
+
+/// `server.identity`: what a server is told of whoever calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Who it is, in headers; to a child of one person, in variables.
+    pub headers: bool,
+    /// The same, signed: `X-Anteroom-Assertion`.
+    pub assertion: bool,
+    /// The provider's access token of the person.
+    pub upstream_token: bool,
+}
+
+/// The scopes of one server, in the place of those of the configuration.
+#[derive(Clone, Debug)]
+pub struct ServerScopes {
+    /// What each scope opens, in the order of the file.
+    pub scopes: Vec<(Scope, Vec<MethodPattern>)>,
+    /// What is challenged for, and granted when a client asks for nothing.
+    pub default: ScopeSet,
 }
 
 /// What stands behind a path.
@@ -203,6 +252,36 @@ pub enum Backend {
     Sample,
     /// `backend = "http://..."`
     Http(Url),
+    /// `command = [...]`
+    Command(Command),
+}
+
+/// `server.command`, and what goes with it: an MCP server that is started as a child and speaks over stdin and stdout.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program and its arguments; never empty. No shell reads them.
+    pub words: Vec<String>,
+    /// `environment`: all that the child finds in its own, besides PATH and what `identity` tells.
+    pub environment: Vec<(String, Secret)>,
+    /// `directory`: where it runs; none: where anteroom runs.
+    pub directory: Option<PathBuf>,
+    /// `sessions`
+    pub sessions: ChildSessions,
+    /// `idle`: how long a child that nobody asks is kept.
+    pub idle: Duration,
+    /// `children`: how many there may be at once.
+    pub children: NonZeroUsize,
+    /// `upstream_token_variable`: the variable that holds the provider's access token, where `identity` gives it.
+    pub upstream_token_variable: String,
+}
+
+/// `server.sessions`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildSessions {
+    /// One child for each person.
+    PerUser,
+    /// One child for everybody.
+    Shared,
 }
 
 /// `[clients]`

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Algorithm, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider, Rate, Registration,
-    Server, StoreKind, Tokens,
+    Server, StoreKind, Tokens, Told,
 };
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
@@ -136,6 +136,8 @@ impl Config {
                 path: SERVER_PATH.to_owned(),
                 name: SERVER_NAME.to_owned(),
                 backend,
+                identity: Told::default(),
+                scopes: None,
                 origins: INSPECTOR.map(str::to_owned).to_vec(),
             }],
             default_scopes: scopes.iter().map(|(scope, _)| scope.clone()).collect(),

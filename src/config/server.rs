@@ -9,7 +9,7 @@ use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
 use super::value;
-use super::{Backend, Server};
+use super::{Backend, Server, Told};
 use crate::protocol::issuer::is_plain_path;
 
 /// The first segments of our own paths.
@@ -74,7 +74,9 @@ fn shorthand(reader: &mut Reader<'_>) -> Option<Server> {
         path: preset::SERVER_PATH.to_owned(),
         name: preset::SERVER_NAME.to_owned(),
         backend: http(reader, "backend")?,
+        identity: Told::default(),
         origins: Vec::new(),
+        scopes: None,
     })
 }
 
@@ -103,7 +105,9 @@ fn server(reader: &mut Reader<'_>, number: &str) -> Option<Server> {
         path: path?,
         name: name?,
         backend: backend?,
+        identity: Told::default(),
         origins: origins?,
+        scopes: None,
     })
 }
 

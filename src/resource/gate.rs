@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING};
@@ -66,6 +66,11 @@ pub(super) struct Admitted {
     principal: Arc<Principal>,
     era: Era,
 }
+
+/// The body of an admitted POST, as it was judged; in the extensions of the request, for whoever has to send it twice, or
+/// to answer in the place of the server.
+#[derive(Clone, Debug)]
+pub struct JudgedBody(pub Bytes);
 
 /// The answer to a request that is not admitted; boxed, because it is rare and large.
 #[derive(Debug)]
@@ -162,6 +167,7 @@ impl Gate {
         let (era, body) = if parts.method == Method::POST {
             let bytes = content::read(&parts.headers, body, self.body_limit).await?;
             let era = self.judge(&parts.headers, &bytes, &principal)?;
+            parts.extensions.insert(JudgedBody(bytes.clone()));
             if parts.headers.remove(TRANSFER_ENCODING).is_some() {
                 let length = HeaderValue::from(bytes.len());
                 parts.headers.insert(CONTENT_LENGTH, length);

@@ -11,7 +11,6 @@ pub mod json;
 pub mod layer;
 pub mod mcp_session;
 pub mod message;
-pub mod proxy;
 pub mod revision;
 pub mod scope_policy;
 pub mod stream;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms that it may import. A room stands above all that it imports, and after them here, so there are no cycles.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("clock", &[]),
     ("cors", &[]),
     ("entropy", &[]),
@@ -35,6 +35,12 @@ const ROOMS: [(&str, &[&str]); 20] = [
     (
         "resource",
         &["clock", "cors", "secret", "protocol", "event", "jwt"],
+    ),
+    (
+        "backend",
+        &[
+            "clock", "entropy", "outbound", "secret", "protocol", "event", "jwt", "resource",
+        ],
     ),
     (
         "endpoint",

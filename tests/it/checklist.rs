@@ -55,7 +55,7 @@ const REASONS: [(&str, &str); 17] = [
     ),
     (
         "HTTP-04, HTTP-14, HTTP-25, HTTP-27, HTTP-28, HTTP-33, HTTP-34, HTTP-44, HTTP-45",
-        "does not concern us: the server behind decides it; what the gate changes of an answer is in proxy.rs",
+        "does not concern us: the server behind decides it; what the gate changes of an answer is in backend/http",
     ),
     ("HTTP-30", "does not concern us: both eras are served"),
     (

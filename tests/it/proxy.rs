@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anteroom::backend::http::Proxy;
 use anteroom::protocol::principal::Standing;
 use anteroom::protocol::scope::ScopeSet;
-use anteroom::resource::proxy::Proxy;
 use axum::Router;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};

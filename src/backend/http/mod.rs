@@ -14,18 +14,19 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, LOCATION, ORIGIN,
     SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 use url::Url;
 
-use super::answer::RpcError;
+use super::introduce::introduce;
 use crate::event::Causes;
 use crate::protocol::principal::Principal;
+use crate::resource::answer::RpcError;
 
-/// An MCP server behind us. Stands behind a [`super::layer::BearerLayer`]; without one it refuses everything.
+/// An MCP server behind us. Stands behind a [`crate::resource::layer::BearerLayer`]; without one it refuses everything.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     client: Client<HttpConnector, Body>,
@@ -238,43 +239,6 @@ fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     }
 }
 
-/// Tells the server who calls.
-fn introduce(headers: &mut HeaderMap, principal: &Principal) {
-    let identity = principal.identity();
-    let scopes = principal.scopes.to_string();
-    let told = [
-        ("x-anteroom-user", Some(identity.subject.as_str())),
-        ("x-anteroom-login", identity.login.as_deref()),
-        ("x-anteroom-email", identity.verified_email.as_deref()),
-        ("x-anteroom-name", identity.name.as_deref()),
-        ("x-anteroom-client", Some(principal.client_id.as_str())),
-        ("x-anteroom-scopes", Some(scopes.as_str())),
-    ];
-    for (name, value) in told {
-        if let Some(value) = value.and_then(header_safe) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-}
-
-/// Visible ASCII and single spaces as they are; everything else, and `%`, percent-encoded as UTF-8.
-fn header_safe(text: &str) -> Option<HeaderValue> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut safe = Vec::with_capacity(text.len());
-    for byte in text.trim().bytes() {
-        if matches!(byte, b' '..=b'~') && byte != b'%' {
-            safe.push(byte);
-        } else {
-            safe.extend([
-                b'%',
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]);
-        }
-    }
-    HeaderValue::from_bytes(&safe).ok()
-}
-
 /// What of the server's answer may be seen outside.
 fn hand_back(mut response: Response) -> Response {
     let status = response.status();
@@ -364,22 +328,6 @@ mod tests {
                 expected,
                 "{url}"
             );
-        }
-    }
-
-    #[test]
-    fn a_value_cannot_break_out_of_its_header() {
-        for (text, expected) in [
-            ("github:583231", "github:583231"),
-            ("Mona Lisa", "Mona Lisa"),
-            ("Zoë", "Zo%C3%AB"),
-            ("a\r\nX-Anteroom-User: root", "a%0D%0AX-Anteroom-User: root"),
-            ("100%", "100%25"),
-            (" a ", "a"),
-            ("\u{7f}\0", "%7F%00"),
-            ("", ""),
-        ] {
-            assert_eq!(header_safe(text).unwrap(), expected, "{text:?}");
         }
     }
 }
