@@ -1,21 +1,27 @@
 //! What to compare with: a plain axum server, and the sample MCP server without authorization.
 
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+
 use anyhow::Result;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
+use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// Serves until the process is ended; writes its port.
-pub(crate) async fn serve() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+use crate::streams::EVENT;
+
+/// Serves at `port` (0: any) until the process is ended; writes its port.
+pub(crate) async fn serve(port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("{}", listener.local_addr()?.port());
     let app = anteroom::demo::router(Vec::new(), std::future::pending())
         .route("/hello", get(|| async { "hello" }))
-        .route("/rpc", post(rpc));
+        .route("/rpc", post(rpc).get(idle));
     // Nagle's algorithm holds the second part of an answer back for 40 ms; when it cannot be switched off, it is slow.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).await?;
@@ -32,6 +38,13 @@ async fn rpc(body: Bytes) -> impl IntoResponse {
     let body = answer.and_then(|answer| serde_json::to_vec(&answer));
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, body.unwrap_or_default())
+}
+
+/// A stream of events that says something once, and then nothing for ever.
+async fn idle() -> impl IntoResponse {
+    let first = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(EVENT)) });
+    let body = Body::from_stream(first.chain(stream::pending()));
+    ([(header::CONTENT_TYPE, "text/event-stream")], body)
 }
 
 #[derive(Deserialize)]

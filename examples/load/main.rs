@@ -5,27 +5,33 @@
 //!
 //! CPU time per operation repeats within some 15 % where requests per second, on a machine that also runs the
 //! clients and the stand-in, say little. Nothing here leaves loopback, and every count has an end.
+//!
+//! `... --example load -- soak --minutes 10` lets everything happen for so long instead, and fails where memory, file
+//! handles, children or the store have not levelled off.
 
+mod bare_proxy;
 mod baseline;
 mod http;
+mod mcp;
 mod phases;
 mod process;
+mod server;
+mod soak;
+mod streams;
 mod visitor;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ::http::StatusCode;
-use anteroom::standin::{CLIENT_ID, CLIENT_SECRET, Standin};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use url::Url;
 
-use crate::http::{Connection, Message};
 use crate::phases::Load;
 use crate::process::Process;
-use crate::visitor::place;
+use crate::server::Started;
+use crate::soak::Soak;
 
 #[derive(Parser)]
 #[command(about = "Says what each operation of an anteroom costs in CPU time")]
@@ -51,36 +57,55 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
+    /// Lets everything happen for a while, and looks whether it levels off
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
     /// Serves what is compared with; started by the load itself
     #[command(hide = true)]
-    Baseline,
+    Baseline {
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
+    /// Hands everything on to this URL; started by the load itself
+    #[command(hide = true)]
+    BareProxy { backend: String },
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Role::Baseline) = arguments.role {
-        return baseline::serve().await;
+    match arguments.role {
+        Some(Role::Baseline { port }) => return baseline::serve(port).await,
+        Some(Role::BareProxy { backend }) => return bare_proxy::serve(&backend).await,
+        Some(Role::Soak { minutes }) => {
+            let length = Duration::from_secs(60 * minutes);
+            return soak(&arguments.program, arguments.workers.max(1), length).await;
+        }
+        None => {}
     }
-    let myself = std::env::current_exe()?;
-    let mut baseline = Process::start(&myself, &["baseline"])?;
-    let baseline_port: u16 = baseline.first_line().await?.parse()?;
-    let baseline_address = SocketAddr::from((Ipv4Addr::LOCALHOST, baseline_port));
+    let (baseline, baseline_address) = help(&["baseline"]).await?;
+    let echo = format!("http://{baseline_address}/rpc");
+    let (bare_proxy, bare_proxy_address) = help(&["bare-proxy", &echo]).await?;
 
     let started = match (&arguments.url, arguments.pid) {
         (Some(url), Some(pid)) => Started {
             origin: url.clone(),
             process: Process::running(pid),
             has_proxied_path: false,
-            _kept: None,
+            kept: None,
         },
-        _ => start(&arguments.program, baseline_address).await?,
+        _ => server::start(&arguments.program, &server::before(baseline_address)).await?,
     };
     Load {
         origin: started.origin,
         server: started.process,
         baseline,
         baseline_address,
+        bare_proxy,
+        bare_proxy_address,
         workers: arguments.workers.max(1),
         scale: arguments.scale,
         has_proxied_path: started.has_proxied_path,
@@ -89,90 +114,25 @@ async fn main() -> Result<()> {
     .await
 }
 
-/// A server that answers.
-struct Started {
-    origin: Url,
-    process: Process,
-    has_proxied_path: bool,
-    _kept: Option<(Standin, tempfile::TempDir)>,
+/// Starts this program in another role; it writes the port that it listens on.
+async fn help(role: &[&str]) -> Result<(Process, SocketAddr)> {
+    let mut process = Process::start(&std::env::current_exe()?, role)?;
+    let port: u16 = process.first_line().await?.parse()?;
+    Ok((process, SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
 }
 
-/// Starts the server on sled in a directory that goes away afterwards, with the stand-in to sign in at.
-async fn start(program: &Path, baseline: SocketAddr) -> Result<Started> {
-    let standin = Standin::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-    standin.take_anybody();
-    let room = tempfile::tempdir()?;
-    let port = free_port()?;
-    let origin = Url::parse(&format!("http://localhost:{port}"))?;
-    let file = room.path().join("providers.toml");
-    let settings = format!(
-        r#"
-        public_url = "http://localhost:{port}"
-        listen = "127.0.0.1:{port}"
-        data_dir = "{data}"
-        store = "sled"
-
-        [provider.github]
-        base_url = "{base}"
-        api_url = "{api}"
-        client_id = "{CLIENT_ID}"
-        client_secret = "{CLIENT_SECRET}"
-        allow.anyone = true
-
-        [[server]]
-        path = "/mcp"
-        name = "Sample"
-        sample = true
-
-        [[server]]
-        path = "/echo"
-        name = "Echo"
-        backend = "http://{baseline}/rpc"
-
-        [limits]
-        register = "100000000/m"
-        register_all = "100000000/m"
-        authorize = "100000000/m"
-        token = "100000000/m"
-        "#,
-        data = room.path().join("data").display(),
-        base = standin.base_url(),
-        api = standin.api_url(),
-    );
-    std::fs::write(&file, settings)?;
-    let config = file.to_str().context("a path in UTF-8")?;
-    let begin = Instant::now();
-    let process = Process::start(program, &["serve", "--config", config])
-        .context("build it first: cargo build --release")?;
-    wait_for(&origin, begin).await?;
-    println!(
-        "started in {:.0} ms, {:.1} MB",
-        begin.elapsed().as_secs_f64() * 1000.0,
-        process.memory()?
-    );
-    Ok(Started {
-        origin,
-        process,
-        has_proxied_path: true,
-        _kept: Some((standin, room)),
-    })
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-async fn wait_for(origin: &Url, begin: Instant) -> Result<()> {
-    let (address, host) = place(origin)?;
-    while begin.elapsed() < Duration::from_secs(20) {
-        let mut connection = Connection::new(address, host.clone());
-        let answer = connection.send(Message::get(phases::METADATA)).await;
-        if answer.is_ok_and(|answer| answer.status == StatusCode::OK) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+async fn soak(program: &Path, workers: usize, length: Duration) -> Result<()> {
+    let backend_port = server::free_port()?;
+    let started = server::start(program, &server::in_fast_motion(program, backend_port)).await?;
+    let (_, room) = started.kept.as_ref().context("it was started here")?;
+    Soak {
+        data: room.path().join("data"),
+        origin: started.origin,
+        server: started.process,
+        backend_port,
+        workers,
+        length,
     }
-    bail!(
-        "the server does not answer; run `anteroom check` with a file like the one in examples/load/main.rs"
-    )
+    .run()
+    .await
 }

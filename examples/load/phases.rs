@@ -11,9 +11,11 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::http::{Answer, Connection, Message};
+use crate::http::{Connection, Message};
+use crate::mcp::{ADD, PING, call, open_session, send};
 use crate::process::Process;
-use crate::visitor::{JSON, Tokens, Visitor};
+use crate::streams::{self, Place};
+use crate::visitor::{JSON, Tokens, Visitor, place};
 
 /// Everything that a run needs.
 pub(crate) struct Load {
@@ -21,6 +23,9 @@ pub(crate) struct Load {
     pub(crate) server: Process,
     pub(crate) baseline: Process,
     pub(crate) baseline_address: SocketAddr,
+    /// Without authorization, before the same backend.
+    pub(crate) bare_proxy: Process,
+    pub(crate) bare_proxy_address: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) scale: f64,
     pub(crate) has_proxied_path: bool,
@@ -69,9 +74,10 @@ impl Load {
         let workers = self.calls(workers).await?;
         let workers = self.bad_tokens(workers).await?;
         if self.has_proxied_path {
-            self.proxied(workers).await?;
+            let workers = self.proxied(workers).await?;
+            println!("memory of the server: {:.1} MB", self.server.memory()?);
+            self.streams(&workers).await?;
         }
-        println!("memory of the server: {:.1} MB", self.server.memory()?);
         Ok(())
     }
 
@@ -81,8 +87,8 @@ impl Load {
             let mut visitor = Visitor::new(&self.origin, self.baseline_address)?;
             let tokens = sign_in(&mut visitor).await?;
             let sessions = [
-                open_session(&mut visitor.server, &tokens.access).await?,
-                open_session(&mut visitor.baseline, "").await?,
+                open_session(&mut visitor.server, "/mcp", &tokens.access).await?,
+                open_session(&mut visitor.baseline, "/mcp", "").await?,
             ];
             workers.push(Worker {
                 visitor,
@@ -162,7 +168,7 @@ impl Load {
     async fn calls(&self, mut workers: Vec<Worker>) -> Result<Vec<Worker>> {
         for worker in &mut workers {
             let server = &mut worker.visitor.server;
-            worker.sessions[0] = open_session(server, &worker.tokens.access).await?;
+            worker.sessions[0] = open_session(server, "/mcp", &worker.tokens.access).await?;
         }
         let unseen = line("ping, token not seen before", 8000, None);
         let mut workers = self
@@ -243,12 +249,50 @@ impl Load {
             let code = worker.visitor.approve("/echo").await?;
             worker.tokens = worker.visitor.redeem(&code, "/echo").await?;
         }
+        for worker in &mut workers {
+            let address = self.bare_proxy_address;
+            worker.visitor.baseline = Connection::new(address, address.to_string());
+        }
+        let bare = line("bare proxy: the same call", 20_000, None);
+        let workers = self
+            .measure(&self.bare_proxy, bare, workers, async |worker| {
+                let server = &mut worker.visitor.baseline;
+                call(server, "/echo", "", "", PING).await
+            })
+            .await?;
         let proxied = line("proxied call, token seen before", 20_000, Some(30.0));
         self.measure(&self.server, proxied, workers, async |worker| {
             let server = &mut worker.visitor.server;
             call(server, "/echo", &worker.tokens.access, "", PING).await
         })
         .await
+    }
+
+    /// Idle streams through both proxies.
+    async fn streams(&self, workers: &[Worker]) -> Result<()> {
+        let (address, host) = place(&self.origin)?;
+        let bare_host = self.bare_proxy_address.to_string();
+        let through_bare = Place {
+            address: self.bare_proxy_address,
+            host: &bare_host,
+            path: "/echo",
+            token: "",
+        };
+        let token = workers.first().map(|worker| worker.tokens.access.as_str());
+        let through_server = Place {
+            address,
+            host: &host,
+            path: "/echo",
+            token: token.unwrap_or_default(),
+        };
+        println!("memory of idle event streams");
+        for count in [1000, 5000] {
+            let bare = "bare proxy: each of so many";
+            streams::measure(bare, &self.bare_proxy, &through_bare, count).await?;
+            let server = "each of so many, at most 36 KB";
+            streams::measure(server, &self.server, &through_server, count).await?;
+        }
+        Ok(())
     }
 
     /// Lets all workers do `work`, so often in all, and writes what it cost `process`.
@@ -310,70 +354,6 @@ async fn sign_in(visitor: &mut Visitor) -> Result<Tokens> {
     visitor.redeem(&code, "/mcp").await
 }
 
-/// Opens a session of the older MCP transport, as every client in the field does.
-async fn open_session(server: &mut Connection, token: &str) -> Result<String> {
-    let hello = json!({
-        "jsonrpc": "2.0",
-        "id": 0,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": REVISION,
-            "capabilities": {},
-            "clientInfo": { "name": "load", "version": "1" },
-        },
-    });
-    let answer = send(server, "/mcp", token, "", &hello.to_string()).await?;
-    let session = answer
-        .header("mcp-session-id")
-        .with_context(|| format!("no MCP session: {}", answer.status))?
-        .to_owned();
-    let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    send(server, "/mcp", token, &session, ready).await?;
-    Ok(session)
-}
-
-/// A call that must be answered with a result.
-async fn call(
-    server: &mut Connection,
-    path: &str,
-    token: &str,
-    session: &str,
-    body: &str,
-) -> Result<()> {
-    let answer = send(server, path, token, session, body).await?;
-    let text = String::from_utf8_lossy(&answer.body);
-    anyhow::ensure!(
-        answer.status == StatusCode::OK && text.contains("\"result\""),
-        "{}: {text}",
-        answer.status
-    );
-    Ok(())
-}
-
-async fn send(
-    server: &mut Connection,
-    path: &str,
-    token: &str,
-    session: &str,
-    body: &str,
-) -> Result<Answer> {
-    let bearer = format!("Bearer {token}");
-    let mut headers = vec![
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-        ("mcp-protocol-version", REVISION),
-    ];
-    if !token.is_empty() {
-        headers.push(("authorization", &bearer));
-    }
-    if !session.is_empty() {
-        headers.push(("mcp-session-id", session));
-    }
-    server
-        .send(Message::post(path, &headers, body.to_owned()))
-        .await
-}
-
 /// Makes a bad token of a good one.
 type Spoil = fn(&str) -> Option<String>;
 
@@ -405,7 +385,3 @@ fn bad_signature(token: &str) -> Option<String> {
     token.replace_range(at..=at, other);
     Some(token)
 }
-
-const REVISION: &str = "2025-06-18";
-const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-const ADD: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{"a":1,"b":2}}}"#;

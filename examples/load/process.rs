@@ -62,6 +62,25 @@ impl Process {
         Ok(ticks * MICROSECONDS_PER_TICK)
     }
 
+    /// How many file handles it has open.
+    pub(crate) fn handles(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid))?.count())
+    }
+
+    /// How many processes it has started that still run.
+    pub(crate) fn children(&self) -> Result<usize> {
+        let mut count = 0;
+        for entry in std::fs::read_dir("/proc")? {
+            // a process that has ended meanwhile has no stat; behind its name stand state and parent
+            let stat = std::fs::read_to_string(entry?.path().join("stat")).unwrap_or_default();
+            let parent = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split_whitespace().nth(1));
+            count += usize::from(parent == Some(self.pid.to_string().as_str()));
+        }
+        Ok(count)
+    }
+
     /// Its memory, in MB.
     pub(crate) fn memory(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;

@@ -123,6 +123,14 @@ impl Visitor {
         self.tokens(body).await
     }
 
+    /// RFC 7009
+    pub(crate) async fn revoke(&mut self, refresh: &str) -> Result<()> {
+        let body = form(&[("token", refresh), ("client_id", &self.client_id)]);
+        let headers = [("content-type", FORM)];
+        let message = Message::post("/revoke", &headers, body);
+        self.server.expect(StatusCode::OK, message).await.map(drop)
+    }
+
     async fn tokens(&mut self, body: String) -> Result<Tokens> {
         let headers = [("content-type", FORM)];
         let message = Message::post("/token", &headers, body);
