@@ -1,5 +1,6 @@
 //! What the program does: `dev`, `serve`, `check`, `sample`, and what an operator orders.
 
+mod file_limit;
 pub mod operator;
 
 use std::error::Error;
@@ -228,6 +229,7 @@ fn connector(config: &Config) -> String {
 }
 
 fn run(work: impl Future<Output = Outcome>) -> Outcome {
+    file_limit::raise();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?

@@ -1,6 +1,7 @@
 //! The program as it is started: what it says, and what it refuses.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 fn anteroom(arguments: &[&str]) -> Output {
@@ -73,4 +74,31 @@ fn check_shows_what_is_in_force_without_a_secret() {
     assert!(!said.contains("s3cret"), "{said}");
     assert!(said.contains(data.to_str().unwrap()), "{said}");
     assert!(!data.exists(), "check writes nothing");
+}
+
+#[test]
+fn the_program_takes_as_many_open_files_as_the_system_grants() {
+    let mut program = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -Sn 64; ulimit -Hn 512; exec \"$0\" sample --listen 127.0.0.1:0",
+        ])
+        .arg(env!("CARGO_BIN_EXE_anteroom"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(program.stdout.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.id())).unwrap();
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["512", "512"], "{said}");
 }
