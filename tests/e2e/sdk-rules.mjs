@@ -3,35 +3,19 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { calculator, Credentials, recorder, text } from "./client.mjs";
+import { connected as connect } from "./sdks.mjs";
 import { startAnteroom } from "./server.mjs";
 
-/**
- * Registers the tests. An SDK is `{ name, revision, open(url, credentials, fetch), finish(transport, answer), unauthorized }`:
- * `open` gives `{ client, transport, connect }`, `unauthorized` is the error that asks for a person.
- */
-export function rules({ name, revision, open, finish, unauthorized }) {
+/** Registers the tests of an SDK (see sdks.mjs). */
+export function rules(sdk) {
+  const { name, revision, open, finish, unauthorized } = sdk;
   let server;
   before(async () => {
     server = await startAnteroom();
   });
   after(() => server?.stop());
 
-  // A connected client: signs the person in where the server asks for it, as a host application would.
-  async function connected(credentials, wire = recorder()) {
-    for (const last of [false, true]) {
-      const opened = open(server.url, credentials, wire.fetch);
-      try {
-        await opened.connect();
-        return { ...opened, wire };
-      } catch (error) {
-        if (last || !unauthorized(error)) throw error;
-        const answer = await credentials.signIn();
-        assert.equal(answer.get("error"), null, String(answer));
-        await finish(opened.transport, answer);
-        await opened.client.close();
-      }
-    }
-  }
+  const connected = (credentials, wire) => connect(sdk, server.url, credentials, { wire });
 
   // @covers RS-01, RS-03, DISC-01, DISC-04, DISC-06, DISC-10, DISC-20, DISC-23, DISC-24, CLI-30, CLI-31, CONS-28
   test(`${name}: a client that knows nothing but the URL finds everything, registers, signs a person in and connects`, async () => {
