@@ -19,7 +19,7 @@ use crate::secret::SecretDigest;
 use crate::upstream::SignIn;
 
 use super::callback::{Arrival, Outcome, Unsuccessful};
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, StoreError, to_the_end};
 
 /// How long somebody stays signed in on their account page, and how long a form of it can be handed in.
 const VISIT: Duration = Duration::from_secs(30 * 60);
@@ -156,9 +156,8 @@ impl Flows {
     pub async fn disconnect_all(self: &Arc<Self>, visit: &Visit) -> Result<Done, Failure> {
         let (flows, visit) = (Arc::clone(self), visit.clone());
         // a task of its own: whoever hangs up meanwhile has decided all the same
-        let ending = tokio::spawn(async move { flows.take_all_back(&visit).await });
-        let broke_off = |error| StoreError::because("the end of all sessions broke off", error);
-        ending.await.map_err(broke_off)??;
+        let ending = async move { flows.take_all_back(&visit).await };
+        to_the_end("the end of all sessions broke off", ending).await?;
         Ok(Done::AllDisconnected)
     }
 

@@ -23,6 +23,7 @@ pub mod sweep;
 pub mod token;
 pub mod vouching;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,7 +172,7 @@ impl Flows {
     async fn end_session(&self, session: Id, why: &'static str) -> Result<(), Failure> {
         let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
         let vouching = Arc::clone(&self.vouching);
-        let ending = tokio::spawn(async move {
+        let ending = async move {
             let ended = store.end_session(session, now).await;
             live.end(session);
             if let Some(ended) = ended? {
@@ -181,11 +182,18 @@ impl Flows {
                 }
             }
             Ok(())
-        });
-        ending
-            .await
-            .map_err(|error| StoreError::because("the end of a session broke off", error))?
+        };
+        to_the_end("the end of a session broke off", ending).await
     }
+}
+
+/// Does something in a task of its own: whoever waits for it may hang up, and it is done all the same.
+async fn to_the_end<T: Send + 'static>(
+    broke_off: &'static str,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|error| StoreError::because(broke_off, error))?
 }
 
 /// Why a flow stops.

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::store::ClientChange;
 
 use super::register::tell;
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, StoreError, to_the_end};
 
 /// How often a change is decided before it is given up. Each time but the last saw another one succeed, and whoever holds
 /// the registration access token is one client: more at once than this are none that wait for their answers.
@@ -84,7 +84,7 @@ impl Flows {
         self.managed(id, access).await?;
         let (store, live, client) = (Arc::clone(&self.store), Arc::clone(&self.live), id.clone());
         // a task of its own: a client that hangs up meanwhile must not keep the end from its sessions
-        let removing = tokio::spawn(async move {
+        let removing = async move {
             let removed = store.forget_client(&client).await;
             // whether it is gone may be in doubt: whoever is asked for a session looks again
             live.end_of_client(&client);
@@ -93,9 +93,8 @@ impl Flows {
             }
             Event::RegistrationRemoved { client: &client }.tell();
             Ok(())
-        });
-        let broke_off = |error| StoreError::because("the end of a registration broke off", error);
-        removing.await.map_err(broke_off)?
+        };
+        to_the_end("the end of a registration broke off", removing).await
     }
 
     /// The registration that `access` opens.
