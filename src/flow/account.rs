@@ -164,8 +164,8 @@ impl Flows {
     /// Forgets all that was agreed to, as in [`Self::take_back`], and ends the grant with every session that lives by it.
     async fn take_all_back(&self, visit: &Visit) -> Result<(), Failure> {
         loop {
-            let now = self.now();
-            let Some(grant) = self.store.find_grant(&visit.subject, now).await? else {
+            let found = self.store.find_grant(&visit.subject, self.now());
+            let Some(grant) = found.await? else {
                 return Ok(());
             };
             let mut forgotten = HashSet::new();
@@ -177,18 +177,8 @@ impl Flows {
                     self.store.forget_consent(agreed).await?;
                 }
             }
-            let ended = self.store.end_grant(&grant, now).await.inspect_err(|_| {
-                // whether it has ended is in doubt: here it has
-                for session in &grant.sessions {
-                    self.live.end(*session);
-                }
-            });
-            // none where it has changed: somebody signs in, or the provider was asked
-            if let Some(ended) = ended? {
-                for session in ended {
-                    self.live.end(session);
-                    Event::SessionEnded { session, why: WHY }.tell();
-                }
+            // not where it has changed: somebody signs in, or the provider was asked
+            if self.vouching.end_as_seen(&grant, WHY).await? {
                 self.vouching.give_back(&grant);
                 return Ok(());
             }

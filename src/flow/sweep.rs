@@ -69,12 +69,10 @@ impl Flows {
     /// Ends a grant, unless somebody has signed in meanwhile. A task of its own: where the sweep is broken off, what the grant
     /// held is given back all the same.
     async fn end_forsaken(&self, grant: Grant) -> Result<(), Failure> {
-        let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
         let vouching = Arc::clone(&self.vouching);
         let ending = async move {
-            if let Some(sessions) = store.end_grant(&grant, now).await? {
+            if let Some(sessions) = vouching.end_untold(&grant).await? {
                 for session in sessions {
-                    live.end(session);
                     tracing::debug!(session.id = %session, "a session had expired");
                 }
                 vouching.give_back(&grant);
