@@ -17,7 +17,6 @@ use super::error::{account_failed, blank, open_account, provider_failed, sentenc
 use super::page::ErrorPage;
 use super::page::account::{AccountPage, ConnectionLine, SignInPage};
 use super::page::failed::{Again, Choice, Way};
-use super::page::words::scope_words;
 use super::request::{Counted, FormBody, SignIns, is_from_another_site};
 use crate::event::Causes;
 use crate::flow::account::{Done, OTHER_BROWSER, Visit};
@@ -278,13 +277,13 @@ pub(super) fn choices(flows: &Flows, first: Option<&ProviderId>) -> Vec<Choice> 
 }
 
 fn line(endpoints: &Endpoints, connection: Session) -> ConnectionLine {
-    let scopes = connection.scopes.iter();
+    let told = endpoints.scope_words(&connection.resource, &connection.scopes);
     ConnectionLine {
+        scopes: told.map(|(_, words)| words).collect(),
         id: connection.id.to_string(),
         client_name: connection.client_name,
         client_host: connection.client_host,
         server_name: endpoints.server_name(&connection.resource),
-        scopes: scopes.map(|scope| scope_words(scope.as_str())).collect(),
         resource: connection.resource,
         created: connection.created,
         used: connection.used,

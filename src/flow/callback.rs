@@ -111,10 +111,13 @@ impl Flows {
         }
     }
 
-    /// That the client is still the one that was approved, where it is for one.
+    /// That the client is still the one that was approved, where it is for one, and what it asks for is still served.
     async fn is_still_wanted(&self, pending: &PendingSignIn) -> Result<(), Failure> {
         match &pending.purpose {
-            SignInFor::Client { request, .. } => self.unchanged(request).await.map(drop),
+            SignInFor::Client { request, .. } => {
+                self.check_served(request)?;
+                self.unchanged(request).await.map(drop)
+            }
             SignInFor::Account => Ok(()),
         }
     }

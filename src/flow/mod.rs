@@ -68,12 +68,8 @@ pub struct Flows {
     pub upstreams: Vec<Arc<dyn Upstream>>,
     /// The issuer.
     pub issuer: Issuer,
-    /// The MCP servers' resource identifiers.
+    /// The MCP servers, each with its scopes.
     pub resources: Resources,
-    /// Every scope that can be granted.
-    pub scopes: ScopeSet,
-    /// What is granted when a client asks for nothing.
-    pub default_scopes: ScopeSet,
     /// Scopes that are not for everybody.
     pub reserved: ScopeSet,
     /// How long things live.
@@ -160,8 +156,6 @@ impl Flows {
         Offered {
             issuer: self.issuer.as_str(),
             resources: &self.resources,
-            scopes: &self.scopes,
-            default_scopes: &self.default_scopes,
             redirect_hosts: &self.admission.redirect_hosts,
         }
     }

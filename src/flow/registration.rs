@@ -51,13 +51,11 @@ impl Flows {
             let (client, management) = self.managed(id, access.clone()).await?;
             let now = self.now();
             let secret = Handle::new(now).clear;
-            let changed =
-                client_management::change(body, &self.scopes, &client, secret, management)
-                    .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
-                    .and_then(|changed| {
-                        self.admission.check_keys(&changed.client).map(|()| changed)
-                    })
-                    .inspect_err(tell)?;
+            let scopes = self.resources.scopes();
+            let changed = client_management::change(body, &scopes, &client, secret, management)
+                .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+                .and_then(|changed| self.admission.check_keys(&changed.client).map(|()| changed))
+                .inspect_err(tell)?;
             let change = self.store.change_client(&client, changed.client, now);
             match change.await? {
                 ClientChange::Done => {
