@@ -278,8 +278,13 @@ pub(super) fn choices(flows: &Flows, first: Option<&ProviderId>) -> Vec<Choice> 
 
 fn line(endpoints: &Endpoints, connection: Session) -> ConnectionLine {
     let told = endpoints.scope_words(&connection.resource, &connection.scopes);
+    let scopes = if endpoints.serves(&connection.resource) {
+        told.map(|(_, words)| words).collect()
+    } else {
+        vec![NOT_SERVED.to_owned()]
+    };
     ConnectionLine {
-        scopes: told.map(|(_, words)| words).collect(),
+        scopes,
         id: connection.id.to_string(),
         client_name: connection.client_name,
         client_host: connection.client_host,
@@ -317,6 +322,7 @@ fn not_done(endpoints: &Endpoints, failure: &Failure) -> Response {
     page.into_response()
 }
 
+const NOT_SERVED: &str = "Nothing: that server is not served here any more";
 const INCOMPLETE: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the form is incomplete; nothing was changed",

@@ -72,12 +72,17 @@ impl Endpoints {
         server.map_or(resource, |server| &server.name).to_owned()
     }
 
+    /// Whether it is still the resource identifier of one of the servers.
+    pub(crate) fn serves(&self, resource: &str) -> bool {
+        self.server(resource).is_some()
+    }
+
     /// What each of `scopes` means at one of the servers, in words.
     pub(crate) fn scope_words<'a>(
         &'a self,
         resource: &str,
         scopes: &'a ScopeSet,
-    ) -> impl Iterator<Item = (&'a Scope, String)> {
+    ) -> impl Iterator<Item = (&'a Scope, String)> + use<'a> {
         let server = self.server(resource);
         scopes.iter().map(move |scope| {
             let mut known = server.iter().flat_map(|server| &server.scopes);

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use url::Url;
+
 use crate::event::Event;
 use crate::protocol::allowance::{open_to_person, still_allowed, still_there};
 use crate::protocol::claims::AccessClaims;
@@ -9,7 +11,7 @@ use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
-use crate::protocol::ids::Id;
+use crate::protocol::ids::{ClientId, Id};
 use crate::protocol::introspect::{Introspection, TokenFacts};
 use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::Session;
@@ -135,10 +137,19 @@ impl Flows {
     }
 
     /// A client that has the name of one of our resources, however it is written, is that resource's server: it sees what
-    /// is for itself, so no token of another resource and no refresh token (RFC 7662 §4, REV-06).
+    /// is for itself, so no token of another resource and no refresh token (RFC 7662 §4, REV-06). Where that resource is not
+    /// served any more it sees nothing, and not everything.
     fn may_see(&self, client: &Client, facts: &TokenFacts) -> bool {
-        let own = self.resources.find(client.id.as_str());
-        own.is_none_or(|own| facts.audience() == own.identifier)
+        match self.resources.find(client.id.as_str()) {
+            Some(own) => facts.audience() == own.identifier,
+            None => !self.is_at_our_origin(&client.id),
+        }
+    }
+
+    /// Whether a client is named as only our resources are.
+    fn is_at_our_origin(&self, client: &ClientId) -> bool {
+        let ours = Url::parse(self.issuer.as_str()).map(|url| url.origin());
+        Url::parse(client.as_str()).is_ok_and(|url| Ok(url.origin()) == ours)
     }
 
     /// The claims of an access token of ours, whichever resource it is for. Whether its session has ended, they do not

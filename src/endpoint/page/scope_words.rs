@@ -9,15 +9,17 @@ use crate::protocol::scope::Scope;
 /// same one may open something else at the server beside it, and "read" the deletion of everything. The patterns do.
 #[must_use]
 pub fn scope_words(scope: &Scope, opens: Option<&[MethodPattern]>) -> String {
+    let stays = scope.as_str() == OFFLINE_ACCESS;
     match opens {
-        _ if scope.as_str() == OFFLINE_ACCESS => {
-            return "Stay connected when you are not there (until you revoke it)".to_owned();
-        }
-        None => return format!("Nothing: this server does not know “{scope}” any more"),
-        Some([]) => return format!("Nothing: “{scope}” opens nothing at this server"),
+        None | Some([]) if stays => STAYS.to_owned(),
+        None => format!("Nothing: this server does not know “{scope}” any more"),
+        Some([]) => format!("Nothing: “{scope}” opens nothing at this server"),
+        Some(patterns) if stays => format!("{STAYS}; {}", lower_first(&sentence(patterns))),
         Some(patterns) => sentence(patterns),
     }
 }
+
+const STAYS: &str = "Stay connected when you are not there (until you revoke it)";
 
 /// Each kind of thing once, with all that is named of it, in the order of [`KINDS`].
 fn sentence(patterns: &[MethodPattern]) -> String {
@@ -30,7 +32,7 @@ fn sentence(patterns: &[MethodPattern]) -> String {
         }
         let names = names(&opened);
         parts.push(match kind.named {
-            Some(named) if !names.is_empty() => format!("{named} {}", names.join(", ")),
+            Some(said) if !names.is_empty() => format!("{said} {}", names.join(", ")),
             _ => kind.all.to_owned(),
         });
     }
@@ -51,9 +53,9 @@ fn names(opened: &[&MethodPattern]) -> Vec<String> {
     let mut names = Vec::new();
     for pattern in opened {
         match pattern.name.as_deref() {
-            None | Some("*") => return Vec::new(),
-            Some(name) => {
-                let name = format!("“{}”", plain(name));
+            name if is_every(name) => return Vec::new(),
+            name => {
+                let name = format!("“{}”", plain(name.unwrap_or_default()));
                 if !names.contains(&name) {
                     names.push(name);
                 }
@@ -61,6 +63,11 @@ fn names(opened: &[&MethodPattern]) -> Vec<String> {
         }
     }
     names
+}
+
+/// Whether a pattern for names is one for every name.
+fn is_every(name: Option<&str>) -> bool {
+    name.is_none_or(|name| name.chars().all(|letter| letter == '*'))
 }
 
 fn lower_first(text: &str) -> String {
@@ -90,8 +97,7 @@ impl Kind {
         let is_said = |own: &MethodPattern| {
             patterns.iter().any(|other| {
                 let is_above = self.said_by.contains(&&*other.method);
-                let all = matches!(other.name.as_deref(), None | Some("*"));
-                is_above && (all || other.name == own.name)
+                is_above && (is_every(other.name.as_deref()) || other.name == own.name)
             })
         };
         let mut own = patterns.iter().filter(|pattern| self.has(pattern));
@@ -240,9 +246,12 @@ mod tests {
             words("files:admin", None),
             "Nothing: this server does not know “files:admin” any more"
         );
-        for opens in [None, Some(&["tools/call"][..])] {
-            assert!(words("offline_access", opens).starts_with("Stay connected"));
+        for opens in [None, Some(&[][..])] {
+            assert_eq!(words("offline_access", opens), STAYS);
         }
+        // and if somebody lets it open something, that is not kept quiet
+        let opens = words("offline_access", Some(&["tools/call:**"]));
+        assert_eq!(opens, format!("{STAYS}; run tools on your behalf"));
     }
 
     #[test]
