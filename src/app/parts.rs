@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::config;
 use crate::config::{Config, KnownClient, Rate};
 use crate::document::Documents;
-use crate::endpoint::Endpoints;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
 use crate::endpoint::rate_limit::{self, RateLimits};
+use crate::endpoint::{Described, Endpoints};
 use crate::flow::vouching::{Shared, Vouching, reserved};
 use crate::flow::{Admission, Flows, Lifetimes, Registration};
 use crate::outbound::stranger::{PrivateHost, StrangerClient};
@@ -23,8 +23,8 @@ use crate::protocol::authorize::OFFLINE_ACCESS;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::discovery::{Offers, ResourceMetadata, ServerMetadata};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::resource_indicator::Resources;
-use crate::protocol::scope::{Scope, ScopeSet};
+use crate::protocol::resource_indicator::{Resource, Resources};
+use crate::protocol::scope::Scope;
 use crate::store::Store;
 use crate::store::browser_session::BrowserSessions;
 use crate::upstream::Upstream;
@@ -40,8 +40,6 @@ pub(super) fn flows(
     clock: &Arc<dyn Clock>,
     upstreams: Vec<Arc<dyn Upstream>>,
 ) -> Result<Flows, AppError> {
-    let resources = config.servers.iter();
-    let resources = resources.map(|server| config.public_url.resource(&server.path));
     let shared = Shared {
         store: Arc::clone(store),
         clock: Arc::clone(clock),
@@ -59,9 +57,7 @@ pub(super) fn flows(
         reserved: reserved(&upstreams),
         upstreams,
         issuer: config.public_url.clone(),
-        resources: Resources::new(resources.collect()),
-        scopes: all_scopes(config),
-        default_scopes: config.default_scopes.clone(),
+        resources: resources(config),
         lifetimes: lifetimes(config),
         live: Arc::clone(&shared.live),
         vouching: Arc::new(Vouching::new(shared, lifetimes(config))),
@@ -111,9 +107,10 @@ fn known_client(known: &KnownClient) -> Client {
 /// What the endpoints need.
 pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
     let servers = config.servers.iter();
-    let servers = servers.map(|server| {
-        let resource = config.public_url.resource(&server.path);
-        (resource, server.name.clone())
+    let servers = servers.map(|server| Described {
+        resource: config.public_url.resource(&server.path),
+        name: server.name.clone(),
+        scopes: config.scopes_of(server).0.to_vec(),
     });
     Endpoints {
         flows: Arc::clone(flows),
@@ -128,10 +125,18 @@ pub(super) fn endpoints(config: &Config, flows: &Arc<Flows>) -> Endpoints {
     }
 }
 
-/// Every scope of the configuration, and the one by which clients ask to stay connected.
-fn all_scopes(config: &Config) -> ScopeSet {
-    let configured = config.scopes.iter().map(|(scope, _)| scope.clone());
-    configured.chain(Scope::parse(OFFLINE_ACCESS)).collect()
+/// The MCP servers, each with its own scopes, and the one by which clients ask to stay connected.
+fn resources(config: &Config) -> Resources {
+    let resources = config.servers.iter().map(|server| {
+        let (scopes, default_scopes) = config.scopes_of(server);
+        let scopes = scopes.iter().map(|(scope, _)| scope.clone());
+        Resource {
+            identifier: config.public_url.resource(&server.path),
+            scopes: scopes.chain(Scope::parse(OFFLINE_ACCESS)).collect(),
+            default_scopes: default_scopes.clone(),
+        }
+    });
+    Resources::new(resources.collect())
 }
 
 fn lifetimes(config: &Config) -> Lifetimes {
@@ -164,11 +169,14 @@ pub(super) fn documents(
     const SERVER: &str = "/.well-known/oauth-authorization-server";
     const RESOURCE: &str = "/.well-known/oauth-protected-resource";
     let issuer = &config.public_url;
-    let resources: Vec<String> = flows.resources.iter().map(str::to_owned).collect();
+    let resources = flows.resources.iter();
+    let resources: Vec<_> = resources
+        .map(|resource| resource.identifier.clone())
+        .collect();
     let server = ServerMetadata::new(
         issuer,
         &resources,
-        &flows.scopes,
+        &flows.resources.scopes(),
         Offers {
             registration: flows.admission.registers(),
             documents: flows.admission.metadata_documents,
@@ -184,7 +192,7 @@ pub(super) fn documents(
             issuer,
             &issuer.resource(&server.path),
             &server.name,
-            &config.default_scopes,
+            config.scopes_of(server).1,
         ))?;
         if place == 0 {
             documents.push((RESOURCE.to_owned(), document.clone()));

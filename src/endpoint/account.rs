@@ -17,7 +17,6 @@ use super::error::{account_failed, blank, open_account, provider_failed, sentenc
 use super::page::ErrorPage;
 use super::page::account::{AccountPage, ConnectionLine, SignInPage};
 use super::page::failed::{Again, Choice, Way};
-use super::page::words::scope_words;
 use super::request::{Counted, FormBody, SignIns, is_from_another_site};
 use crate::event::Causes;
 use crate::flow::account::{Done, OTHER_BROWSER, Visit};
@@ -278,13 +277,18 @@ pub(super) fn choices(flows: &Flows, first: Option<&ProviderId>) -> Vec<Choice> 
 }
 
 fn line(endpoints: &Endpoints, connection: Session) -> ConnectionLine {
-    let scopes = connection.scopes.iter();
+    let told = endpoints.scope_words(&connection.resource, &connection.scopes);
+    let scopes = if endpoints.serves(&connection.resource) {
+        told.map(|(_, words)| words).collect()
+    } else {
+        vec![NOT_SERVED.to_owned()]
+    };
     ConnectionLine {
+        scopes,
         id: connection.id.to_string(),
         client_name: connection.client_name,
         client_host: connection.client_host,
         server_name: endpoints.server_name(&connection.resource),
-        scopes: scopes.map(|scope| scope_words(scope.as_str())).collect(),
         resource: connection.resource,
         created: connection.created,
         used: connection.used,
@@ -318,6 +322,7 @@ fn not_done(endpoints: &Endpoints, failure: &Failure) -> Response {
     page.into_response()
 }
 
+const NOT_SERVED: &str = "Nothing: that server is not served here any more";
 const INCOMPLETE: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the form is incomplete; nothing was changed",

@@ -14,7 +14,7 @@ use super::Endpoints;
 use super::browser::{FormCookie, person, see_other};
 use super::error::{for_person, refusal_page, too_many_page};
 use super::page::consent::{ConsentPage, Destination, Origin, ProviderLine, ScopeLine};
-use super::page::words::{how_long, scope_words};
+use super::page::words::how_long;
 use super::rate_limit::What;
 use super::request::Caller;
 use crate::flow::authorize::{Question, Stop, Upstream, Visitor};
@@ -25,7 +25,8 @@ use crate::protocol::consent::Familiarity;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::ProviderId;
 use crate::protocol::redirect_uri::shown_host;
-use crate::protocol::scope::{Scope, ScopeSet};
+use crate::protocol::scope::Scope;
+use crate::protocol::session::AuthorizationRequest;
 use crate::secret::SecretDigest;
 
 /// Asks the person. Nobody is sent on to a provider from here, whatever they agreed to before (CONS-01, CONS-24, A5), and
@@ -136,7 +137,7 @@ pub(super) fn consent_page(endpoints: &Endpoints, question: Question) -> Consent
             Destination::Site
         },
         server_name,
-        scopes: scopes(&request.scopes, &familiarity),
+        scopes: scopes(endpoints, &request, &familiarity),
         resource: request.resource,
         stays,
         providers,
@@ -145,13 +146,19 @@ pub(super) fn consent_page(endpoints: &Endpoints, question: Question) -> Consent
     }
 }
 
-fn scopes(asked: &ScopeSet, familiarity: &Familiarity) -> Vec<ScopeLine> {
-    let line = |scope: &Scope| ScopeLine {
+/// What the app could do at the server that it asks for, and at no other.
+fn scopes(
+    endpoints: &Endpoints,
+    request: &AuthorizationRequest,
+    familiarity: &Familiarity,
+) -> Vec<ScopeLine> {
+    let told = endpoints.scope_words(&request.resource, &request.scopes);
+    let line = |(scope, words): (&Scope, String)| ScopeLine {
         scope: scope.to_string(),
-        words: scope_words(scope.as_str()),
+        words,
         is_new: matches!(familiarity, Familiarity::More { added } if added.contains(scope)),
     };
-    asked.iter().map(line).collect()
+    told.map(line).collect()
 }
 
 /// The providers to choose from, where the person signed in last before the others.

@@ -34,9 +34,12 @@ use tower_sessions::{SessionManagerLayer, SessionStore};
 
 use crate::cors::open_cors;
 use crate::flow::Flows;
+use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::scope::{Scope, ScopeSet};
 
 use discovery::Document;
 use page::asset::{icon, icon_path, style, style_path};
+use page::scope_words::scope_words;
 use rate_limit::RateLimits;
 
 /// What the endpoints need.
@@ -47,19 +50,50 @@ pub struct Endpoints {
     pub limits: RateLimits,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The MCP servers, to be named on pages: resource identifier and name.
-    pub servers: Vec<(String, String)>,
+    /// The MCP servers, to be named on pages.
+    pub servers: Vec<Described>,
+}
+
+/// An MCP server, as pages speak of it.
+pub struct Described {
+    /// Its resource identifier.
+    pub resource: String,
+    /// Its name, for people.
+    pub name: String,
+    /// What each of its scopes opens.
+    pub scopes: Vec<(Scope, Vec<MethodPattern>)>,
 }
 
 impl Endpoints {
     /// The name of one of the servers for people.
     #[must_use]
     pub fn server_name(&self, resource: &str) -> String {
+        let server = self.server(resource);
+        server.map_or(resource, |server| &server.name).to_owned()
+    }
+
+    /// Whether it is still the resource identifier of one of the servers.
+    pub(crate) fn serves(&self, resource: &str) -> bool {
+        self.server(resource).is_some()
+    }
+
+    /// What each of `scopes` means at one of the servers, in words.
+    pub(crate) fn scope_words<'a>(
+        &'a self,
+        resource: &str,
+        scopes: &'a ScopeSet,
+    ) -> impl Iterator<Item = (&'a Scope, String)> + use<'a> {
+        let server = self.server(resource);
+        scopes.iter().map(move |scope| {
+            let mut known = server.iter().flat_map(|server| &server.scopes);
+            let opens = known.find(|(known, _)| known == scope);
+            (scope, scope_words(scope, opens.map(|(_, opens)| &**opens)))
+        })
+    }
+
+    fn server(&self, resource: &str) -> Option<&Described> {
         let mut servers = self.servers.iter();
-        servers
-            .find(|(of, _)| of == resource)
-            .map_or(resource, |(_, name)| name)
-            .to_owned()
+        servers.find(|server| server.resource == resource)
     }
 }
 

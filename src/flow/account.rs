@@ -19,7 +19,7 @@ use crate::secret::SecretDigest;
 use crate::upstream::SignIn;
 
 use super::callback::{Arrival, Outcome, Unsuccessful};
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, StoreError, to_the_end};
 
 /// How long somebody stays signed in on their account page, and how long a form of it can be handed in.
 const VISIT: Duration = Duration::from_secs(30 * 60);
@@ -156,17 +156,16 @@ impl Flows {
     pub async fn disconnect_all(self: &Arc<Self>, visit: &Visit) -> Result<Done, Failure> {
         let (flows, visit) = (Arc::clone(self), visit.clone());
         // a task of its own: whoever hangs up meanwhile has decided all the same
-        let ending = tokio::spawn(async move { flows.take_all_back(&visit).await });
-        let broke_off = |error| StoreError::because("the end of all sessions broke off", error);
-        ending.await.map_err(broke_off)??;
+        let ending = async move { flows.take_all_back(&visit).await };
+        to_the_end("the end of all sessions broke off", ending).await?;
         Ok(Done::AllDisconnected)
     }
 
     /// Forgets all that was agreed to, as in [`Self::take_back`], and ends the grant with every session that lives by it.
     async fn take_all_back(&self, visit: &Visit) -> Result<(), Failure> {
         loop {
-            let now = self.now();
-            let Some(grant) = self.store.find_grant(&visit.subject, now).await? else {
+            let found = self.store.find_grant(&visit.subject, self.now());
+            let Some(grant) = found.await? else {
                 return Ok(());
             };
             let mut forgotten = HashSet::new();
@@ -178,18 +177,8 @@ impl Flows {
                     self.store.forget_consent(agreed).await?;
                 }
             }
-            let ended = self.store.end_grant(&grant, now).await.inspect_err(|_| {
-                // whether it has ended is in doubt: here it has
-                for session in &grant.sessions {
-                    self.live.end(*session);
-                }
-            });
-            // none where it has changed: somebody signs in, or the provider was asked
-            if let Some(ended) = ended? {
-                for session in ended {
-                    self.live.end(session);
-                    Event::SessionEnded { session, why: WHY }.tell();
-                }
+            // not where it has changed: somebody signs in, or the provider was asked
+            if self.vouching.end_as_seen(&grant, WHY).await? {
                 self.vouching.give_back(&grant);
                 return Ok(());
             }

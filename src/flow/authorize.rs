@@ -154,6 +154,7 @@ impl Flows {
         if client.fingerprint() != request.fingerprint {
             return Err(CHANGED.into());
         }
+        self.check_served(&request)?;
         let familiarity = self.familiarity(&request, visitor).await?;
         Ok(self.ask(client, request, familiarity, visitor)?)
     }

@@ -24,7 +24,7 @@ use super::client::FoundClient;
 use super::consent::{ForClient, Waiting};
 use super::departure::{ASKING, ProviderFault, too_slow};
 use super::grant::Entry;
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, to_the_end};
 
 /// What a browser brings back from a provider.
 #[derive(Debug)]
@@ -85,9 +85,8 @@ impl Flows {
         let (id, pending) = self.take_pending(&back).await?;
         let flows = Arc::clone(self);
         // a task of its own: what the provider gives is kept, or given back, even where the browser hangs up
-        let arriving = tokio::spawn(async move { flows.arrive(id, pending, back).await });
-        let broke_off = |error| StoreError::because("a sign-in broke off", error);
-        arriving.await.map_err(broke_off)?
+        let arriving = async move { flows.arrive(id, pending, back).await };
+        to_the_end("a sign-in broke off", arriving).await
     }
 
     async fn arrive(
@@ -112,10 +111,13 @@ impl Flows {
         }
     }
 
-    /// That the client is still the one that was approved, where it is for one.
+    /// That the client is still the one that was approved, where it is for one, and what it asks for is still served.
     async fn is_still_wanted(&self, pending: &PendingSignIn) -> Result<(), Failure> {
         match &pending.purpose {
-            SignInFor::Client { request, .. } => self.unchanged(request).await.map(drop),
+            SignInFor::Client { request, .. } => {
+                self.check_served(request)?;
+                self.unchanged(request).await.map(drop)
+            }
             SignInFor::Account => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! The authorization code grant (RFC 6749 §4.1.3).
 
 use crate::event::Event;
-use crate::protocol::allowance::{NONE_LEFT, NONE_OPEN, open_to_person, still_allowed};
+use crate::protocol::allowance::{NONE_OPEN, open_to_person};
 use crate::protocol::client::Client;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::ids::{Handle, Id};
@@ -32,7 +32,8 @@ impl Flows {
         if code.spent {
             return Err(self.replayed(client, &code).await?.into());
         }
-        let scopes = still_allowed(&code.request.scopes, client).ok_or(NONE_LEFT)?;
+        let granted = &code.request;
+        let scopes = self.left_of(&granted.scopes, &granted.resource, client)?;
         let scopes = self.open_now(code.session, scopes).await?;
         let refresh = client
             .refreshes

@@ -93,9 +93,18 @@ impl Flows {
     /// That a form may still be answered: its client is what the form said of it.
     ///
     /// # Errors
-    /// Where the client has changed meanwhile, or is gone; or an incident.
+    /// Where the client has changed meanwhile, or it or the server that it asks for is gone; or an incident.
     pub async fn check_unchanged(&self, asked: &Asked) -> Result<(), Failure> {
+        self.check_served(&asked.request)?;
         self.unchanged(&asked.request).await.map(drop)
+    }
+
+    /// That there still is the server that a request is for: the configuration may have changed since it was made.
+    pub(super) fn check_served(&self, request: &AuthorizationRequest) -> Result<(), OAuthError> {
+        match self.resources.granted(&request.resource) {
+            Some(_) => Ok(()),
+            None => Err(NOT_SERVED),
+        }
     }
 
     /// The person said no, and what they agreed to before is forgotten: the answer for the client.
@@ -165,6 +174,10 @@ impl Waiting {
     }
 }
 
+const NOT_SERVED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidTarget,
+    description: "the server that the app asks for is not served here any more; ask whoever runs it for its new address",
+};
 const CHANGED: OAuthError = OAuthError {
     code: ErrorCode::InvalidRequest,
     description: "the app has changed since this sign-in began; start again from the app",

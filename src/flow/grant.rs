@@ -14,7 +14,7 @@ use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{IssuedCode, Session};
 use crate::upstream::SignIn;
 
-use super::{Failure, Flows, Lifetimes, StoreError};
+use super::{Failure, Flows, Lifetimes, to_the_end};
 
 /// What a sign-in leads to, but for the grant.
 pub(super) struct Entry {
@@ -64,10 +64,8 @@ impl Flows {
         };
         // a task of its own: a browser that hangs up must not leave half of it done
         let vouching = Arc::clone(&self.vouching);
-        let keeping =
-            tokio::spawn(async move { vouching.enter(entry, grant, sign_in.tokens).await });
-        let broke_off = |error| StoreError::because("a sign-in broke off", error);
-        keeping.await.map_err(broke_off)?
+        let keeping = async move { vouching.enter(entry, grant, sign_in.tokens).await };
+        to_the_end("a sign-in broke off", keeping).await
     }
 }
 

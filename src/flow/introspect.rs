@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
+use url::Url;
+
 use crate::event::Event;
-use crate::protocol::allowance::{open_to_person, still_allowed};
+use crate::protocol::allowance::{open_to_person, still_allowed, still_there};
 use crate::protocol::claims::AccessClaims;
 use crate::protocol::client::{Client, ClientAuthentication, ClientSource};
 use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
-use crate::protocol::ids::Id;
+use crate::protocol::ids::{ClientId, Id};
 use crate::protocol::introspect::{Introspection, TokenFacts};
 use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::Session;
@@ -86,18 +88,35 @@ impl Flows {
         let found = self.in_force(session).await?;
         Ok(found.map(|found| {
             let withheld = self.vouching.withheld(&found.grant);
-            TokenFacts::of_access(only_open(claims, &withheld))
+            TokenFacts::of_access(self.only_open(claims, &withheld))
         }))
     }
 
-    /// A session as its client can refresh it now, with the scopes that it would get; none where it cannot: it is gone, may
-    /// no longer come, has no such grant any more, or may be given nothing of it.
+    /// What its resource still has of what was granted; none where that is nothing, or there is no such resource.
+    fn there(&self, granted: &ScopeSet, resource: &str) -> Option<ScopeSet> {
+        still_there(granted, self.resources.granted(resource)?)
+    }
+
+    /// An access token with the scopes of it that still open something to its person.
+    fn only_open(&self, mut claims: AccessClaims, withheld: &ScopeSet) -> AccessClaims {
+        if let Some(scopes) = ScopeSet::parse(&claims.scope) {
+            let there = self.there(&scopes, &claims.aud).unwrap_or_default();
+            claims.scope = there.without(withheld).to_string();
+        }
+        claims
+    }
+
+    /// A session as its client can refresh it now, with the scopes that it would get; none where it cannot: its resource is not
+    /// served any more, its client is gone, may no longer come, has no such grant any more, or may be given nothing of it.
     async fn usable(
         &self,
         mut session: Session,
         withheld: &ScopeSet,
     ) -> Result<Option<Session>, Failure> {
-        let Some(open) = open_to_person(&session.scopes, withheld) else {
+        let Some(there) = self.there(&session.scopes, &session.resource) else {
+            return Ok(None);
+        };
+        let Some(open) = open_to_person(&there, withheld) else {
             return Ok(None);
         };
         session.scopes = open;
@@ -118,28 +137,30 @@ impl Flows {
     }
 
     /// A client that has the name of one of our resources, however it is written, is that resource's server: it sees what
-    /// is for itself, so no token of another resource and no refresh token (RFC 7662 §4, REV-06).
+    /// is for itself, so no token of another resource and no refresh token (RFC 7662 §4, REV-06). Where that resource is not
+    /// served any more it sees nothing, and not everything.
     fn may_see(&self, client: &Client, facts: &TokenFacts) -> bool {
-        let own = self.resources.find(client.id.as_str());
-        own.is_none_or(|own| facts.audience() == own)
+        match self.resources.find(client.id.as_str()) {
+            Some(own) => facts.audience() == own.identifier,
+            None => !self.is_at_our_origin(&client.id),
+        }
+    }
+
+    /// Whether a client is named as only our resources are.
+    fn is_at_our_origin(&self, client: &ClientId) -> bool {
+        let ours = Url::parse(self.issuer.as_str()).map(|url| url.origin());
+        Url::parse(client.as_str()).is_ok_and(|url| Ok(url.origin()) == ours)
     }
 
     /// The claims of an access token of ours, whichever resource it is for. Whether its session has ended, they do not
     /// tell.
     pub(super) fn access_claims(&self, token: &Secret) -> Option<AccessClaims> {
         self.resources.iter().find_map(|resource| {
-            let verified = self.keys.verify(token.expose(), resource, self.now());
+            let audience = &resource.identifier;
+            let verified = self.keys.verify(token.expose(), audience, self.now());
             verified.ok()
         })
     }
-}
-
-/// An access token with the scopes of it that are open to its person.
-fn only_open(mut claims: AccessClaims, withheld: &ScopeSet) -> AccessClaims {
-    if let Some(scopes) = ScopeSet::parse(&claims.scope) {
-        claims.scope = scopes.without(withheld).to_string();
-    }
-    claims
 }
 
 fn may_introspect(client: &Client) -> bool {

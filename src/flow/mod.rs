@@ -23,6 +23,7 @@ pub mod sweep;
 pub mod token;
 pub mod vouching;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,12 +68,8 @@ pub struct Flows {
     pub upstreams: Vec<Arc<dyn Upstream>>,
     /// The issuer.
     pub issuer: Issuer,
-    /// The MCP servers' resource identifiers.
+    /// The MCP servers, each with its scopes.
     pub resources: Resources,
-    /// Every scope that can be granted.
-    pub scopes: ScopeSet,
-    /// What is granted when a client asks for nothing.
-    pub default_scopes: ScopeSet,
     /// Scopes that are not for everybody.
     pub reserved: ScopeSet,
     /// How long things live.
@@ -159,8 +156,6 @@ impl Flows {
         Offered {
             issuer: self.issuer.as_str(),
             resources: &self.resources,
-            scopes: &self.scopes,
-            default_scopes: &self.default_scopes,
             redirect_hosts: &self.admission.redirect_hosts,
         }
     }
@@ -171,7 +166,7 @@ impl Flows {
     async fn end_session(&self, session: Id, why: &'static str) -> Result<(), Failure> {
         let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
         let vouching = Arc::clone(&self.vouching);
-        let ending = tokio::spawn(async move {
+        let ending = async move {
             let ended = store.end_session(session, now).await;
             live.end(session);
             if let Some(ended) = ended? {
@@ -181,11 +176,18 @@ impl Flows {
                 }
             }
             Ok(())
-        });
-        ending
-            .await
-            .map_err(|error| StoreError::because("the end of a session broke off", error))?
+        };
+        to_the_end("the end of a session broke off", ending).await
     }
+}
+
+/// Does something in a task of its own: whoever waits for it may hang up, and it is done all the same.
+async fn to_the_end<T: Send + 'static>(
+    broke_off: &'static str,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|error| StoreError::because(broke_off, error))?
 }
 
 /// Why a flow stops.

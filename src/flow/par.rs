@@ -107,6 +107,7 @@ impl Flows {
         if found.request.fingerprint != client.fingerprint() {
             return Err(CHANGED.into());
         }
+        self.check_served(&found.request)?;
         let claimed = self.store.claim_pushed(handle.id, visitor.browser, now);
         Ok(claimed.await?.ok_or(GONE)?.request)
     }

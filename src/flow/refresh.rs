@@ -10,11 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::UnixTime;
 use crate::entropy;
 use crate::event::Event;
-use crate::protocol::allowance::{
-    NONE_LEFT, NONE_OF_THEM, NONE_OPEN, open_to_person, still_allowed,
-};
+use crate::protocol::allowance::{NONE_OF_THEM, NONE_OPEN, of_use, open_to_person};
 use crate::protocol::error::{ErrorCode, OAuthError};
-use crate::protocol::ids::Id;
+use crate::protocol::ids::{Id, Subject};
 use crate::protocol::resource_indicator::within_grant;
 use crate::protocol::scope::ScopeSet;
 use crate::protocol::session::{Rotated, Session};
@@ -95,21 +93,19 @@ impl Flows {
         let mut session = found
             .filter(|session| session.client_id == client.id)
             .ok_or(DEAD)?;
+        let left = self.left_of(&session.scopes, &session.resource, client)?;
         within_grant(
             &self.resources,
             &session.resource,
             request.resources.iter().map(String::as_str),
         )?;
         // whoever asks for all that was granted once is not at fault where it is less by now
-        let scopes = refreshed_scopes(&session.scopes, request.scopes.as_ref())?;
-        if still_allowed(&session.scopes, client).is_none() {
-            return Err(NONE_LEFT.into());
-        }
-        let mut scopes = still_allowed(&scopes, client).ok_or(NONE_OF_THEM)?;
+        let asked = refreshed_scopes(&session.scopes, request.scopes.as_ref())?;
+        let mut scopes = of_use(asked.intersection(&left), &asked).ok_or(NONE_OF_THEM)?;
         let freshness = self.freshness_of(&token, &session, now);
         // a stolen token ends its session, whatever the provider says
         if !matches!(freshness, Freshness::Reused) {
-            scopes = self.open_still(&session, &scopes).await?;
+            scopes = self.open_still(&session.subject, &left, &scopes).await?;
         }
         let mut rotated = None;
         if let Freshness::Current = freshness {
@@ -129,11 +125,17 @@ impl Flows {
         self.mint(&session, scopes, Some(successor))
     }
 
-    /// What of `scopes` is open to the person, for whom the provider has to vouch still (CONS-22, CONS-27, U4).
-    async fn open_still(&self, session: &Session, scopes: &ScopeSet) -> Result<ScopeSet, Failure> {
-        let (grant, _) = self.vouched(&session.subject).await?.ok_or(DEAD)?;
+    /// What of `scopes`, which are of those that are `left`, is open to the person, for whom the provider has to vouch still
+    /// (CONS-22, CONS-27, U4).
+    async fn open_still(
+        &self,
+        person: &Subject,
+        left: &ScopeSet,
+        scopes: &ScopeSet,
+    ) -> Result<ScopeSet, Failure> {
+        let (grant, _) = self.vouched(person).await?.ok_or(DEAD)?;
         let withheld = self.vouching.withheld(&grant);
-        if open_to_person(&session.scopes, &withheld).is_none() {
+        if open_to_person(left, &withheld).is_none() {
             return Err(NONE_OPEN.into());
         }
         Ok(open_to_person(scopes, &withheld).ok_or(NONE_OF_THEM_OPEN)?)

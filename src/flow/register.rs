@@ -79,7 +79,7 @@ impl Flows {
             issuer: self.issuer.as_str().to_owned(),
             now,
         };
-        let registration = register::register(body, &self.scopes, fresh)
+        let registration = register::register(body, &self.resources.scopes(), fresh)
             .and_then(|asked| asked.keep_to_hosts(&self.admission.redirect_hosts))
             .and_then(|asked| self.admission.check_keys(&asked.client).map(|()| asked))
             .inspect_err(tell)?;

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::store::ClientChange;
 
 use super::register::tell;
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, StoreError, to_the_end};
 
 /// How often a change is decided before it is given up. Each time but the last saw another one succeed, and whoever holds
 /// the registration access token is one client: more at once than this are none that wait for their answers.
@@ -51,13 +51,11 @@ impl Flows {
             let (client, management) = self.managed(id, access.clone()).await?;
             let now = self.now();
             let secret = Handle::new(now).clear;
-            let changed =
-                client_management::change(body, &self.scopes, &client, secret, management)
-                    .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
-                    .and_then(|changed| {
-                        self.admission.check_keys(&changed.client).map(|()| changed)
-                    })
-                    .inspect_err(tell)?;
+            let scopes = self.resources.scopes();
+            let changed = client_management::change(body, &scopes, &client, secret, management)
+                .and_then(|changed| changed.keep_to_hosts(&self.admission.redirect_hosts))
+                .and_then(|changed| self.admission.check_keys(&changed.client).map(|()| changed))
+                .inspect_err(tell)?;
             let change = self.store.change_client(&client, changed.client, now);
             match change.await? {
                 ClientChange::Done => {
@@ -84,7 +82,7 @@ impl Flows {
         self.managed(id, access).await?;
         let (store, live, client) = (Arc::clone(&self.store), Arc::clone(&self.live), id.clone());
         // a task of its own: a client that hangs up meanwhile must not keep the end from its sessions
-        let removing = tokio::spawn(async move {
+        let removing = async move {
             let removed = store.forget_client(&client).await;
             // whether it is gone may be in doubt: whoever is asked for a session looks again
             live.end_of_client(&client);
@@ -93,9 +91,8 @@ impl Flows {
             }
             Event::RegistrationRemoved { client: &client }.tell();
             Ok(())
-        });
-        let broke_off = |error| StoreError::because("the end of a registration broke off", error);
-        removing.await.map_err(broke_off)?
+        };
+        to_the_end("the end of a registration broke off", removing).await
     }
 
     /// The registration that `access` opens.

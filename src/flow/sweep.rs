@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::protocol::grant::Grant;
 
 use super::live::CLIENT_GONE;
-use super::{Failure, Flows, StoreError};
+use super::{Failure, Flows, to_the_end};
 
 /// Rows in one step: small, so that nobody waits for the writer.
 const STEP: usize = 500;
@@ -69,19 +69,16 @@ impl Flows {
     /// Ends a grant, unless somebody has signed in meanwhile. A task of its own: where the sweep is broken off, what the grant
     /// held is given back all the same.
     async fn end_forsaken(&self, grant: Grant) -> Result<(), Failure> {
-        let (store, live, now) = (Arc::clone(&self.store), Arc::clone(&self.live), self.now());
         let vouching = Arc::clone(&self.vouching);
-        let ending = tokio::spawn(async move {
-            if let Some(sessions) = store.end_grant(&grant, now).await? {
+        let ending = async move {
+            if let Some(sessions) = vouching.end_untold(&grant).await? {
                 for session in sessions {
-                    live.end(session);
                     tracing::debug!(session.id = %session, "a session had expired");
                 }
                 vouching.give_back(&grant);
             }
             Ok(())
-        });
-        let broke_off = |error| StoreError::because("the end of a grant broke off", error);
-        ending.await.map_err(broke_off)?
+        };
+        to_the_end("the end of a grant broke off", ending).await
     }
 }

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::protocol::allowance::{NONE_LEFT, NONE_THERE, NOT_SERVED, still_allowed, still_there};
 use crate::protocol::claims::AccessClaims;
-use crate::protocol::error::ErrorCode;
+use crate::protocol::client::Client;
+use crate::protocol::error::{ErrorCode, OAuthError};
 use crate::protocol::form::Form;
 use crate::protocol::ids::Id;
 use crate::protocol::scope::ScopeSet;
@@ -52,6 +54,22 @@ impl Flows {
                 .with("the client did not register the refresh_token grant")
                 .into()),
         }
+    }
+
+    /// What is left of the scopes that a client was granted for a resource: what the resource still has, and the client may
+    /// still be given (CLI-62).
+    ///
+    /// # Errors
+    /// `invalid_grant` where that opens nothing any more, or the resource is not served any more.
+    pub(super) fn left_of(
+        &self,
+        granted: &ScopeSet,
+        resource: &str,
+        client: &Client,
+    ) -> Result<ScopeSet, OAuthError> {
+        let resource = self.resources.granted(resource).ok_or(NOT_SERVED)?;
+        let there = still_there(granted, resource).ok_or(NONE_THERE)?;
+        still_allowed(&there, client).ok_or(NONE_LEFT)
     }
 
     /// An access token of a session: bound to its person, client and resource, and dead when it is.

@@ -4,6 +4,7 @@ use super::authorize::{OFFLINE_ACCESS, Offered};
 use super::client::{Client, ClientSource};
 use super::error::{ErrorCode, OAuthError};
 use super::redirect_uri::RegisteredRedirect;
+use super::resource_indicator::Resource;
 use super::scope::{Scope, ScopeSet};
 
 /// That answers may go to a host. A client of the configuration was given its redirect URIs by whoever says which hosts
@@ -30,26 +31,26 @@ pub(super) fn check_host(
     ))
 }
 
-/// What may be granted: what is asked for as far as it exists, the default where nothing is asked for (AUTHZ-12 to
-/// AUTHZ-14); and of either what the client may be given at most (CLI-62).
+/// What may be granted at `resource`: what is asked for as far as it exists there, its default where nothing is asked for
+/// (AUTHZ-12 to AUTHZ-14); and of either what the client may be given at most (CLI-62).
 ///
 /// # Errors
 /// `invalid_scope` where nothing is left, or `asked` is no list of scopes.
 pub(super) fn scopes(
     asked: Option<&str>,
     client: &Client,
-    offered: &Offered<'_>,
+    resource: &Resource,
 ) -> Result<ScopeSet, OAuthError> {
     let asked = ScopeSet::parse(asked.unwrap_or_default())
         .ok_or(ErrorCode::InvalidScope.with("scope has characters that no scope has"))?;
-    let existing = asked.intersection(offered.scopes);
+    let existing = asked.intersection(&resource.scopes);
     let is_openid = |scope: &Scope| OPENID.contains(&scope.as_str());
     if existing.is_empty() && !asked.iter().all(is_openid) {
         return Err(ErrorCode::InvalidScope.with("none of the scopes exists here"));
     }
     // who asks for that alone wants the usual, and to stay
     let wanted = if existing.iter().all(opens_nothing) {
-        existing.union(offered.default_scopes)
+        existing.union(&resource.default_scopes)
     } else {
         existing
     };
@@ -69,11 +70,23 @@ pub fn still_allowed(granted: &ScopeSet, client: &Client) -> Option<ScopeSet> {
     }
 }
 
+/// What a resource still has of what was granted for it once: less, where scopes were taken out since then. None where that
+/// opens nothing any more.
+#[must_use]
+pub fn still_there(granted: &ScopeSet, resource: &Resource) -> Option<ScopeSet> {
+    of_use(granted.intersection(&resource.scopes), granted)
+}
+
 /// What is open to a person of what was granted to a client of theirs, where `withheld` is not open to them. None where
 /// that opens nothing any more.
 #[must_use]
 pub fn open_to_person(granted: &ScopeSet, withheld: &ScopeSet) -> Option<ScopeSet> {
-    let left = granted.without(withheld);
+    of_use(granted.without(withheld), granted)
+}
+
+/// What is left of what was granted: none where that opens nothing any more.
+#[must_use]
+pub fn of_use(left: ScopeSet, granted: &ScopeSet) -> Option<ScopeSet> {
     let is_of_use = left == *granted || !left.iter().all(opens_nothing);
     is_of_use.then_some(left)
 }
@@ -96,6 +109,18 @@ pub const NONE_OF_THEM: OAuthError = OAuthError {
 pub const NONE_LEFT: OAuthError = OAuthError {
     code: ErrorCode::InvalidGrant,
     description: "the client may no longer be given any scope that was granted; sign in again",
+};
+
+/// Nothing of what was granted is there any more.
+pub const NONE_THERE: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "the server that the tokens are for has none of the scopes that were granted any more; sign in again",
+};
+
+/// What tokens were granted for is not served any more.
+pub const NOT_SERVED: OAuthError = OAuthError {
+    code: ErrorCode::InvalidGrant,
+    description: "the server that the tokens are for is not served here any more; sign in again",
 };
 
 /// A person came to have none of the scopes that a client was granted.
@@ -138,11 +163,17 @@ mod tests {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         then(&Offered {
             issuer: "https://mcp.example.com",
-            resources: &Resources::new(vec!["https://mcp.example.com/mcp".into()]),
-            scopes: &ScopeSet::parse("a b c offline_access").unwrap(),
-            default_scopes: &ScopeSet::parse("a b").unwrap(),
+            resources: &Resources::new(vec![resource()]),
             redirect_hosts: &hosts,
         })
+    }
+
+    fn resource() -> Resource {
+        Resource {
+            identifier: "https://mcp.example.com/mcp".to_owned(),
+            scopes: ScopeSet::parse("a b c offline_access").unwrap(),
+            default_scopes: ScopeSet::parse("a b").unwrap(),
+        }
     }
 
     /// CLI-62
@@ -167,7 +198,7 @@ mod tests {
             (None, None, Some("a b")),
         ] {
             let client = client(ClientSource::Known, most);
-            let read = with_offer(&[], |offered| scopes(asked, &client, offered));
+            let read = scopes(asked, &client, &resource());
             let read = read.map(|scopes| scopes.to_string());
             let wanted = granted.map(str::to_owned).ok_or(ErrorCode::InvalidScope);
             assert_eq!(
@@ -194,6 +225,24 @@ mod tests {
             let cut = still_allowed(&ScopeSet::parse(granted).unwrap(), &client);
             let cut = cut.map(|scopes| scopes.to_string());
             assert_eq!(cut.as_deref(), left, "{most:?} {granted}");
+        }
+    }
+
+    /// TOK-35
+    #[test]
+    fn what_was_granted_is_cut_to_what_the_resource_has_now() {
+        for (granted, left) in [
+            ("a b", Some("a b")),
+            ("a x", Some("a")),
+            ("a x offline_access", Some("a offline_access")),
+            ("x", None),
+            ("x offline_access", None),
+            ("offline_access", Some("offline_access")),
+            ("", Some("")),
+        ] {
+            let cut = still_there(&ScopeSet::parse(granted).unwrap(), &resource());
+            let cut = cut.map(|scopes| scopes.to_string());
+            assert_eq!(cut.as_deref(), left, "{granted}");
         }
     }
 

@@ -10,7 +10,6 @@ use super::ids::ClientId;
 use super::pkce::Challenge;
 use super::redirect_uri::RegisteredRedirect;
 use super::resource_indicator::Resources;
-use super::scope::ScopeSet;
 use super::session::AuthorizationRequest;
 use crate::secret::Secret;
 
@@ -39,10 +38,6 @@ pub struct Offered<'a> {
     pub issuer: &'a str,
     /// The MCP servers.
     pub resources: &'a Resources,
-    /// Every scope that can be granted.
-    pub scopes: &'a ScopeSet,
-    /// What is granted when nothing is asked for.
-    pub default_scopes: &'a ScopeSet,
     /// Hosts where the answers of clients that are not of the configuration may go; empty: any.
     pub redirect_hosts: &'a [String],
 }
@@ -135,14 +130,14 @@ pub fn check(
             form.one("code_challenge")?,
             form.one("code_challenge_method")?,
         )?;
-        let resource = offered.resources.choose(form.all("resource"))?.to_owned();
+        let resource = offered.resources.choose(form.all("resource"))?;
         Ok(AuthorizationRequest {
             client_id: client.id.clone(),
             redirect,
             state: state?.map(str::to_owned),
             challenge,
-            resource,
-            scopes: allowance::scopes(form.one("scope")?, client, offered)?,
+            resource: resource.identifier.clone(),
+            scopes: allowance::scopes(form.one("scope")?, client, resource)?,
             fingerprint: client.fingerprint(),
         })
     };
@@ -197,6 +192,16 @@ mod tests {
     use super::*;
     use crate::protocol::client::{ClientAuthentication, ClientSource};
     use crate::protocol::redirect_uri::RedirectUri;
+    use crate::protocol::resource_indicator::Resource;
+    use crate::protocol::scope::ScopeSet;
+
+    fn resource() -> Resource {
+        Resource {
+            identifier: "https://mcp.example.com/mcp".to_owned(),
+            scopes: ScopeSet::parse("a b c offline_access").unwrap(),
+            default_scopes: ScopeSet::parse("a b").unwrap(),
+        }
+    }
 
     const GOOD: &str = "client_id=c&redirect_uri=https://a.example/cb?x=1&response_type=code&state=s\
                         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -221,9 +226,7 @@ mod tests {
         };
         let offered = Offered {
             issuer: "https://mcp.example.com",
-            resources: &Resources::new(vec!["https://mcp.example.com/mcp".into()]),
-            scopes: &ScopeSet::parse("a b c offline_access").unwrap(),
-            default_scopes: &ScopeSet::parse("a b").unwrap(),
+            resources: &Resources::new(vec![resource()]),
             redirect_hosts: &[],
         };
         check(&Form::parse(query.as_bytes()).unwrap(), &client, &offered)

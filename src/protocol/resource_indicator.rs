@@ -3,37 +3,62 @@
 use url::Url;
 
 use super::error::{ErrorCode, OAuthError};
+use super::scope::ScopeSet;
 
-/// The resource identifiers of our MCP servers; the first is the default.
+/// One of our MCP servers, as clients ask for tokens for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its resource identifier, byte for byte.
+    pub identifier: String,
+    /// Every scope that can be granted there. The same name may open something else at another.
+    pub scopes: ScopeSet,
+    /// What is granted there when nothing is asked for.
+    pub default_scopes: ScopeSet,
+}
+
+/// Our MCP servers; the first is the default.
 #[derive(Clone, Debug)]
 pub struct Resources {
-    known: Vec<(String, Option<Url>)>,
+    known: Vec<(Resource, Option<Url>)>,
 }
 
 impl Resources {
-    /// These resources, byte for byte.
+    /// These resources.
     #[must_use]
-    pub fn new(identifiers: Vec<String>) -> Self {
-        let known = identifiers
-            .into_iter()
-            .map(|identifier| {
-                let url = comparable(&identifier);
-                (identifier, url)
-            })
-            .collect();
-        Self { known }
+    pub fn new(resources: Vec<Resource>) -> Self {
+        let known = resources.into_iter().map(|resource| {
+            let url = comparable(&resource.identifier);
+            (resource, url)
+        });
+        Self {
+            known: known.collect(),
+        }
     }
 
     /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.known.iter().map(|(identifier, _)| identifier.as_str())
+    pub fn iter(&self) -> impl Iterator<Item = &Resource> {
+        self.known.iter().map(|(resource, _)| resource)
+    }
+
+    /// Every scope of any of them.
+    #[must_use]
+    pub fn scopes(&self) -> ScopeSet {
+        let scopes = self.iter().flat_map(|resource| resource.scopes.iter());
+        scopes.cloned().collect()
+    }
+
+    /// The resource that something was granted for; none where it is not served any more.
+    #[must_use]
+    pub fn granted(&self, identifier: &str) -> Option<&Resource> {
+        let mut resources = self.iter();
+        resources.find(|resource| resource.identifier == identifier)
     }
 
     /// The resource that `asked` means. Clients write it in many ways: scheme and host in capitals, with the default
     /// port, with a slash at the end; and where there is but one resource, its bare origin means it as well.
     #[must_use]
-    pub fn find(&self, asked: &str) -> Option<&str> {
-        if let Some((same, _)) = self.known.iter().find(|(known, _)| known == asked) {
+    pub fn find(&self, asked: &str) -> Option<&Resource> {
+        if let Some(same) = self.granted(asked) {
             return Some(same);
         }
         let url = comparable(asked)?;
@@ -41,8 +66,8 @@ impl Resources {
             .known
             .iter()
             .find(|(_, known)| known.as_ref() == Some(&url));
-        if let Some((identifier, _)) = alike {
-            return Some(identifier);
+        if let Some((resource, _)) = alike {
+            return Some(resource);
         }
         match self.known.as_slice() {
             [(only, Some(known))] if is_bare(&url) && url.origin() == known.origin() => Some(only),
@@ -54,8 +79,11 @@ impl Resources {
     ///
     /// # Errors
     /// `invalid_target` where one is not ours, or they differ: a token is for one audience (RFC 8707 §2.2).
-    pub fn choose(&self, asked: impl Iterator<Item = impl AsRef<str>>) -> Result<&str, OAuthError> {
-        let mut chosen: Option<&str> = None;
+    pub fn choose(
+        &self,
+        asked: impl Iterator<Item = impl AsRef<str>>,
+    ) -> Result<&Resource, OAuthError> {
+        let mut chosen: Option<&Resource> = None;
         for asked in asked {
             let found = self.find(asked.as_ref()).ok_or(NOT_OURS)?;
             if chosen.is_some_and(|chosen| chosen != found) {
@@ -78,7 +106,8 @@ pub fn within_grant(
     asked: impl Iterator<Item = impl AsRef<str>>,
 ) -> Result<(), OAuthError> {
     for asked in asked {
-        if resources.find(asked.as_ref()) != Some(granted) {
+        let asked = resources.find(asked.as_ref());
+        if asked.is_none_or(|asked| asked.identifier != granted) {
             return Err(ErrorCode::InvalidTarget.with("the grant is for another resource"));
         }
     }
@@ -114,8 +143,28 @@ const NOT_OURS: OAuthError = OAuthError {
 mod tests {
     use super::*;
 
+    fn resource(identifier: &str, scopes: &str) -> Resource {
+        Resource {
+            identifier: identifier.to_owned(),
+            scopes: ScopeSet::parse(scopes).unwrap(),
+            default_scopes: ScopeSet::default(),
+        }
+    }
+
     fn one() -> Resources {
-        Resources::new(vec!["https://mcp.example.com/mcp".into()])
+        Resources::new(vec![resource("https://mcp.example.com/mcp", "a")])
+    }
+
+    fn two() -> Resources {
+        Resources::new(vec![
+            resource("https://h/a", "a c"),
+            resource("https://h/b", "b c"),
+        ])
+    }
+
+    fn found_in<'a>(resources: &'a Resources, asked: &str) -> Option<&'a str> {
+        let found = resources.find(asked);
+        found.map(|resource| &*resource.identifier)
     }
 
     /// AUTHZ-10
@@ -142,21 +191,42 @@ mod tests {
             ("urn:mcp", false),
         ] {
             let expected = found.then_some("https://mcp.example.com/mcp");
-            assert_eq!(one().find(asked), expected, "{asked}");
+            assert_eq!(found_in(&one(), asked), expected, "{asked}");
         }
     }
 
     #[test]
     fn the_origin_of_several_resources_means_none_of_them() {
-        let two = Resources::new(vec!["https://h/a".into(), "https://h/b".into()]);
-        assert_eq!(two.find("https://h"), None);
-        assert_eq!(two.find("https://h/b/"), Some("https://h/b"));
+        for (asked, expected) in [
+            ("https://h", None),
+            ("https://h/", None),
+            ("https://h/b/", Some("https://h/b")),
+            ("https://h/c", None),
+        ] {
+            assert_eq!(found_in(&two(), asked), expected, "{asked}");
+        }
+    }
+
+    /// RS-11
+    #[test]
+    fn what_was_granted_is_for_the_resource_of_that_name_and_for_no_other_spelling() {
+        let two = two();
+        for (identifier, is_served) in [
+            ("https://h/a", true),
+            ("https://h/b", true),
+            ("https://h/a/", false),
+            ("https://H/a", false),
+            ("https://h/c", false),
+        ] {
+            assert_eq!(two.granted(identifier).is_some(), is_served, "{identifier}");
+        }
+        assert_eq!(two.scopes().to_string(), "a b c");
     }
 
     /// AUTHZ-10, AUTHZ-11
     #[test]
     fn a_request_is_for_one_resource() {
-        let two = Resources::new(vec!["https://h/a".into(), "https://h/b".into()]);
+        let two = two();
         for (asked, chosen) in [
             (&[][..], Some("https://h/a")),
             (&["https://h/b"], Some("https://h/b")),
@@ -165,7 +235,8 @@ mod tests {
             (&["https://h/c"], None),
         ] {
             let got = two.choose(asked.iter());
-            assert_eq!(got.ok(), chosen, "{asked:?}");
+            let got = got.ok().map(|resource| &*resource.identifier);
+            assert_eq!(got, chosen, "{asked:?}");
             if chosen.is_none() {
                 assert_eq!(
                     two.choose(asked.iter()).unwrap_err().code,
@@ -178,7 +249,7 @@ mod tests {
     /// TOK-09, TOK-36
     #[test]
     fn a_token_request_stays_with_what_was_granted() {
-        let two = Resources::new(vec!["https://h/a".into(), "https://h/b".into()]);
+        let two = two();
         assert!(within_grant(&two, "https://h/a", std::iter::empty::<&str>()).is_ok());
         assert!(within_grant(&two, "https://h/a", ["https://h/a/"].iter()).is_ok());
         let other = within_grant(&two, "https://h/a", ["https://h/b"].iter());

@@ -170,6 +170,7 @@ mod tests {
     use crate::protocol::ids::Id;
     use crate::protocol::pkce::Challenge;
     use crate::protocol::redirect_uri::RedirectUri;
+    use crate::protocol::resource_indicator::Resource;
     use crate::protocol::session::AuthorizationRequest;
 
     fn parse(body: &str) -> Result<TokenRequest, OAuthError> {
@@ -252,7 +253,12 @@ mod tests {
         let Ok(TokenRequest::Code(request)) = parse(&body) else {
             panic!("{body}");
         };
-        let resources = Resources::new(vec!["https://h/a".into(), "https://h/b".into()]);
+        let resources = ["https://h/a", "https://h/b"].map(|identifier| Resource {
+            identifier: identifier.to_owned(),
+            scopes: ScopeSet::default(),
+            default_scopes: ScopeSet::default(),
+        });
+        let resources = Resources::new(resources.to_vec());
         check_redemption(&code, &request, &ClientId::new(client), &resources)
             .map_err(|error| error.code)
     }

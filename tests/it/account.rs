@@ -42,7 +42,7 @@ async fn callback(browser: &mut Browser, server: &Server, person: Option<&str>) 
 }
 
 /// Signs in on the account page, and opens it.
-async fn visit(browser: &mut Browser, server: &Server, person: &str) -> Answer {
+pub(crate) async fn visit(browser: &mut Browser, server: &Server, person: &str) -> Answer {
     let back = callback(browser, server, Some(person)).await;
     let answer = browser.get(&back).await;
     assert_eq!(answer.location().as_str(), server.url("/account"));

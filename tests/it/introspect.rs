@@ -34,7 +34,7 @@ pub(crate) fn trust(config: &mut Config) {
     config.clients.known.push(known(WHO, Some(SECRET)));
 }
 
-fn known(id: &str, secret: Option<&str>) -> KnownClient {
+pub(crate) fn known(id: &str, secret: Option<&str>) -> KnownClient {
     KnownClient {
         id: ClientId::new(id),
         name: None,
@@ -49,7 +49,7 @@ pub(crate) async fn ask(server: &Server, token: &str) -> Answer {
     ask_as(server, WHO, SECRET, token).await
 }
 
-async fn ask_as(server: &Server, id: &str, secret: &str, token: &str) -> Answer {
+pub(crate) async fn ask_as(server: &Server, id: &str, secret: &str, token: &str) -> Answer {
     let form = [
         ("client_id", id),
         ("client_secret", secret),

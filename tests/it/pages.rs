@@ -9,7 +9,6 @@ use anteroom::endpoint::page::consent::{
     ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
 use anteroom::endpoint::page::failed::{Again, Choice, FailedPage, Trouble, Way};
-use anteroom::endpoint::page::words::scope_words;
 use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
 use anteroom::protocol::consent::Familiarity;
 use axum::response::{IntoResponse, Response};
@@ -401,7 +400,7 @@ fn consent(x: &str) -> ConsentPage {
         resource: format!("resource {x}"),
         scopes: vec![ScopeLine {
             scope: x.to_owned(),
-            words: scope_words(x),
+            words: format!("words {x}"),
             is_new: true,
         }],
         stays: x.to_owned(),

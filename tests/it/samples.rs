@@ -7,10 +7,11 @@ use anteroom::endpoint::page::consent::{
     ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
 use anteroom::endpoint::page::failed::{Again, Choice, FailedPage, Trouble, Way};
-use anteroom::endpoint::page::words::scope_words;
+use anteroom::endpoint::page::scope_words::scope_words;
 use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
 use anteroom::protocol::consent::Familiarity;
-use anteroom::protocol::scope::ScopeSet;
+use anteroom::protocol::method_pattern::MethodPattern;
+use anteroom::protocol::scope::{Scope, ScopeSet};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
@@ -310,7 +311,7 @@ fn connection(name: &str, host: &str, scopes: &[&str]) -> ConnectionLine {
         client_host: host.to_owned(),
         server_name: "Example tools".to_owned(),
         resource: "https://mcp.example.com/mcp".to_owned(),
-        scopes: scopes.iter().map(|scope| scope_words(scope)).collect(),
+        scopes: scopes.iter().map(|scope| words(scope)).collect(),
         created: UnixTime(1_793_600_000),
         used: AGREED,
     }
@@ -379,9 +380,25 @@ fn others() -> [(&'static str, Response); 5] {
 fn line(scope: &str) -> ScopeLine {
     ScopeLine {
         scope: scope.to_owned(),
-        words: scope_words(scope),
+        words: words(scope),
         is_new: false,
     }
+}
+
+/// What a scope opens at the server of these pages, in words.
+fn words(scope: &str) -> String {
+    let opens = match scope {
+        "mcp:tools:read" => &["tools/list"][..],
+        "mcp:tools:execute" => &["tools/call"],
+        "mcp:resources:read" => &["resources/read", "resources/subscribe"],
+        _ => &["tools/call:delete_*", "tools/call:drop_table"],
+    };
+    let opens = opens
+        .iter()
+        .filter_map(|text| MethodPattern::parse(text).ok());
+    let opens: Vec<_> = opens.collect();
+    let scope = Scope::parse(scope);
+    scope.map_or_else(String::new, |scope| scope_words(&scope, Some(&opens)))
 }
 
 fn provider(id: &str, label: &str) -> ProviderLine {

@@ -78,7 +78,7 @@ pub enum Destination {
 pub struct ScopeLine {
     /// The scope.
     pub scope: String,
-    /// See [`scope_words`](super::words::scope_words).
+    /// What it opens there: see [`scope_words`](super::scope_words::scope_words).
     pub words: String,
     /// Whether they have not agreed to it before, though to others.
     pub is_new: bool,

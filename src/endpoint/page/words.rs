@@ -1,25 +1,9 @@
-//! What pages say in words: scopes, days, spans of time, and the names that strangers gave themselves.
+//! What pages say in words: days, spans of time, and the names that strangers gave themselves.
 
 use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::protocol::plain_name::plain_name;
-
-/// What a scope means, in words for the consent page.
-#[must_use]
-pub fn scope_words(scope: &str) -> String {
-    match scope {
-        "mcp:tools:read" => "See which tools there are",
-        "mcp:tools:execute" => "Run tools on your behalf",
-        "mcp:resources:list" => "See which resources there are",
-        "mcp:resources:read" => "Read resources",
-        "mcp:prompts:list" => "See which prompts there are",
-        "mcp:prompts:read" => "Use prompts",
-        "offline_access" => "Stay connected when you are not there (until you revoke it)",
-        other => return format!("Do what this server calls “{other}”"),
-    }
-    .to_owned()
-}
 
 /// The day of a moment, in UTC: `3 November 2026`. Nothing for moments that no calendar has.
 #[must_use]
@@ -120,15 +104,6 @@ mod tests {
         assert_eq!(
             shown_name(&"W".repeat(200)).chars().count(),
             NAME_LENGTH + 1
-        );
-    }
-
-    #[test]
-    fn an_unknown_scope_is_shown_by_its_name() {
-        assert_eq!(scope_words("mcp:tools:execute"), "Run tools on your behalf");
-        assert_eq!(
-            scope_words("files:admin"),
-            "Do what this server calls “files:admin”"
         );
     }
 

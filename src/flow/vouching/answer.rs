@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::event::{Event, GrantNews};
 use crate::flow::Failure;
 use crate::protocol::grant::Grant;
-use crate::protocol::ids::Subject;
+use crate::protocol::ids::{Id, Subject};
 use crate::seal::{Purpose, Sealed};
 use crate::secret::{Secret, same};
 use crate::upstream::{UpstreamError, UpstreamTokens};
@@ -198,11 +198,23 @@ impl Vouching {
     }
 
     /// Ends a grant that is as it was seen: whether it was.
-    pub(super) async fn end_as_seen(
+    pub(in crate::flow) async fn end_as_seen(
         &self,
         grant: &Grant,
         why: &'static str,
     ) -> Result<bool, Failure> {
+        let ended = self.end_untold(grant).await?;
+        for session in ended.iter().flatten().copied() {
+            Event::SessionEnded { session, why }.tell();
+        }
+        Ok(ended.is_some())
+    }
+
+    /// The same, of which nobody is told yet: the sessions that lived by it; none where it has changed.
+    pub(in crate::flow) async fn end_untold(
+        &self,
+        grant: &Grant,
+    ) -> Result<Option<Vec<Id>>, Failure> {
         let ended = self.store.end_grant(grant, self.clock.now()).await;
         let ended = ended.inspect_err(|_| {
             // whether it has ended is in doubt: here it has
@@ -211,15 +223,14 @@ impl Vouching {
             }
         });
         let Some(sessions) = ended? else {
-            return Ok(false);
+            return Ok(None);
         };
         self.troubles.remove(&grant.key());
         self.unkept.remove(&grant.key());
-        for session in sessions {
-            self.live.end(session);
-            Event::SessionEnded { session, why }.tell();
+        for session in &sessions {
+            self.live.end(*session);
         }
-        Ok(true)
+        Ok(Some(sessions))
     }
 
     /// The grant as it is now, if its tokens are still the same: what was said about them holds then.
