@@ -13,10 +13,12 @@ use super::problem::Wrong;
 use super::reader::Reader;
 use super::value::{self, Written};
 use super::{
-    Config, Limits, LogFormat, Outbound, StoreKind, Tokens, clients, provider, roles, scopes,
-    server,
+    Config, Limits, LogFormat, Outbound, Server, StoreKind, Tokens, clients, provider, roles,
+    scopes, server,
 };
 use crate::protocol::issuer::Issuer;
+use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::scope::Scope;
 use crate::secret::Secret;
 
 /// The settings in force. None: something is wrong, and it stands in `reader.settings.problems`.
@@ -32,8 +34,17 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let servers = server::all(reader);
     let scopes = scopes::table(reader);
     let default_scopes = scopes::default(reader, scopes.as_deref());
-    let roles = roles::all(reader, scopes.as_deref(), providers.as_deref());
-    let clients = clients::all(reader, scopes.as_deref());
+    let every = every_scope(servers.as_deref(), scopes.as_deref());
+    let roles = roles::all(reader, every.as_deref(), providers.as_deref());
+    let clients = clients::all(reader, every.as_deref());
+    if let (Some(issuer), Some(listen), Some(servers)) = (&public_url, listen, &servers) {
+        server::check_not_ours(reader, issuer, listen, servers);
+    }
+    if reader.settings.table("scopes").is_some()
+        && servers.as_deref().is_some_and(all_have_their_own)
+    {
+        reader.warn("scopes", "does nothing: each server has scopes of its own");
+    }
     let tokens = tokens(reader);
     let consent_remember = reader.lifetime(
         "consent.remember",
@@ -78,6 +89,22 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         log: log?,
     })
 }
+
+/// Every scope that there is at some server; none where something is wrong with them.
+fn every_scope(servers: Option<&[Server]>, scopes: Option<&[OpenedBy]>) -> Option<Vec<OpenedBy>> {
+    let servers = servers?.iter();
+    let own = servers.filter_map(|server| server.scopes.as_ref().map(|own| &own.scopes));
+    let mut every = scopes?.to_vec();
+    every.extend(own.flatten().cloned());
+    Some(every)
+}
+
+fn all_have_their_own(servers: &[Server]) -> bool {
+    servers.iter().all(|server| server.scopes.is_some())
+}
+
+/// A scope, and what it opens.
+type OpenedBy = (Scope, Vec<MethodPattern>);
 
 /// The sealing key, in base64. The outer none: it is wrong; the inner: there is none.
 #[expect(
