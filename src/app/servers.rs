@@ -102,9 +102,10 @@ pub(super) fn put_behind(
 
 /// What a server over HTTP is told of whoever calls.
 fn introduction(told: Told, url: &Url, flows: &Flows) -> Introduction {
-    let mut introduction = match told.headers {
-        true => Introduction::default(),
-        false => Introduction::none(),
+    let mut introduction = if told.headers {
+        Introduction::default()
+    } else {
+        Introduction::none()
     };
     if told.assertion {
         introduction = introduction.with_assertions(Assertions::new(

@@ -64,18 +64,18 @@ fn behind(server: &Server) -> String {
 }
 
 fn is_told(told: Told) -> String {
-    let parts = [
-        (told.headers, "who calls"),
-        (told.assertion, "who calls, signed"),
-        (told.upstream_token, "the provider's token of who calls"),
-    ];
-    let parts = parts
-        .into_iter()
-        .filter_map(|(is, what)| is.then_some(what));
-    match parts.collect::<Vec<_>>().join(" + ") {
-        nothing if nothing.is_empty() => "which is not told who calls".to_owned(),
-        parts => format!("which is told {parts}"),
-    }
+    let who = match (told.headers, told.assertion) {
+        (true, true) => "which is told who calls, signed as well",
+        (true, false) => "which is told who calls",
+        (false, true) => "which is told who calls, signed",
+        (false, false) => "which is not told who calls",
+    };
+    let token = if told.upstream_token {
+        ", and gets the provider's token of each"
+    } else {
+        ""
+    };
+    format!("{who}{token}")
 }
 
 fn in_words(rules: &[PersonRule]) -> String {

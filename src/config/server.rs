@@ -94,9 +94,10 @@ pub(super) fn check_not_ours(
                 collide(&path, url.path().trim_end_matches('/'))
             });
         if is_resource || listens_at(url, listen) {
-            let key = match reader.settings.tables_in("server").is_empty() {
-                true => "backend".to_owned(),
-                false => format!("server.{number}.backend"),
+            let key = if reader.is_set("backend") {
+                "backend".to_owned()
+            } else {
+                format!("server.{number}.backend")
             };
             let remedy =
                 "write where the MCP server itself is; it needs an address or a port of its own";
@@ -121,7 +122,8 @@ fn listens_at(url: &Url, listen: SocketAddr) -> bool {
 /// `backend = ...` at the top of the file.
 fn shorthand(reader: &mut Reader<'_>) -> Option<Server> {
     if !reader.is_set("backend") {
-        if reader.settings.is_refused("backend") || reader.settings.is_refused("server") {
+        let mut wrong = reader.settings.problems.iter().map(|problem| &problem.key);
+        if wrong.any(|key| matches!(key.split('.').next(), Some("backend" | "server"))) {
             return None;
         }
         let remedy =

@@ -211,11 +211,6 @@ async fn an_assertion_is_no_access_token_and_an_access_token_no_assertion() {
     };
     let refused = call(&client, &assertion).await;
     assert_eq!(refused.status, 401);
-    let challenge = refused.header("www-authenticate");
-    assert!(
-        challenge.contains("the token is not an access token"),
-        "{challenge}"
-    );
     assert!(witness.seen.lock().unwrap().is_none());
     for audience in [server.resource(), witness.url()] {
         assert!(verified(&server, &tokens.access, &audience).await.is_err());

@@ -131,6 +131,9 @@ impl std::fmt::Debug for Assertions {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::clock::ManualClock;
     use crate::jwt::kept::KeptKeys;
@@ -185,6 +188,19 @@ mod tests {
         }
         clock.advance(Duration::from_secs(1));
         assert_ne!(assertions.about(&mona).unwrap(), first);
+    }
+
+    #[test]
+    fn whatever_somebody_is_called_is_said_as_it_is() {
+        let (assertions, _) = assertions();
+        let name = "Zoë \"\\\r\nX-Anteroom-User: root\u{0}";
+        let said = assertions.about(&principal(Id::new(NOW), "c", "a", name));
+        let said = said.unwrap().to_str().unwrap().to_owned();
+        let payload = said.split('.').nth(1).unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(payload["name"], name);
+        assert_eq!(payload["sub"], "github:1");
     }
 
     #[test]

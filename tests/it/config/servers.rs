@@ -15,6 +15,15 @@ fn servers(text: &str) -> Loaded {
     read(&with_servers(text)).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
+/// What `check` prints, without the columns.
+fn in_single_spaces(loaded: &Loaded) -> String {
+    let mut text = loaded.explain();
+    while text.contains("  ") {
+        text = text.replace("  ", " ");
+    }
+    text
+}
+
 fn command(server: &Server) -> &Command {
     match &server.backend {
         Backend::Command(command) => command,
@@ -131,11 +140,11 @@ identity.upstream_token = true"#;
     ] {
         assert!(!said.contains(SECRET), "{said}");
     }
-    let explained = loaded.explain();
+    let explained = in_single_spaces(&loaded);
     for line in [
-        r#"server.0.command                            [./run, --quiet]"#,
-        r#"server.0.environment."PLAIN"                (set)"#,
-        "  server         /mcp  runs ./run --quiet for each person, 7 at most, which is told who calls + the provider's token of who calls\n",
+        r#"server.0.command [./run, --quiet] providers.toml:7"#,
+        r#"server.0.environment."PLAIN" (set) providers.toml:8"#,
+        " server /mcp runs ./run --quiet for each person, 7 at most, which is told who calls, and gets the provider's token of each\n",
     ] {
         assert!(explained.contains(line), "{line}\n{explained}");
     }
@@ -345,8 +354,9 @@ scopes = ["files:read", "mcp:tools:read"]"#;
     );
     assert_eq!(config.roles.len(), 2);
     assert_eq!(warnings(loaded.clone()), Vec::<String>::new());
-    let line = r#"server.0.scopes."files:read"       [tools/list, tools/call:read_*]"#;
-    assert!(loaded.explain().contains(line), "{}", loaded.explain());
+    let line = r#"server.0.scopes."files:read" [tools/list, tools/call:read_*] providers.toml:9"#;
+    let explained = in_single_spaces(&loaded);
+    assert!(explained.contains(line), "{explained}");
 }
 
 #[test]
