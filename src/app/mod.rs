@@ -198,9 +198,14 @@ impl App {
         let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);
         let (stop, stopped) = watch::channel(false);
         let mut router = endpoint::router(Arc::clone(&endpoints), documents, cookie);
+        let around = servers::Around {
+            config,
+            flows: &flows,
+            stopped: &stopped,
+        };
         for server in &config.servers {
             let gate = servers::gate(config, server, &flows, session_key)?;
-            router = servers::put_behind(&gate, router, config, server, &stopped)?;
+            router = servers::put_behind(&gate, router, server, &around)?;
         }
         Ok(Self {
             router: router

@@ -7,10 +7,13 @@ use axum::Router;
 use axum::extract::Request;
 use tokio::sync::watch;
 use tower::Layer;
+use url::Url;
 
 use super::AppError;
 use crate::backend::http::Proxy;
-use crate::config::{Backend, Config, ProviderKind, Server};
+use crate::backend::introduce::Introduction;
+use crate::backend::introduce::assertion::Assertions;
+use crate::config::{Backend, Config, ProviderKind, Server, Told};
 use crate::demo::{self, GitHubApi};
 use crate::event::Causes;
 use crate::flow::{Failure, Flows};
@@ -51,14 +54,21 @@ pub(super) fn gate(
     Ok(BearerLayer::new(Arc::new(gate)))
 }
 
+/// What a server is put together with.
+pub(super) struct Around<'a> {
+    pub(super) config: &'a Config,
+    pub(super) flows: &'a Flows,
+    pub(super) stopped: &'a watch::Receiver<bool>,
+}
+
 /// Puts a server behind its gate.
 pub(super) fn put_behind(
     gate: &BearerLayer,
     router: Router,
-    config: &Config,
     server: &Server,
-    stopped: &watch::Receiver<bool>,
+    around: &Around<'_>,
 ) -> Result<Router, AppError> {
+    let (config, stopped) = (around.config, around.stopped);
     let path = format!("{}{}", config.public_url.path(), server.path);
     Ok(match &server.backend {
         Backend::Sample => {
@@ -83,10 +93,32 @@ pub(super) fn put_behind(
         Backend::Http(url) => {
             let proxy =
                 Proxy::new(url).map_err(|bad| AppError::Backend(server.path.clone(), bad))?;
+            let proxy = proxy.with_introduction(introduction(server.identity, url, around.flows));
             router.route_service(&path, gate.layer(proxy))
         }
         Backend::Command(_) => return Err(AppError::Command(server.path.clone())),
     })
+}
+
+/// What a server over HTTP is told of whoever calls.
+fn introduction(told: Told, url: &Url, flows: &Flows) -> Introduction {
+    let mut introduction = if told.headers {
+        Introduction::default()
+    } else {
+        Introduction::none()
+    };
+    if told.assertion {
+        introduction = introduction.with_assertions(Assertions::new(
+            Arc::clone(&flows.keys),
+            Arc::clone(&flows.clock),
+            flows.issuer.as_str(),
+            url.as_str(),
+        ));
+    }
+    if told.upstream_token {
+        introduction = introduction.with_upstream_token();
+    }
+    introduction
 }
 
 /// Where the sample finds people's profiles.

@@ -13,10 +13,11 @@ use super::problem::Wrong;
 use super::reader::Reader;
 use super::value::{self, Written};
 use super::{
-    Config, Limits, LogFormat, Outbound, StoreKind, Tokens, clients, provider, roles, scopes,
-    server,
+    Config, Limits, LogFormat, Outbound, Server, StoreKind, Tokens, clients, provider, roles,
+    scopes, server,
 };
-use crate::protocol::issuer::Issuer;
+use crate::protocol::method_pattern::MethodPattern;
+use crate::protocol::scope::Scope;
 use crate::secret::Secret;
 
 /// The settings in force. None: something is wrong, and it stands in `reader.settings.problems`.
@@ -32,8 +33,12 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let servers = server::all(reader);
     let scopes = scopes::table(reader);
     let default_scopes = scopes::default(reader, scopes.as_deref());
-    let roles = roles::all(reader, scopes.as_deref(), providers.as_deref());
-    let clients = clients::all(reader, scopes.as_deref());
+    let every = every_scope(servers.as_deref(), scopes.as_deref());
+    let roles = roles::all(reader, every.as_deref(), providers.as_deref());
+    let clients = clients::all(reader, every.as_deref());
+    if let (Some(issuer), Some(listen), Some(servers)) = (&public_url, listen, &servers) {
+        server::check_not_ours(reader, issuer, listen, servers);
+    }
     let tokens = tokens(reader);
     let consent_remember = reader.lifetime(
         "consent.remember",
@@ -44,20 +49,7 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let outbound = outbound(reader);
     let limits = limits(reader);
     let log = reader.value("log.format", &LogFormat::Text);
-    if public_url.as_ref().is_some_and(Issuer::is_https)
-        && trusted_proxies.as_ref().is_some_and(Vec::is_empty)
-    {
-        let what = r#"names no proxy, though https needs one in front: all people count as one for the limits. Write where it \
-                      connects from, such as ["127.0.0.1/32"]"#;
-        reader.warn("proxy.trusted", what);
-    }
-    if store == Some(StoreKind::Memory) {
-        reader.warn(
-            "store",
-            r#"is "memory": after each start everybody has to sign in again"#,
-        );
-    }
-    Some(Config {
+    let config = Config {
         public_url: public_url?,
         listen: listen?,
         data_dir: data_dir?,
@@ -76,8 +68,42 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         outbound: outbound?,
         limits: limits?,
         log: log?,
-    })
+    };
+    advise(reader, &config);
+    Some(config)
 }
+
+/// What is not wrong, but worth knowing.
+fn advise(reader: &mut Reader<'_>, config: &Config) {
+    if reader.settings.table("scopes").is_some()
+        && config.servers.iter().all(|server| server.scopes.is_some())
+    {
+        reader.warn("scopes", "does nothing: each server has scopes of its own");
+    }
+    if config.public_url.is_https() && config.trusted_proxies.is_empty() {
+        let what = "names no proxy, though https needs one in front: all people count as one for the limits. Write where it \
+                    connects from, such as [\"127.0.0.1/32\"]";
+        reader.warn("proxy.trusted", what);
+    }
+    if config.store == StoreKind::Memory {
+        reader.warn(
+            "store",
+            r#"is "memory": after each start everybody has to sign in again"#,
+        );
+    }
+}
+
+/// Every scope that there is at some server; none where something is wrong with them.
+fn every_scope(servers: Option<&[Server]>, scopes: Option<&[OpenedBy]>) -> Option<Vec<OpenedBy>> {
+    let servers = servers?.iter();
+    let own = servers.filter_map(|server| server.scopes.as_ref().map(|own| &own.scopes));
+    let mut every = scopes?.to_vec();
+    every.extend(own.flatten().cloned());
+    Some(every)
+}
+
+/// A scope, and what it opens.
+type OpenedBy = (Scope, Vec<MethodPattern>);
 
 /// The sealing key, in base64. The outer none: it is wrong; the inner: there is none.
 #[expect(

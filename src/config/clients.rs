@@ -187,7 +187,7 @@ fn scope(text: &str, scopes: Option<&[(Scope, Vec<MethodPattern>)]>) -> Result<S
     Scope::parse(text).filter(exists).ok_or_else(|| {
         Wrong::new(
             "holds a scope that there is not",
-            "write scopes of [scopes], or offline_access",
+            "write scopes of [scopes] or of a server, or offline_access",
         )
     })
 }

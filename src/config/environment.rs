@@ -83,15 +83,31 @@ impl fmt::Debug for Environment {
 fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), value: &str) {
     let value = match known.shape {
         // An empty proxy is how none is written.
-        Shape::Text | Shape::Secret if value.trim().is_empty() && known.key != "outbound.proxy" => {
+        Shape::Text | Shape::Secret | Shape::Number
+            if value.trim().is_empty() && known.key != "outbound.proxy" =>
+        {
             let wrong = Wrong::new("is empty", "give it a value, or unset it");
             return settings.refuse(key, origin, wrong);
         }
-        Shape::Text | Shape::Secret => Value::Text(value.to_owned()),
+        Shape::Text | Shape::Secret | Shape::Number => Value::Text(value.to_owned()),
         // it would mean "any", where somebody forgot to say which
         Shape::List | Shape::Secrets if value.trim().is_empty() => {
             let wrong = Wrong::new("is empty", "give it a value, or unset it");
             return settings.refuse(key, origin, wrong);
+        }
+        // the words of a command may hold commas, and be empty
+        Shape::List if known.key == "server.*.command" && value.trim_start().starts_with('[') => {
+            let Ok(words) = serde_json::from_str::<Vec<String>>(value) else {
+                let remedy = r#"write npx,-y,x or ["npx", "-y", "x"]"#;
+                let wrong = Wrong::new("begins with [ and is not a list of texts", remedy);
+                return settings.refuse(key, origin, wrong);
+            };
+            Value::List(
+                words
+                    .into_iter()
+                    .map(|word| (word, origin.clone()))
+                    .collect(),
+            )
         }
         Shape::List | Shape::Secrets => Value::List(items(value, ',', origin)),
         Shape::Flag => match value {
@@ -132,28 +148,41 @@ fn names(settings: &mut Settings, origin: &Origin, table: &str, value: &str) {
     }
     settings.clear(table);
     settings.open(table, origin);
-    if table.starts_with("provider.") {
-        open(settings, origin, "provider", table);
+    if let Some((before @ ("provider" | "server"), _)) = table.split_once('.') {
+        open(settings, origin, before, table);
     }
     for (entry, _) in items(value, ';', origin) {
-        let Some((name, list)) = entry.split_once('=') else {
-            let remedy = match table {
-                "scopes" => {
-                    r#"write "scope=method,method;scope=method", such as "mcp:tools:read=tools/list""#
-                }
-                "scope_policy.roles" => {
-                    r#"write "scope=role,role;scope=role", such as "files:admin=github:team:acme/platform""#
-                }
-                _ => r#"write "claim=text,text;claim=text", such as "groups=mcp-users""#,
-            };
-            return settings.refuse(table, origin, Wrong::new("has an entry without =", remedy));
+        let Some((name, written)) = entry.split_once('=') else {
+            let wrong = Wrong::new("has an entry without =", how_to_write(table));
+            return settings.refuse(table, origin, wrong);
+        };
+        let value = match last_word(table) {
+            "environment" => Value::Text(written.to_owned()),
+            _ => Value::List(items(written, ',', origin)),
         };
         settings.put(Setting {
             key: format!("{table}.{}", name.trim()),
-            value: Value::List(items(list, ',', origin)),
+            value,
             origin: origin.clone(),
         });
     }
+}
+
+fn how_to_write(table: &str) -> &'static str {
+    match last_word(table) {
+        "scopes" => {
+            r#"write "scope=method,method;scope=method", such as "mcp:tools:read=tools/list""#
+        }
+        "roles" => {
+            r#"write "scope=role,role;scope=role", such as "files:admin=github:team:acme/platform""#
+        }
+        "environment" => r#"write "NAME=value;NAME=env:OTHER", such as "NODE_ENV=production""#,
+        _ => r#"write "claim=text,text;claim=text", such as "groups=mcp-users""#,
+    }
+}
+
+fn last_word(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
 }
 
 fn items(value: &str, between: char, origin: &Origin) -> Vec<(String, Origin)> {

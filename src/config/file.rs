@@ -60,7 +60,10 @@ impl Reader {
             (Place::Table, _) => {
                 let wrong = Wrong::new(
                     "is a table",
-                    format!("write [{path}], and its keys on the lines below"),
+                    format!(
+                        "write {}, and its keys on the lines below",
+                        schema::header(&path)
+                    ),
                 );
                 self.refuse(&path, &origin, wrong, value);
             }
@@ -96,6 +99,10 @@ impl Reader {
                 Some(Value::Text(text.to_string()))
             }
             (Shape::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
+            (Shape::Number, DeValue::Integer(number)) => {
+                let number = u64::from_str_radix(number.as_str(), number.radix());
+                number.ok().map(|number| Value::Text(number.to_string()))
+            }
             (Shape::List | Shape::Secrets, DeValue::Array(items)) => items
                 .iter()
                 .map(item)
@@ -108,9 +115,11 @@ impl Reader {
                 Shape::Text | Shape::Secret => "is a text, in quotes",
                 Shape::Flag => "is true or false, without quotes",
                 Shape::List | Shape::Secrets => "is a list of texts, in brackets",
+                Shape::Number => "is a number, without quotes",
             };
             let word = path.rsplit('.').next().unwrap_or(path);
-            let wrong = Wrong::new(written, format!("write {word} = {}", known.example));
+            let meant = meant(known, value).unwrap_or_else(|| known.example.to_owned());
+            let wrong = Wrong::new(written, format!("write {word} = {meant}"));
             self.settings.refuse(path, &origin, wrong);
             return;
         };
@@ -143,6 +152,21 @@ impl Reader {
             _ => self.hidden.push(value.span()),
         }
     }
+}
+
+/// The list that a command in one text was probably meant to be. No shell reads it, so nobody else takes it apart.
+fn meant(known: &Known, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    let line = value.get_ref().as_str()?;
+    // whoever quotes words knows where they end, and a shell's rules are not ours
+    let is_plain = !line.trim().is_empty() && !line.contains(['"', '\'', '\\', '$']);
+    if known.key != "server.*.command" || !is_plain {
+        return None;
+    }
+    let words: Vec<String> = line
+        .split_whitespace()
+        .map(|word| format!("{word:?}"))
+        .collect();
+    Some(format!("[{}]", words.join(", ")))
 }
 
 fn item(value: &Spanned<DeValue<'_>>) -> Option<(String, Origin)> {

@@ -291,6 +291,7 @@ mod tests {
             let is_other = [
                 "allow.anyone",
                 "sample",
+                "directory",
                 "sealing_key",
                 "signing_key",
                 "backend = \"http://localhost",
@@ -323,6 +324,7 @@ mod tests {
         let loaded = read(Some(source), &variables.into_iter().collect());
         let loaded = loaded.unwrap_or_else(|refused| panic!("{refused}"));
         assert_eq!(loaded.config.providers.len(), 3);
+        assert_eq!(loaded.config.servers.len(), 2);
         assert_eq!(loaded.config.roles[0].1.len(), 2);
     }
 

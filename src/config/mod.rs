@@ -3,9 +3,11 @@
 mod address;
 mod allow;
 mod check;
+mod child;
 mod clients;
 pub mod environment;
 mod file;
+mod identity;
 mod load;
 mod people;
 mod person;

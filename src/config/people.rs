@@ -1,14 +1,19 @@
-//! Who may enter where, and what is not for everybody, in words.
+//! Who may enter where, what is not for everybody, and what each server is told of them, in words.
 
-use super::Config;
+use super::redact;
+use super::{Backend, ChildSessions, Config, Server, Told};
 use crate::protocol::ids::ProviderId;
 use crate::protocol::person_rule::PersonRule;
 
 impl Config {
-    /// For those who run it: the callback URL of each provider, who may enter by way of it, and the scopes that are not for
+    /// For those who run it: what stands behind each path, the callback URL of each provider, who may enter by way of it, and the scopes that are not for
     /// everybody. Addresses of people are counted and not named, because it may end up in a log.
     #[must_use]
     pub fn people(&self) -> String {
+        let servers = self.servers.iter().map(|server| {
+            let behind = behind(server);
+            format!("  server         {}  {behind}\n", server.path)
+        });
         let providers = self.providers.iter().map(|provider| {
             let callback = self.public_url.callback(&provider.id);
             let label = &provider.label;
@@ -34,8 +39,43 @@ impl Config {
             let people = named.collect::<Vec<_>>().join("; ");
             format!("  only for some  {scope}: {people}\n")
         });
-        providers.chain(roles).collect()
+        servers.chain(providers).chain(roles).collect()
     }
+}
+
+fn behind(server: &Server) -> String {
+    match &server.backend {
+        Backend::Sample => "is the sample, in this process".to_owned(),
+        Backend::Http(url) => format!("passes on to {url}, {}", is_told(server.identity)),
+        Backend::Command(command) => {
+            let words = redact::shown(&command.words.join(" "), &[]);
+            match command.sessions {
+                ChildSessions::Shared => {
+                    format!("runs {words} once, for everybody; it is not told who calls")
+                }
+                ChildSessions::PerUser => {
+                    let most = command.children;
+                    let told = is_told(server.identity);
+                    format!("runs {words} for each person, {most} at most, {told}")
+                }
+            }
+        }
+    }
+}
+
+fn is_told(told: Told) -> String {
+    let who = match (told.headers, told.assertion) {
+        (true, true) => "which is told who calls, signed as well",
+        (true, false) => "which is told who calls",
+        (false, true) => "which is told who calls, signed",
+        (false, false) => "which is not told who calls",
+    };
+    let token = if told.upstream_token {
+        ", and gets the provider's token of each"
+    } else {
+        ""
+    };
+    format!("{who}{token}")
 }
 
 fn in_words(rules: &[PersonRule]) -> String {

@@ -1,7 +1,7 @@
 //! What holds where nothing is written, and the settings of `anteroom dev`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,12 @@ pub(super) const DATA_DIR: &str = "./data";
 pub(super) const SERVER_PATH: &str = "/mcp";
 /// `server.name`
 pub(super) const SERVER_NAME: &str = "MCP server";
+/// `server.idle`
+pub(super) const CHILD_IDLE: Duration = Duration::from_secs(10 * 60);
+/// `server.children`
+pub(super) const CHILDREN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
+/// `server.upstream_token_variable`
+pub(super) const UPSTREAM_TOKEN_VARIABLE: &str = "ANTEROOM_UPSTREAM_TOKEN";
 /// `provider.label` of a provider of kind github.
 pub(super) const GITHUB_LABEL: &str = "GitHub";
 /// `provider.base_url` of a provider of kind github.

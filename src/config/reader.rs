@@ -98,6 +98,14 @@ impl Reader<'_> {
         })
     }
 
+    /// A text as it is written.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        match &self.settings.find(key)?.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether a flag is set to true.
     pub(super) fn flag(&self, key: &str) -> bool {
         let setting = self.settings.find(key);
@@ -198,12 +206,21 @@ impl Reader<'_> {
 
     /// A text that is not shown, though it may stand in the file: `env:NAME`, `file:PATH`, or itself.
     pub(super) fn unseen(&mut self, key: &str) -> Option<String> {
+        self.unseen_as(key, one_word)
+    }
+
+    /// The same, with `fit` to say what of the text is meant.
+    pub(super) fn unseen_as(
+        &mut self,
+        key: &str,
+        fit: impl Fn(&str) -> Result<String, Wrong>,
+    ) -> Option<String> {
         let Some(Value::Text(text)) = self.settings.find(key).map(|setting| setting.value.clone())
         else {
             return self.missing(key);
         };
         self.note(key, "(set)");
-        match self.resolve(&text).and_then(|clear| one_word(&clear)) {
+        match self.resolve(&text).and_then(|clear| fit(&clear)) {
             Ok(clear) => Some(clear),
             Err(wrong) => self.refuse(key, wrong),
         }

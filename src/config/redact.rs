@@ -23,10 +23,15 @@ pub(super) fn unreadable(text: &str) -> Vec<Range<usize>> {
     let mut start = 0;
     // A text in three quotes goes over lines, and a line of a secret may look like anything.
     let mut multiline = false;
+    // The names of variables are the operator's: any of them may hold a secret.
+    let mut of_child = false;
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
         let trimmed = line.trim_start();
         multiline |= line.contains("\"\"\"") || line.contains("'''");
+        if is_header(trimmed) {
+            of_child = trimmed.contains("environment");
+        }
         let quiet = !multiline && (trimmed.starts_with('#') || is_header(trimmed));
         // Two `=` may be two keys on one line, with an end of line lost between them.
         let key = line
@@ -35,6 +40,7 @@ pub(super) fn unreadable(text: &str) -> Vec<Range<usize>> {
         let key = key.map(|(key, _)| key);
         match key.map(|key| (key.len(), schema::shape_of(key.trim()))) {
             _ if quiet => {}
+            _ if of_child || line.contains("environment") => hidden.push(start..end),
             Some((length, Some(Shape::Secret | Shape::Secrets))) => {
                 hidden.push(start + length..end);
             }
@@ -204,6 +210,12 @@ mod tests {
         ] {
             assert_eq!(strike(line, &unreadable(line)), expected);
         }
+        let child =
+            "[server.environment]\nname = \"a\"\n[log]\nformat = \"b\"\nenvironment.name = \"c\"";
+        assert_eq!(
+            strike(child, &unreadable(child)),
+            "[server.environment]\n**** = ***\n[log]\nformat = \"b\"\n**************** = ***"
+        );
         let multiline = "a = \"\"\"\nlisten = 1\n# abc";
         assert_eq!(
             strike(multiline, &unreadable(multiline)),

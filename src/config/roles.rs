@@ -44,7 +44,7 @@ fn role(
     let exists =
         |scope: &Scope| scopes.is_none_or(|scopes| scopes.iter().any(|(known, _)| known == scope));
     let Some(scope) = Scope::parse(name).filter(exists) else {
-        let remedy = "write a scope that stands on the left in [scopes], or add it there";
+        let remedy = "write a scope that stands on the left in [scopes] or in scopes of a server, or add it there";
         return reader.refuse(&key, Wrong::new("is not a scope in [scopes]", remedy));
     };
     if people.is_empty() {

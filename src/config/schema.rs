@@ -13,6 +13,8 @@ pub(super) enum Shape {
     List,
     /// Texts that are never shown.
     Secrets,
+    /// A whole number.
+    Number,
 }
 
 /// A key this version reads.
@@ -76,7 +78,26 @@ pub(super) const KNOWN: &[Known] = &[
     text("server.*.path", r#""/mcp""#),
     text("server.*.name", r#""Example tools""#),
     text("server.*.backend", r#""http://localhost:9000/mcp""#),
+    list(
+        "server.*.command",
+        r#"["npx", "-y", "@modelcontextprotocol/server-everything"]"#,
+    ),
+    secret("server.*.environment.*", r#""env:NAME""#),
+    text("server.*.directory", r#""/srv/mcp""#),
+    text("server.*.sessions", r#""per-user""#),
+    text("server.*.idle", r#""10m""#),
+    Known {
+        key: "server.*.children",
+        shape: Shape::Number,
+        example: "100",
+    },
+    text("server.*.upstream_token_variable", r#""GITHUB_TOKEN""#),
     flag("server.*.sample"),
+    flag("server.*.identity.headers"),
+    flag("server.*.identity.assertion"),
+    flag("server.*.identity.upstream_token"),
+    list("server.*.scopes.*", r#"["tools/call:read_*"]"#),
+    list("server.*.default_scopes", r#"["files:read"]"#),
     list("server.*.origins", r#"["https://app.example.com"]"#),
     list("scopes.*", r#"["tools/list"]"#),
     list("scope_policy.default", r#"["mcp:tools:read"]"#),
@@ -120,14 +141,7 @@ pub(super) const KNOWN: &[Known] = &[
 pub(super) const NUMBERED: [&str; 2] = ["server", "clients.known"];
 
 /// The keys and tables that this version refuses by name, so that nobody believes in a setting that does nothing.
-pub(super) const LATER: &[&str] = &[
-    "server.*.command",
-    "server.*.sessions",
-    "server.*.identity",
-    "tls",
-    "log.audit",
-    "log.metrics",
-];
+pub(super) const LATER: &[&str] = &["tls", "log.audit", "log.metrics"];
 
 /// What stands at `path`.
 pub(super) fn place(path: &str) -> Place {
@@ -231,6 +245,21 @@ pub(super) fn printed(key: &str) -> String {
     }
 }
 
+/// How the header of a table is written: those in a row are not numbered there.
+pub(super) fn header(table: &str) -> String {
+    let numbered = NUMBERED.into_iter().find_map(|row| {
+        let (number, rest) = table
+            .strip_prefix(row)?
+            .strip_prefix('.')?
+            .split_once('.')?;
+        number
+            .parse::<usize>()
+            .ok()
+            .map(|_| format!("[{row}.{rest}]"))
+    });
+    numbered.unwrap_or_else(|| format!("[{table}]"))
+}
+
 /// What is left of `path` behind `pattern`; none: it does not lie there.
 fn rest_behind<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let count = pattern.split('.').count();
@@ -325,7 +354,10 @@ mod tests {
             ("clients.known.0.id", "value"),
             ("server.0", "table"),
             ("server.0.path", "value"),
-            ("server.0.command", "later"),
+            ("server.0.command", "value"),
+            ("server.0.identity", "table"),
+            ("server.0.environment.A.B", "value"),
+            ("server.0.scopes.files.read", "value"),
             ("scopes", "table"),
             ("scopes.mcp:tools:read", "value"),
             ("scopes.files.read", "value"),
@@ -367,6 +399,7 @@ mod tests {
             ),
             ("provider.corp.scopes", "provider.corp.scopes"),
             ("scope_policy.roles", "scope_policy.roles"),
+            ("server.1.scopes.a.b", r#"server.1.scopes."a.b""#),
             ("scopes.", r#"scopes."""#),
         ] {
             assert_eq!(printed(key), expected);

@@ -1,5 +1,6 @@
 //! `[scopes]` and `[scope_policy]`: what each scope opens, and what is granted when a client asks for nothing.
 
+use super::ServerScopes;
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
@@ -8,9 +9,12 @@ use super::value::Written;
 use crate::protocol::method_pattern::MethodPattern;
 use crate::protocol::scope::{Scope, ScopeSet};
 
+/// What each scope opens, in the order of the file.
+pub(super) type Scopes = Vec<(Scope, Vec<MethodPattern>)>;
+
 /// The table: what is written takes the place of the preset as a whole.
-pub(super) fn table(reader: &mut Reader<'_>) -> Option<Vec<(Scope, Vec<MethodPattern>)>> {
-    let Some(origin) = reader.settings.table("scopes").cloned() else {
+pub(super) fn table(reader: &mut Reader<'_>) -> Option<Scopes> {
+    if reader.settings.table("scopes").is_none() {
         let scopes = preset::scopes();
         for (scope, methods) in &scopes {
             let methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
@@ -20,24 +24,53 @@ pub(super) fn table(reader: &mut Reader<'_>) -> Option<Vec<(Scope, Vec<MethodPat
             );
         }
         return Some(scopes);
-    };
-    let names = reader.settings.names_in("scopes");
-    if reader.settings.is_refused("scopes") {
+    }
+    written(reader, "scopes")
+}
+
+/// The scopes of one server, in the place of those of the configuration. The inner none: it has none of its own.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is for wrong, as everywhere in these files"
+)]
+pub(super) fn of_server(reader: &mut Reader<'_>, server: &str) -> Option<Option<ServerScopes>> {
+    let table = format!("{server}.scopes");
+    let key = format!("{server}.default_scopes");
+    if reader.settings.table(&table).is_none() {
+        if reader.is_set(&key) && !reader.settings.is_refused(&table) {
+            let remedy =
+                "write scopes beside it, or the default for all servers: default in [scope_policy]";
+            return reader.refuse(&key, Wrong::new("stands there without scopes", remedy));
+        }
+        return Some(None);
+    }
+    let scopes = written(reader, &table);
+    let default = chosen(reader, &key, &table, scopes.as_deref());
+    Some(Some(ServerScopes {
+        scopes: scopes?,
+        default: default?,
+    }))
+}
+
+/// What stands in `table`.
+fn written(reader: &mut Reader<'_>, table: &str) -> Option<Scopes> {
+    let names = reader.settings.names_in(table);
+    if reader.settings.is_refused(table) {
         return None;
     }
     if names.is_empty() {
         let remedy = r#"write scopes and what they open, such as "mcp:tools:read" = ["tools/list"], or take the table out"#;
-        reader
-            .settings
-            .refuse("scopes", &origin, Wrong::new("opens nothing", remedy));
-        return None;
+        return reader.refuse(table, Wrong::new("opens nothing", remedy));
     }
-    let scopes: Vec<Option<_>> = names.iter().map(|name| scope(reader, name)).collect();
+    let scopes: Vec<Option<_>> = names
+        .iter()
+        .map(|name| scope(reader, table, name))
+        .collect();
     scopes.into_iter().collect()
 }
 
-fn scope(reader: &mut Reader<'_>, name: &str) -> Option<(Scope, Vec<MethodPattern>)> {
-    let key = format!("scopes.{name}");
+fn scope(reader: &mut Reader<'_>, table: &str, name: &str) -> Option<(Scope, Vec<MethodPattern>)> {
+    let key = format!("{table}.{name}");
     let methods = reader.list(&key, MethodPattern::read)?;
     let Some(scope) = Scope::parse(name) else {
         let remedy = r#"name it with visible ASCII characters, without spaces, " and \"#;
@@ -66,18 +99,28 @@ pub(super) fn default(
     reader: &mut Reader<'_>,
     scopes: Option<&[(Scope, Vec<MethodPattern>)]>,
 ) -> Option<ScopeSet> {
-    let key = "scope_policy.default";
+    chosen(reader, "scope_policy.default", "scopes", scopes)
+}
+
+/// What `key` names of the `scopes` that stand in `table`.
+fn chosen(
+    reader: &mut Reader<'_>,
+    key: &str,
+    table: &str,
+    scopes: Option<&[(Scope, Vec<MethodPattern>)]>,
+) -> Option<ScopeSet> {
     if !reader.is_set(key) {
         reader.note(key, "all of the above");
         return Some(scopes?.iter().map(|(scope, _)| scope.clone()).collect());
     }
     let known =
         |scope: &Scope| scopes.is_none_or(|scopes| scopes.iter().any(|(known, _)| known == scope));
+    let table = schema::header(table);
     let named = reader.list(key, |text| match Scope::parse(text) {
         Some(scope) if known(&scope) => Ok(scope),
         _ => Err(Wrong::new(
-            "holds something that is not a scope in [scopes]",
-            "write scopes that stand on the left in [scopes], or add them there",
+            format!("holds something that is not a scope in {table}"),
+            format!("write scopes that stand on the left in {table}, or add them there"),
         )),
     })?;
     if named.is_empty() {

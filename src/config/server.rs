@@ -1,16 +1,19 @@
 //! `[[server]]`, or `backend` for short: the MCP servers, and where they are reached.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
 use super::address;
+use super::child;
+use super::identity::{self, Listener};
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
+use super::scopes;
 use super::value;
 use super::{Backend, Server, Told};
-use crate::protocol::issuer::is_plain_path;
+use crate::protocol::issuer::{Issuer, is_loopback, is_plain_path};
 
 /// The first segments of our own paths.
 const OURS: [&str; 13] = [
@@ -56,14 +59,71 @@ pub(super) fn all(reader: &mut Reader<'_>) -> Option<Vec<Server>> {
             let remedy = "write a path of its own, which is not inside the other";
             return reader.refuse(&format!("server.{number}.path"), Wrong::new(what, remedy));
         }
+        if servers[..number]
+            .iter()
+            .any(|other| other.name == server.name)
+        {
+            let key = format!("server.{number}.name");
+            let what = if reader.is_set(&key) {
+                "is the name of another server, too: people cannot tell them apart when they agree"
+            } else {
+                "is missing here and at another server: people cannot tell them apart when they agree"
+            };
+            reader.warn(&key, what);
+        }
     }
     Some(servers)
+}
+
+/// Refuses a backend that is anteroom itself: it would ask itself without end, and an assertion for the backend would name
+/// a resource of ours as its audience.
+pub(super) fn check_not_ours(
+    reader: &mut Reader<'_>,
+    issuer: &Issuer,
+    listen: SocketAddr,
+    servers: &[Server],
+) -> Option<()> {
+    let mut checked = Some(());
+    for (number, server) in servers.iter().enumerate() {
+        let Backend::Http(url) = &server.backend else {
+            continue;
+        };
+        let is_resource = Url::parse(issuer.as_str()).is_ok_and(|own| own.origin() == url.origin())
+            && servers.iter().any(|other| {
+                let path = format!("{}{}", issuer.path(), other.path);
+                collide(&path, url.path().trim_end_matches('/'))
+            });
+        if is_resource || listens_at(url, listen) {
+            let key = if reader.is_set("backend") {
+                "backend".to_owned()
+            } else {
+                format!("server.{number}.backend")
+            };
+            let remedy =
+                "write where the MCP server itself is; it needs an address or a port of its own";
+            checked = reader.refuse(&key, Wrong::new("is anteroom itself", remedy));
+        }
+    }
+    checked
+}
+
+/// Whether who asks `url` asks who listens at `listen`.
+fn listens_at(url: &Url, listen: SocketAddr) -> bool {
+    let is_here = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::from(address) == listen.ip(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address) == listen.ip(),
+        _ => false,
+    };
+    let is_looped = is_loopback(url) && (listen.ip().is_loopback() || listen.ip().is_unspecified());
+    let is_port = url.port_or_known_default() == Some(listen.port());
+    url.scheme() == "http" && is_port && (is_here || is_looped)
 }
 
 /// `backend = ...` at the top of the file.
 fn shorthand(reader: &mut Reader<'_>) -> Option<Server> {
     if !reader.is_set("backend") {
-        if reader.settings.is_refused("backend") || reader.settings.is_refused("server") {
+        let mut wrong = reader.settings.problems.iter().map(|problem| &problem.key);
+        if wrong.any(|key| matches!(key.split('.').next(), Some("backend" | "server"))) {
             return None;
         }
         let remedy =
@@ -81,39 +141,89 @@ fn shorthand(reader: &mut Reader<'_>) -> Option<Server> {
 }
 
 fn server(reader: &mut Reader<'_>, number: &str) -> Option<Server> {
-    let key = |word: &str| format!("server.{number}.{word}");
+    let table = format!("server.{number}");
+    let key = |word: &str| format!("{table}.{word}");
     let path = reader.parsed(&key("path"), preset::SERVER_PATH, path);
     let name = reader.parsed(&key("name"), preset::SERVER_NAME, value::title);
-    let is_sample = reader.flag(&key("sample"));
-    if reader.is_set(&key("sample")) {
-        reader.note(&key("sample"), &is_sample.to_string());
-    }
-    let backend = match (is_sample, reader.is_set(&key("backend"))) {
-        (false, true) => http(reader, &key("backend")),
-        (true, false) => Some(Backend::Sample),
-        (true, true) => {
-            let remedy = "write one of the two: a server of yours behind this path, or the sample";
-            reader.refuse(
-                &key("sample"),
-                Wrong::new("contradicts the backend beside it", remedy),
-            )
-        }
-        (false, false) => reader.missing(&key("backend")),
-    };
+    let behind = behind(reader, &table);
+    let scopes = scopes::of_server(reader, &table);
     let origins = reader.list(&key("origins"), address::origin);
+    let (backend, identity) = behind?;
     Some(Server {
         path: path?,
         name: name?,
-        backend: backend?,
-        identity: Told::default(),
+        backend,
+        identity,
         origins: origins?,
-        scopes: None,
+        scopes: scopes?,
     })
+}
+
+/// What stands behind a path, and what it is told.
+fn behind(reader: &mut Reader<'_>, table: &str) -> Option<(Backend, Told)> {
+    let key = |word: &str| format!("{table}.{word}");
+    let is_sample = reader.flag(&key("sample"));
+    let kinds = [
+        ("command", reader.is_set(&key("command"))),
+        ("backend", reader.is_set(&key("backend"))),
+        ("sample", is_sample),
+    ];
+    let written: Vec<&str> = kinds
+        .iter()
+        .filter_map(|(word, is_set)| is_set.then_some(*word))
+        .collect();
+    if let [one, other, ..] = written[..] {
+        let what = format!("contradicts the {one} beside it");
+        let remedy = format!(
+            "write {one} or {other}: backend is a server over HTTP, command one that is started, sample the one that comes with anteroom"
+        );
+        return reader.refuse(&key(other), Wrong::new(what, remedy));
+    }
+    if reader.is_set(&key("sample")) {
+        reader.note(&key("sample"), &is_sample.to_string());
+    }
+    if written[..] == ["command"] {
+        let told = identity::told(reader, table, Listener::Command);
+        let command = child::command(reader, table, told.unwrap_or_default());
+        return Some((Backend::Command(command?), told?));
+    }
+    let is_plain = child::refuse_besides(reader, table);
+    let (backend, told) = if is_sample {
+        let told = identity::told(reader, table, Listener::Sample);
+        (Some(Backend::Sample), told)
+    } else if written.is_empty() {
+        return none_of_three(reader, table);
+    } else {
+        let backend = http(reader, &key("backend"));
+        let url = match &backend {
+            Some(Backend::Http(url)) => Some(url),
+            _ => None,
+        };
+        let told = identity::told(reader, table, Listener::Http(url));
+        (backend, told)
+    };
+    is_plain?;
+    Some((backend?, told?))
+}
+
+/// Nothing stands behind, unless something does that is refused, or was probably meant.
+fn none_of_three<T>(reader: &mut Reader<'_>, table: &str) -> Option<T> {
+    let key = |word: &str| format!("{table}.{word}");
+    let settings = &reader.settings;
+    let is_told = ["backend", "command", "sample"].map(key);
+    if is_told
+        .iter()
+        .any(|key| settings.is_refused(key) || settings.is_meant(key))
+    {
+        return None;
+    }
+    let remedy = r#"write backend = "http://localhost:9000/mcp" for a server over HTTP, command = ["npx", "-y", "x"] for one that is started, or sample = true"#;
+    reader.refuse(&key("backend"), Wrong::new("is missing", remedy))
 }
 
 fn http(reader: &mut Reader<'_>, key: &str) -> Option<Backend> {
     let url = reader.parsed(key, "", address::backend_url)?;
-    if !is_near(&url) {
+    if url.scheme() == "http" && !is_near(&url) {
         let what = "is http to a host that may be far away: who asks and what they ask goes there in clear";
         reader.warn(key, what);
     }
@@ -122,7 +232,7 @@ fn http(reader: &mut Reader<'_>, key: &str) -> Option<Backend> {
 
 /// Whether a host is on this machine or in a private network: a private address, or a name without a dot, as containers
 /// have among each other.
-fn is_near(url: &Url) -> bool {
+pub(super) fn is_near(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name
             .rsplit_once('.')

@@ -81,7 +81,11 @@ impl Settings {
 
     /// The numbers of the tables in a row in `table`, from 0 without a gap. None: one comes out of turn.
     pub(super) fn numbered_tables(&mut self, table: &str) -> Option<Vec<String>> {
-        let tables = self.tables_in(table);
+        let mut tables = self.tables_in(table);
+        // `server.0.identity` is a table in one of them
+        tables.retain(|(name, _)| !name.contains('.'));
+        // the environment knows an order of texts alone, in which 10 stands before 2
+        tables.sort_by_key(|(name, _)| name.parse::<usize>().ok());
         for (number, (name, origin)) in tables.iter().enumerate() {
             if *name != number.to_string() {
                 let remedy = format!("count from 0: the next one is {table} {number}");

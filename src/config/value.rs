@@ -1,11 +1,11 @@
 //! Texts -> values: durations, rates, files, and the words a key may hold.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::Wrong;
-use super::{Algorithm, LogFormat, Rate, StoreKind};
+use super::{Algorithm, ChildSessions, LogFormat, Rate, StoreKind};
 use crate::protocol::method_pattern::MethodPattern;
 
 /// A value with a written form. What is printed reads the same.
@@ -109,6 +109,38 @@ impl Written for RegistrationMode {
             Self::Off => "off",
         }
         .to_owned()
+    }
+}
+
+impl Written for ChildSessions {
+    fn read(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "per-user" => Ok(Self::PerUser),
+            "shared" => Ok(Self::Shared),
+            _ => Err(Wrong::new(
+                "does not say who shares a child",
+                r#"write "per-user" (one for each person) or "shared" (one for everybody)"#,
+            )),
+        }
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::PerUser => "per-user",
+            Self::Shared => "shared",
+        }
+        .to_owned()
+    }
+}
+
+impl Written for NonZeroUsize {
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let read = || Self::new(usize::try_from(count(text)?).ok()?);
+        read().ok_or_else(|| Wrong::new("is not a number from 1", "write a number such as 100"))
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -4,7 +4,8 @@
 //! `provider.github.client_id` is `ANTEROOM_PROVIDER_GITHUB_CLIENT_ID`. A provider whose name holds `-` is written with
 //! `_`. Tables in a row are counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. A table of names that
 //! may hold anything is one variable, which takes the place of the whole table:
-//! `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`, and so are `scope_policy.roles` and `allow.claims`.
+//! `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`, and so are `scope_policy.roles`, `allow.claims`, and
+//! `scopes` and `environment` of a server. The words of a command may stand in a list of JSON, too.
 
 use super::problem::Wrong;
 use super::schema::{self, Known};
@@ -150,7 +151,12 @@ mod tests {
             ("CLIENTS_KNOWN_0_ID", "value"),
             ("CLIENTS_KNOWN_A_ID", "unknown"),
             ("TLS_CERT", "later"),
-            ("SERVER_0_COMMAND", "later"),
+            ("SERVER_0_COMMAND", "value"),
+            ("SERVER_0_IDENTITY_ASSERTION", "value"),
+            ("SERVER_0_DEFAULT_SCOPES", "value"),
+            ("SERVER_0_SCOPES", "names"),
+            ("SERVER_0_ENVIRONMENT", "names"),
+            ("SERVER_0_ENVIRONMENT_NODE_ENV", "unknown"),
             ("SERVER_A_PATH", "unknown"),
             ("SERVER__PATH", "unknown"),
             ("PROVIDER_CLIENT_ID", "unknown"),

@@ -1,4 +1,5 @@
-//! Signed tokens: keys, access tokens made and checked with them (RFC 9068), and what clients sign (RFC 7523).
+//! Signed tokens: keys, access tokens made and checked with them (RFC 9068), what clients sign (RFC 7523), and what
+//! servers behind are told.
 
 pub mod assertion;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod client_key;
 mod foreign_assertions;
 #[cfg(test)]
 mod forged_assertions;
+pub mod identity;
 pub mod kept;
 pub mod keys;
 pub mod mint;

@@ -27,6 +27,7 @@ mod github_refusals;
 mod github_vouching;
 mod harness;
 mod hostile_clients;
+mod identity;
 mod introspect;
 mod key_settings;
 mod keys;

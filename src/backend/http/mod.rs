@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 use url::Url;
 
-use super::introduce::introduce;
+use super::introduce::Introduction;
 use crate::event::Causes;
 use crate::protocol::principal::Principal;
 use crate::resource::answer::RpcError;
@@ -32,6 +32,7 @@ pub struct Proxy {
     client: Client<HttpConnector, Body>,
     backend: Uri,
     head_limit: Duration,
+    introduction: Introduction,
 }
 
 /// The URL of a backend that cannot be one.
@@ -106,7 +107,17 @@ impl Proxy {
             client,
             backend: backend.as_str().parse().map_err(|_| BadBackend)?,
             head_limit: HEAD_LIMIT,
+            introduction: Introduction::default(),
         })
+    }
+
+    /// The same proxy, telling the server something else of the caller.
+    #[must_use]
+    pub fn with_introduction(self, introduction: Introduction) -> Self {
+        Self {
+            introduction,
+            ..self
+        }
     }
 
     /// The same proxy with another time limit for the beginning of an answer.
@@ -124,7 +135,10 @@ impl Proxy {
             );
         };
         clean_request(&mut parts.headers);
-        introduce(&mut parts.headers, &principal);
+        let introduced = self.introduction.introduce(&mut parts.headers, &principal);
+        if let Err(nobody) = introduced.await {
+            return nobody.error().answer(None);
+        }
         let Some(uri) = target(&self.backend, parts.uri.query()) else {
             return failure(StatusCode::BAD_REQUEST, "the query cannot be passed on");
         };

@@ -2,6 +2,7 @@
 
 mod keys;
 mod providers;
+mod servers;
 
 use anteroom::config::{self, Backend, Environment, Loaded, Refused, Source};
 
@@ -138,9 +139,6 @@ fn a_setting_of_another_version_is_refused_by_name() {
         ^tls = {}                                   | 3:1 tls is not in this version                              | take it out
         [log] / audit = "file:x"                    | 9:1 log.audit is not in this version                        | take it out
         [log] / metrics = "127.0.0.1:9464"          | 9:1 log.metrics is not in this version                      | take it out
-        [[server]] / command = ["npx"]              | 9:1 server.0.command is not in this version                 | take it out
-        [[server]] / sessions = "shared"            | 9:1 server.0.sessions is not in this version                | take it out
-        [[server]] / identity.headers = true        | 9:1 server.0.identity is not in this version                | take it out
         ^store = "postgres://h/db"                  | 3:9 store is a URL: a distributed store is not in this version | "sled"
         "#,
     );
@@ -246,7 +244,7 @@ fn servers_have_paths_of_their_own_and_one_backend_each() {
         $                                                       | backend is missing                                           | http://localhost:9000/mcp
         $[[server]]                                             | 6:1 server.0.backend is missing                              | backend = "http
         $[[server]] / sample = false                            | 6:1 server.0.backend is missing                              | backend = "http
-        $[[server]] / sample = true / backend = "http://h"      | 7:10 server.0.sample contradicts the backend beside it       | one of the two
+        $[[server]] / sample = true / backend = "http://h"      | 7:10 server.0.sample contradicts the backend beside it       | write backend or sample
         $[[server]] / sample = true / path = "/token"           | 8:8 server.0.path begins with /token, which is anteroom's own | "/mcp"
         $[[server]] / sample = true / path = "mcp"              | 8:8 server.0.path is not a plain path                        | "/mcp"
         $[[server]] / sample = true / [[server]] / sample = true | 8:1 server.1.path collides with the server at /mcp          | of its own

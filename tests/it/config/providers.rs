@@ -254,6 +254,7 @@ fn who_may_enter_is_told_in_words() {
     let (_, words) = explained.split_once("\n\n").unwrap();
     insta::assert_snapshot!(format!("told:\n{words}"), @r"
     told:
+      server         /mcp  passes on to http://localhost:9000/mcp, which is told who calls, signed as well
       callback URL   https://mcp.example.com/callback/github  (to enter at GitHub)
       who may enter  members of acme
       callback URL   https://mcp.example.com/callback/google  (to enter at Google)

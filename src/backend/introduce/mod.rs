@@ -1,0 +1,206 @@
+//! What a server behind us is told of the caller: who it is, the same signed, and the provider's token of the person.
+
+pub mod assertion;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use self::assertion::Assertions;
+use crate::jwt::keys::KeyError;
+use crate::protocol::principal::{NoUpstreamToken, Principal};
+use crate::resource::answer::RpcError;
+
+/// Tells one server who calls, as far as it is to be told.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    headers: bool,
+    assertions: Option<Arc<Assertions>>,
+    upstream_token: bool,
+}
+
+/// Why nobody can be introduced now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoIntroduction {
+    /// The server needs the provider's token, and there is none.
+    #[error(transparent)]
+    UpstreamToken(#[from] NoUpstreamToken),
+    /// The assertion could not be signed.
+    #[error(transparent)]
+    Assertion(#[from] KeyError),
+}
+
+/// Signed: see [`Assertions`].
+const ASSERTION: HeaderName = HeaderName::from_static("x-anteroom-assertion");
+
+/// The provider's access token of the person.
+const UPSTREAM_TOKEN: HeaderName = HeaderName::from_static("x-anteroom-upstream-token");
+
+/// The headers that say who calls.
+const TOLD: [HeaderName; 6] = [
+    HeaderName::from_static("x-anteroom-user"),
+    HeaderName::from_static("x-anteroom-login"),
+    HeaderName::from_static("x-anteroom-email"),
+    HeaderName::from_static("x-anteroom-name"),
+    HeaderName::from_static("x-anteroom-client"),
+    HeaderName::from_static("x-anteroom-scopes"),
+];
+
+/// Headers that say who calls, and nothing else.
+impl Default for Introduction {
+    fn default() -> Self {
+        Self {
+            headers: true,
+            ..Self::none()
+        }
+    }
+}
+
+impl Introduction {
+    /// The server is told nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            headers: false,
+            assertions: None,
+            upstream_token: false,
+        }
+    }
+
+    /// The same, signed as well.
+    #[must_use]
+    pub fn with_assertions(self, assertions: Assertions) -> Self {
+        Self {
+            assertions: Some(Arc::new(assertions)),
+            ..self
+        }
+    }
+
+    /// The same, and the provider's token of the person.
+    #[must_use]
+    pub fn with_upstream_token(self) -> Self {
+        Self {
+            upstream_token: true,
+            ..self
+        }
+    }
+
+    /// Puts into `headers` what the server is told of the caller. What stands there under these names goes.
+    ///
+    /// # Errors
+    /// Where something is missing that the server needs: it is not to be asked without it, because it might act in a name of
+    /// its own then.
+    pub async fn introduce(
+        &self,
+        headers: &mut HeaderMap,
+        principal: &Arc<Principal>,
+    ) -> Result<(), NoIntroduction> {
+        for name in TOLD.into_iter().chain([ASSERTION, UPSTREAM_TOKEN]) {
+            headers.remove(name);
+        }
+        if self.upstream_token {
+            headers.insert(UPSTREAM_TOKEN, upstream_token(principal).await?);
+        }
+        if let Some(assertions) = &self.assertions {
+            headers.insert(ASSERTION, assertions.about(principal)?);
+        }
+        if self.headers {
+            tell(headers, principal);
+        }
+        Ok(())
+    }
+}
+
+impl NoIntroduction {
+    /// What the caller is told: never that it should sign in again, because its token is good.
+    #[must_use]
+    pub fn error(self) -> RpcError {
+        match self {
+            Self::UpstreamToken(NoUpstreamToken::None) => RpcError::http(
+                StatusCode::BAD_GATEWAY,
+                "the MCP server needs a token of the provider, and there is none of this person",
+            ),
+            // the next request finds the session ended, and is told so by the gate
+            Self::UpstreamToken(NoUpstreamToken::Ended) => RpcError::http(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the session is about to end; try again",
+            ),
+            Self::UpstreamToken(_) => RpcError::http(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the provider of the sign-in is not available now; try again later",
+            ),
+            Self::Assertion(_) => RpcError::http(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the MCP server cannot be told now who calls; try again later",
+            ),
+        }
+    }
+}
+
+async fn upstream_token(principal: &Principal) -> Result<HeaderValue, NoIntroduction> {
+    let token = principal.upstream_token().await?;
+    let Ok(mut value) = HeaderValue::from_str(token.expose()) else {
+        tracing::error!("the provider's token has characters that no header can hold");
+        return Err(NoUpstreamToken::None.into());
+    };
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn tell(headers: &mut HeaderMap, principal: &Principal) {
+    let identity = principal.identity();
+    let scopes = principal.scopes.to_string();
+    let values = [
+        Some(identity.subject.as_str()),
+        identity.login.as_deref(),
+        identity.verified_email.as_deref(),
+        identity.name.as_deref(),
+        Some(principal.client_id.as_str()),
+        Some(scopes.as_str()),
+    ];
+    for (name, value) in TOLD.into_iter().zip(values) {
+        if let Some(value) = value.and_then(header_safe) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Visible ASCII and single spaces as they are; everything else, and `%`, percent-encoded as UTF-8.
+fn header_safe(text: &str) -> Option<HeaderValue> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut safe = Vec::with_capacity(text.len());
+    for byte in text.trim().bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            safe.push(byte);
+        } else {
+            safe.extend([
+                b'%',
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]);
+        }
+    }
+    HeaderValue::from_bytes(&safe).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_break_out_of_its_header() {
+        for (text, expected) in [
+            ("github:583231", "github:583231"),
+            ("Mona Lisa", "Mona Lisa"),
+            ("Zoë", "Zo%C3%AB"),
+            ("a\r\nX-Anteroom-User: root", "a%0D%0AX-Anteroom-User: root"),
+            ("100%", "100%25"),
+            (" a ", "a"),
+            ("\u{7f}\0", "%7F%00"),
+            ("", ""),
+        ] {
+            assert_eq!(header_safe(text).unwrap(), expected, "{text:?}");
+        }
+    }
+}
