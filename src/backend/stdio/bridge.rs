@@ -11,12 +11,13 @@
 
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest,
-    CustomResult, ErrorData, GetPromptRequestParams, GetPromptResponse, InitializeRequestParams,
-    InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ResultType, SKILLS_EXTENSION_ID, ServerConfig, ServerResult, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, UnsubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+    CustomRequest, CustomResult, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ResultType, SKILLS_EXTENSION_ID, ServerConfig, ServerResult,
+    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{Peer, RequestContext, RoleClient, RoleServer, SubscriptionContext};
 use serde::de::DeserializeOwned;
@@ -274,17 +275,28 @@ impl ServerHandler for Bridge {
     }
 }
 
-/// Says what kind of result it is, which 2026-07-28 wants of every result and the older revisions do not know.
+/// Adds what 2026-07-28 wants of every result and the older revisions do not know. What was answered to one person is not
+/// for caches that others use: the gate shows each what they may see.
 fn complete(result: &mut ServerResult) {
-    let result_type = match result {
-        ServerResult::CompleteResult(result) => &mut result.result_type,
-        ServerResult::GetPromptResult(result) => &mut result.result_type,
-        ServerResult::ListPromptsResult(result) => &mut result.result_type,
-        ServerResult::ListResourcesResult(result) => &mut result.result_type,
-        ServerResult::ListResourceTemplatesResult(result) => &mut result.result_type,
-        ServerResult::ReadResourceResult(result) => &mut result.result_type,
-        ServerResult::ListToolsResult(result) => &mut result.result_type,
-        ServerResult::CallToolResult(result) => &mut result.result_type,
+    let (result_type, cache_scope) = match result {
+        ServerResult::CompleteResult(result) => (&mut result.result_type, None),
+        ServerResult::GetPromptResult(result) => (&mut result.result_type, None),
+        ServerResult::CallToolResult(result) => (&mut result.result_type, None),
+        ServerResult::ListPromptsResult(result) => {
+            (&mut result.result_type, Some(&mut result.cache_scope))
+        }
+        ServerResult::ListResourcesResult(result) => {
+            (&mut result.result_type, Some(&mut result.cache_scope))
+        }
+        ServerResult::ListResourceTemplatesResult(result) => {
+            (&mut result.result_type, Some(&mut result.cache_scope))
+        }
+        ServerResult::ReadResourceResult(result) => {
+            (&mut result.result_type, Some(&mut result.cache_scope))
+        }
+        ServerResult::ListToolsResult(result) => {
+            (&mut result.result_type, Some(&mut result.cache_scope))
+        }
         ServerResult::CustomResult(CustomResult(Value::Object(result))) => {
             let complete = || json!(ResultType::COMPLETE.as_str());
             result.entry("resultType").or_insert_with(complete);
@@ -293,6 +305,9 @@ fn complete(result: &mut ServerResult) {
         _ => return,
     };
     result_type.get_or_insert(ResultType::COMPLETE);
+    if let Some(cache_scope) = cache_scope {
+        *cache_scope = Some(CacheScope::Private);
+    }
 }
 
 /// Reads what the library took for the answer to something else.

@@ -6,8 +6,9 @@
 )]
 
 use rmcp::model::{
-    ClientRequest, ErrorData, GetMeta as _, ServerNotification, SubscribeRequest,
-    SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequest, UnsubscribeRequestParams,
+    ClientRequest, ErrorData, GetExtensions as _, GetMeta as _, NotificationMetaObject,
+    ServerNotification, SubscribeRequest, SubscribeRequestParams, SubscriptionFilter,
+    UnsubscribeRequest, UnsubscribeRequestParams,
 };
 use rmcp::service::{
     Peer, RoleClient, RoleServer, Subscription, SubscriptionContext, SubscriptionSendError,
@@ -69,8 +70,11 @@ pub(super) fn relay_changes(child: Peer<RoleClient>, client: Peer<RoleServer>) -
 
 async fn tell_all(mut subscription: Subscription, client: Peer<RoleServer>) {
     while let Ok(Some(mut said)) = subscription.next().await {
-        said.get_meta_mut()
-            .remove("io.modelcontextprotocol/subscriptionId");
+        let meta = said.get_meta_mut();
+        meta.remove("io.modelcontextprotocol/subscriptionId");
+        if meta.is_empty() {
+            said.extensions_mut().remove::<NotificationMetaObject>();
+        }
         if client.send_notification(said).await.is_err() {
             return;
         }
