@@ -74,9 +74,10 @@ impl Bridge {
         let asked = self.asked(&context)?;
         let mut meta = asked.meta(&context);
         let is_modern = is_modern(&context);
-        let level = match is_modern {
-            true => context.meta.log_level(),
-            false => self.session.level(),
+        let level = if is_modern {
+            context.meta.log_level()
+        } else {
+            self.session.level()
         };
         if let Some(level) = level {
             if asked.is_child_modern() {

@@ -128,9 +128,10 @@ impl Asked {
             meta.remove(LOG_LEVEL);
             return meta;
         }
-        let mut capabilities = match is_modern(context) {
-            true => meta.client_capabilities().unwrap_or_default(),
-            false => ClientCapabilities::default(),
+        let mut capabilities = if is_modern(context) {
+            meta.client_capabilities().unwrap_or_default()
+        } else {
+            ClientCapabilities::default()
         };
         if let Some(extensions) = &mut capabilities.extensions {
             extensions.remove(TASKS_EXTENSION_ID);

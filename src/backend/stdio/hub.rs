@@ -167,7 +167,7 @@ impl Hub {
 
     /// Somebody who listens from now on.
     pub(super) fn listen(&self, hears: Hears) -> (Ear, mpsc::Receiver<ServerNotification>) {
-        let (to, heard) = mpsc::channel(WAITING);
+        let (to, told) = mpsc::channel(WAITING);
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
@@ -180,7 +180,7 @@ impl Hub {
         state.ears.insert(number, listener);
         drop(state);
         let hub = self.clone();
-        (Ear { hub, number }, heard)
+        (Ear { hub, number }, told)
     }
 
     /// Whether the child is to be told that this is to be logged: where no session wants to hear more.

@@ -6,7 +6,7 @@ use anteroom::backend::stdio::NoChild;
 use anteroom::protocol::principal::NoUpstreamToken;
 use serde_json::{Value, json};
 
-use super::{Whose, Wire, World, played, text, tool};
+use super::{Whose, World, played, text, tool};
 
 /// A call that wants to hear of its progress under a token.
 fn watched(token: &Value) -> Value {
@@ -175,9 +175,10 @@ async fn a_child_that_ends_in_a_call_is_told_of_and_the_next_call_finds_another(
         let session = world.session("mona").await;
         let mut child = world.child().await;
         let asked = async {
-            match is_modern {
-                true => world.modern("mona", 9, "tools/call", &tool("slow")).await,
-                false => session.ask(9, "tools/call", &tool("slow")).await,
+            if is_modern {
+                world.modern("mona", 9, "tools/call", &tool("slow")).await
+            } else {
+                session.ask(9, "tools/call", &tool("slow")).await
             }
         };
         let die = async {
@@ -204,7 +205,7 @@ async fn again(world: &World, session: &super::Session) -> String {
     let call = tool("again");
     let asked = session.ask(10, "tools/call", &call);
     let answered = async {
-        let mut child: Wire = world.child().await;
+        let mut child = world.child().await;
         let request = child.next().await;
         child.answer(&request, &text("back")).await;
         child

@@ -8,6 +8,7 @@ mod eras;
 mod notices;
 mod people;
 mod questions;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,11 +36,11 @@ use rmcp::service::{RoleClient, RunningService};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _};
 use serde_json::{Value, json};
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf,
-};
+use tokio::io::DuplexStream;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tower::ServiceExt as _;
+
+use self::wire::Wire;
 
 /// How long something is waited for that has to come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -78,9 +79,10 @@ impl Lend for TestChildren {
         if let Some(none) = self.none.lock().unwrap().clone() {
             return Err(none);
         }
-        let whose = match self.is_shared {
-            true => String::new(),
-            false => principal.identity().subject.as_str().to_owned(),
+        let whose = if self.is_shared {
+            String::new()
+        } else {
+            principal.identity().subject.as_str().to_owned()
         };
         let mut running = self.running.lock().await;
         if !running
@@ -89,9 +91,10 @@ impl Lend for TestChildren {
         {
             let (ours, theirs) = tokio::io::duplex(1 << 16);
             (self.start)(theirs);
-            let hub = match self.is_shared {
-                true => Hub::default(),
-                false => Hub::of_one_person(),
+            let hub = if self.is_shared {
+                Hub::default()
+            } else {
+                Hub::of_one_person()
             };
             let (read, write) = tokio::io::split(ours);
             let wire = AsyncRwTransport::new_client(read, write).with_max_line_length(1 << 28);
@@ -106,78 +109,6 @@ impl Lend for TestChildren {
             hub: hub.clone(),
             held: Box::new(Held(Arc::clone(&self.held))),
         })
-    }
-}
-
-/// A child that the test plays, line by line.
-pub(crate) struct Wire {
-    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    write: WriteHalf<DuplexStream>,
-}
-
-impl Wire {
-    fn new(stream: DuplexStream) -> Self {
-        let (read, write) = tokio::io::split(stream);
-        let lines = BufReader::new(read).lines();
-        Self { lines, write }
-    }
-
-    /// The next message from us.
-    pub(crate) async fn next(&mut self) -> Value {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line());
-        serde_json::from_str(&line.await.unwrap().unwrap().unwrap()).unwrap()
-    }
-
-    /// The next message with this method.
-    pub(crate) async fn next_of(&mut self, method: &str) -> Value {
-        loop {
-            let message = self.next().await;
-            if message["method"] == method {
-                return message;
-            }
-        }
-    }
-
-    pub(crate) async fn say(&mut self, message: &Value) {
-        let line = format!("{message}\n");
-        self.write.write_all(line.as_bytes()).await.unwrap();
-    }
-
-    pub(crate) async fn answer(&mut self, request: &Value, result: &Value) {
-        let answer = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result });
-        self.say(&answer).await;
-    }
-
-    pub(crate) async fn notify(&mut self, method: &str, params: &Value) {
-        let said = json!({ "jsonrpc": "2.0", "method": method, "params": params });
-        self.say(&said).await;
-    }
-
-    pub(crate) async fn progress(&mut self, request: &Value, progress: u32) {
-        let token = &request["params"]["_meta"]["progressToken"];
-        let params = json!({ "progressToken": token, "progress": progress });
-        self.notify("notifications/progress", &params).await;
-    }
-
-    pub(crate) async fn log(&mut self, level: &str, what: &str) {
-        let params = json!({ "level": level, "data": what });
-        self.notify("notifications/message", &params).await;
-    }
-
-    /// The handshake of the older revisions.
-    async fn shake_hands(&mut self, version: &str) {
-        let asked = self.next_of("initialize").await;
-        let told = json!({
-            "protocolVersion": version,
-            "capabilities": {
-                "tools": { "listChanged": true }, "logging": {}, "prompts": {},
-                "resources": { "subscribe": true, "listChanged": true },
-            },
-            "serverInfo": { "name": "played", "version": "1" },
-            "instructions": "be kind",
-        });
-        self.answer(&asked, &told).await;
-        self.next_of("notifications/initialized").await;
     }
 }
 

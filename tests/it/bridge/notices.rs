@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{Answer, Whose, Wire, World, capable, modern, played, text, tool};
+use super::wire::Wire;
+use super::{Answer, Whose, World, capable, modern, played, text, tool};
 
 /// Has a child say something that everybody hears, and tells what a stream got before it.
 async fn heard_until_change(child: &mut Wire, stream: &mut Answer) -> Vec<Value> {

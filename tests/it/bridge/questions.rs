@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Whose, Wire, played, text, tool};
+use super::wire::Wire;
+use super::{Whose, played, text, tool};
 
 fn sampling() -> Value {
     let message = json!({ "role": "user", "content": { "type": "text", "text": "hi" } });
