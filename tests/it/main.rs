@@ -6,6 +6,7 @@ mod assertions;
 mod attacks;
 mod authorize;
 mod bad_input;
+mod bridge;
 mod callback;
 mod changed_meanwhile;
 mod checklist;

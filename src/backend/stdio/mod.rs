@@ -1,6 +1,13 @@
 //! MCP servers that are children of ours, and speak over stdin and stdout.
 
+mod ask;
+pub mod bridge;
+mod call;
+pub mod front;
 pub mod hub;
+pub mod overheard;
+mod session;
+mod subscriptions;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rmcp::service::{Peer, RoleClient};
 
+pub use self::front::service;
 use self::hub::Hub;
 use crate::protocol::principal::{NoUpstreamToken, Principal};
 
