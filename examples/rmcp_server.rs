@@ -20,6 +20,7 @@ struct Tools;
 impl Tools {
     /// Greets whoever is signed in
     #[tool]
+    #[expect(clippy::needless_pass_by_value, reason = "a tool owns its arguments")]
     fn greet(caller: Principal) -> String {
         let person = caller.identity();
         let name = person.name.as_deref().or(person.login.as_deref());

@@ -1,7 +1,7 @@
 //! anteroom: sign-in with GitHub, Google or any `OpenID` provider in front of any MCP server.
 //!
-//! People sign in with an account they already have; their MCP client (Claude, ChatGPT, VS Code, Cursor, MCP Inspector) gets
-//! a token; and the MCP server gets requests that are allowed, and knows who is calling. The program `anteroom` does this
+//! People sign in with an account they already have; their MCP client (Claude, VS Code, Cursor, Inspector) gets a
+//! token; and the MCP server gets requests that are allowed, and knows who is calling. The program `anteroom` does this
 //! before any MCP server, and the README is about it. This library does the same inside of a program: towards clients
 //! an OAuth 2.1 authorization server, towards the providers an OAuth client, and the gate before an MCP service.
 //!
@@ -9,7 +9,7 @@
 //!
 //! ```toml
 //! [dependencies]
-//! anteroom = { git = "https://git.example.com/anteroom" }   # wherever you have it from
+//! anteroom = { path = "../anteroom" }
 //! rmcp     = { version = "3.9", features = ["server", "macros", "transport-streamable-http-server"] }
 //! tokio    = { version = "1", features = ["full"] }
 //! ```

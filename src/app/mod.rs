@@ -299,7 +299,6 @@ impl App {
     /// It is to be served with the address of whoever is connected
     /// (`into_make_service_with_connect_info::<SocketAddr>()`): limits are kept by address. Where a request does not say
     /// it, all share the limits of one address, and `X-Forwarded-For` is not believed.
-    #[must_use]
     pub fn router(&self) -> Router {
         let places = self.places.iter();
         let router = places.fold(self.authorization.clone(), |router, place| {
@@ -311,7 +310,6 @@ impl App {
     /// The authorization server alone, without a fallback: the well-known documents, `/authorize`, `/token` and what
     /// else belongs to it. Its paths begin with that of the public URL, if that has one. How to serve it: see
     /// [`App::router`].
-    #[must_use]
     pub fn authorization_router(&self) -> Router {
         secured(self.authorization.clone())
     }

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anteroom::{App, AppError, Backend, NoGate, Principal, Scope, listen};
+use anteroom::config::{self, Source};
+use anteroom::{App, AppError, Backend, Environment, NoGate, Principal, Scope, listen};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
 use futures_util::FutureExt as _;
@@ -63,6 +64,19 @@ impl Tools {
 fn tools() -> StreamableHttpService<Tools, LocalSessionManager> {
     let settings = StreamableHttpServerConfig::default().disable_allowed_hosts();
     StreamableHttpService::new(|| Ok(Tools), Arc::default(), settings)
+}
+
+#[test]
+fn the_settings_of_the_front_page_are_accepted() {
+    let page = include_str!("../../src/lib.rs").replace("//! ", "");
+    let block = page.split("```toml\n").nth(2).unwrap();
+    let (text, _) = block.split_once("```").unwrap();
+    let name = "providers.toml";
+    let secret = ("GITHUB_CLIENT_SECRET".to_owned(), "a".to_owned());
+    let environment: Environment = [secret].into_iter().collect();
+    let config = config::read(Some(Source { name, text }), &environment);
+    let config = config.unwrap_or_else(|refused| panic!("{refused}")).config;
+    assert_eq!(config.servers[0].path, "/mcp");
 }
 
 /// RS-01
@@ -201,6 +215,22 @@ async fn nothing_is_served_where_a_service_is_missing() {
     let served = app(&world).await.serve(listener, std::future::pending());
     let said = served.await.unwrap_err().to_string();
     assert!(said.contains("App::with_service"), "{said}");
+}
+
+#[tokio::test]
+async fn routes_of_the_programs_own_come_first_and_the_rest_is_ours() {
+    let world = here().start().await;
+    let app = app(&world).await.with_service("/mcp", tools()).unwrap();
+    let router = Router::new()
+        .route("/", get("The website of the program"))
+        .fallback_service(app.router());
+    let server = world.serving(router);
+    assert_eq!(server.get("/").await.text(), "The website of the program");
+    assert_eq!(server.get("/nowhere").await.json()["error"], "not_found");
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    let said = client.tool(&tokens.access, "who").await;
+    assert_eq!(said["isError"], false, "{said}");
 }
 
 /// SEC-06, P12

@@ -67,7 +67,7 @@ token = "1000000/m"
     pub(crate) fn configured(base: String, file: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
-        let file = format!("data_dir = {data:?}\n{file}");
+        let file = format!("data_dir = \"{}\"\n{file}", data.display());
         Self::with(base, directory, &file)
     }
 
