@@ -1,7 +1,102 @@
 //! anteroom: sign-in with GitHub, Google or any `OpenID` provider in front of any MCP server.
 //!
-//! Towards MCP clients it is an OAuth 2.1 authorization server, towards the providers an OAuth client, and it stands as
-//! resource server before the MCP server. [`app::App`] puts it together from a [`config::Config`].
+//! People sign in with an account they already have; their MCP client (Claude, VS Code, Cursor, Inspector) gets a
+//! token; and the MCP server gets requests that are allowed, and knows who is calling. The program `anteroom` does this
+//! before any MCP server, and the README is about it. This library does the same inside of a program: towards clients
+//! an OAuth 2.1 authorization server, towards the providers an OAuth client, and the gate before an MCP service.
+//!
+//! # In a minute
+//!
+//! ```toml
+//! [dependencies]
+//! anteroom = { path = "../anteroom" }
+//! rmcp     = { version = "3.9", features = ["server", "macros", "transport-streamable-http-server"] }
+//! tokio    = { version = "1", features = ["full"] }
+//! ```
+//!
+//! A whole MCP server, at which people sign in:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use anteroom::{App, Backend, Environment, Principal, listen};
+//! use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+//! use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+//! use rmcp::{tool, tool_router};
+//!
+//! struct Tools;
+//!
+//! #[tool_router(server_handler)]
+//! impl Tools {
+//!     /// Greets whoever is signed in
+//!     #[tool]
+//!     fn greet(caller: Principal) -> String {
+//!         format!("Hello, {}", caller.identity().subject)
+//!     }
+//!
+//!     /// Whether this server can ask the provider in the name of whoever is signed in
+//!     #[tool]
+//!     async fn can_ask(caller: Principal) -> String {
+//!         match caller.upstream_token().await {
+//!             // the access token that GitHub, say, issued for this person: for calling GitHub, and nobody else
+//!             Ok(_token) => "yes".to_owned(),
+//!             Err(none) => none.to_string(),
+//!         }
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let file = Some("providers.toml".as_ref());
+//!     let mut config = anteroom::config::load(file, &Environment::of_process())?.config;
+//!     config.servers[0].backend = Backend::Here;
+//!
+//!     // the gate has looked at Host; rmcp would know this machine's own names alone
+//!     let settings = StreamableHttpServerConfig::default().disable_allowed_hosts();
+//!     let sessions = Arc::new(LocalSessionManager::default());
+//!     let tools = StreamableHttpService::new(|| Ok(Tools), sessions, settings);
+//!
+//!     let app = App::new(&config).await?.with_service("/mcp", tools)?;
+//!     let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
+//!     app.serve(listen(config.listen)?, ctrl_c).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What to configure
+//!
+//! `providers.toml` says where people sign in and who may enter; the README has it for each provider:
+//!
+//! ```toml
+//! public_url = "https://mcp.example.com"     # what clients are told; TLS is your reverse proxy's work
+//! [[server]]
+//! path   = "/mcp"
+//! sample = true                               # until the program brings its own
+//! [provider.github]
+//! client_id     = "Ov23li0123456789abcd"      # of an OAuth app with the callback URL public_url/callback/github
+//! client_secret = "env:GITHUB_CLIENT_SECRET"
+//! allow.orgs    = ["acme"]
+//! ```
+//!
+//! To try it with nothing configured, [`Config::dev`] and [`standin::Standin`] are what `anteroom dev` is made of:
+//! `cargo run --example rmcp_server` of this repository does so, and `cargo run --example axum_server` shows the parts.
+//!
+//! # The parts
+//!
+//! | | |
+//! | --- | --- |
+//! | [`App::new`] | settings, store, keys and providers put together |
+//! | [`App::with_service`] | a service of the program's own behind the gate of a server of the configuration |
+//! | [`App::serve`] | serves it all, to the end: this is what the program does |
+//! | [`App::router`] | all routes, for an axum server of the program's own; [`App::authorization_router`] without MCP servers |
+//! | [`App::layer`] | the gate alone, a tower layer ([`BearerLayer`]) for any service that speaks MCP over HTTP |
+//! | [`App::background`], [`App::stop`] | what goes on beside the requests, and the end, where [`App::serve`] is not used |
+//! | [`Principal`] | who calls: an argument of handlers of axum and of tools of rmcp, or [`Principal::of`] the parts of a request |
+//! | [`Principal::identity`], `scopes` | the person; what the token opens: `caller.scopes.contains(&scope)` |
+//! | [`Principal::upstream_token`] | the provider's access token of the person, renewed |
+//!
+//! The gate is one for MCP: it reads JSON-RPC, and what is none is refused. Ordinary routes of a web application it does
+//! not guard.
 //!
 //! # The rooms
 //!
@@ -89,3 +184,10 @@ pub mod standin;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+
+pub use crate::app::{App, AppError, Background, listen};
+pub use crate::config::{Backend, Config, Environment};
+pub use crate::protocol::principal::Principal;
+pub use crate::protocol::scope::{Scope, ScopeSet};
+pub use crate::resource::extract::NoGate;
+pub use crate::resource::layer::BearerLayer;

@@ -1,10 +1,12 @@
 //! Where everything is put together: settings in, a running server out.
 
+mod background;
 mod keys;
 mod parts;
 mod providers;
 mod servers;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -12,12 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn;
+use axum::response::IntoResponse;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tower::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::backend::http::BadBackend;
@@ -25,36 +29,67 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreKind};
 use crate::endpoint::unread::read_or_say;
 use crate::endpoint::{self, Endpoints, error};
-use crate::event::Causes;
 use crate::flow::Flows;
 use crate::flow::keys::{KeyChangeError, SealingSource};
 use crate::jwt::keys::KeyError;
 use crate::outbound::OutboundError;
 use crate::resource::challenge::UnquotableUrl;
+use crate::resource::layer::BearerLayer;
 use crate::seal::{Purpose, SealError, SealingKey, SealingKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
 use crate::upstream::Upstream;
 
+pub use background::Background;
 use keys::Keys;
 use providers::upstreams;
-
-/// How often what has expired is deleted.
-const SWEEP: Duration = Duration::from_secs(60);
+use servers::Place;
 
 /// How long a connection may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long what is being asked of providers may take after that.
-const AT_REST: Duration = Duration::from_secs(15);
-
 /// How long requests under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The server, put together.
+/// The server, put together: to be served as it is ([`App::serve`]), or in parts, by a program that has an axum server of
+/// its own.
+///
+/// ```no_run
+/// use std::net::SocketAddr;
+///
+/// use anteroom::{App, Config};
+/// use axum::Router;
+/// use axum::routing::get;
+/// # async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+/// # let mcp = Router::new();
+///
+/// let app = App::new(&config).await?;
+/// let router = Router::new()
+///     .route("/", get("The website of this program"))
+///     // whatever speaks MCP over HTTP, behind the gate of the server at /mcp
+///     .route_service("/mcp", tower::Layer::layer(&app.layer("/mcp")?, mcp))
+///     // /authorize, /token, /.well-known/... and the rest of the authorization server
+///     .merge(app.authorization_router());
+///
+/// // what has expired is deleted, keys change in time
+/// let background = app.background();
+/// let listener = tokio::net::TcpListener::bind(config.listen).await?;
+/// // limits are kept by address, so each request has to say where it comes from
+/// let service = router.into_make_service_with_connect_info::<SocketAddr>();
+/// axum::serve(listener, service)
+///     .with_graceful_shutdown(async move {
+///         let _ = tokio::signal::ctrl_c().await;
+///         app.stop();
+///     })
+///     .await?;
+/// background.finish().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct App {
-    router: Router,
+    authorization: Router,
+    places: Vec<Place>,
     flows: Arc<Flows>,
     endpoints: Arc<Endpoints>,
     stop: watch::Sender<bool>,
@@ -101,6 +136,18 @@ pub enum AppError {
     /// Children are not started yet.
     #[error("server {0}: a command cannot be started")]
     Command(String),
+    /// The program has something for a path at which the configuration has no server.
+    #[error("the configuration has no server at {0}")]
+    NoServer(String),
+    /// The program has a service for a server whose backend is named already.
+    #[error(
+        "server {0}: the configuration names what stands behind it; set its backend to Backend::Here for a service of \
+         the program's own"
+    )]
+    HasBackend(String),
+    /// Nothing stands behind a gate.
+    #[error("server {0}: the program has to bring its service: give it to App::with_service")]
+    NoService(String),
     /// The public URL cannot stand in a header.
     #[error(transparent)]
     Url(#[from] UnquotableUrl),
@@ -197,29 +244,92 @@ impl App {
         let documents = parts::documents(config, &flows)?;
         let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);
         let (stop, stopped) = watch::channel(false);
-        let mut router = endpoint::router(Arc::clone(&endpoints), documents, cookie);
         let around = servers::Around {
             config,
             flows: &flows,
             stopped: &stopped,
         };
-        for server in &config.servers {
+        let places = config.servers.iter().map(|server| {
             let gate = servers::gate(config, server, &flows, session_key)?;
-            router = servers::put_behind(&gate, router, server, &around)?;
-        }
+            let router = servers::put_behind(&gate, Router::new(), server, &around)?;
+            Ok(Place {
+                path: server.path.clone(),
+                route: servers::route(config, server),
+                gate,
+                router,
+            })
+        });
+        let places = places.collect::<Result<_, AppError>>()?;
         Ok(Self {
-            router: router
-                .fallback(error::not_found)
-                .layer(CatchPanicLayer::custom(error::panicked)),
+            authorization: endpoint::router(Arc::clone(&endpoints), documents, cookie),
+            places,
             flows,
             endpoints,
             stop,
         })
     }
 
-    /// Everything that is served.
+    /// The same with a service of the program's own behind the gate of a server whose backend is [`Backend::Here`]; `path`
+    /// is that of the configuration. It finds a [`Principal`] in its requests.
+    ///
+    /// A service that looks at `Host` itself has to know the public one, or leave that to the gate, which has looked:
+    /// `StreamableHttpServerConfig::disable_allowed_hosts` of rmcp. One that keeps streams open should end them when
+    /// [`App::stopping`] is over.
+    ///
+    /// # Errors
+    /// There is no such server, or something stands behind its gate already.
+    ///
+    /// [`Backend::Here`]: crate::config::Backend::Here
+    /// [`Principal`]: crate::protocol::principal::Principal
+    pub fn with_service<S>(mut self, path: &str, service: S) -> Result<Self, AppError>
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        let mut places = self.places.iter_mut();
+        let place = places.find(|place| place.path == path);
+        let place = place.ok_or_else(|| AppError::NoServer(path.to_owned()))?;
+        if place.router.has_routes() {
+            return Err(AppError::HasBackend(path.to_owned()));
+        }
+        place.put_behind(service);
+        Ok(self)
+    }
+
+    /// Everything that is served: the authorization server, and the MCP servers behind their gates; 404 for the rest.
+    /// Beside routes of a program's own it is the fallback: `Router::fallback_service(app.router())`. At the path of a
+    /// server whose service has not been given there is nothing.
+    ///
+    /// It is to be served with the address of whoever is connected
+    /// (`into_make_service_with_connect_info::<SocketAddr>()`): limits are kept by address. Where a request does not say
+    /// it, all share the limits of one address, and `X-Forwarded-For` is not believed.
     pub fn router(&self) -> Router {
-        self.router.clone().layer(from_fn(read_or_say))
+        let places = self.places.iter();
+        let router = places.fold(self.authorization.clone(), |router, place| {
+            router.merge(place.router.clone())
+        });
+        secured(router.fallback(error::not_found))
+    }
+
+    /// The authorization server alone, without a fallback: the well-known documents, `/authorize`, `/token` and what
+    /// else belongs to it. Its paths begin with that of the public URL, if that has one. How to serve it: see
+    /// [`App::router`].
+    pub fn authorization_router(&self) -> Router {
+        secured(self.authorization.clone())
+    }
+
+    /// The gate of a server, to stand before any service of axum or tower; `path` is that of the configuration. The
+    /// service is to be reached where the resource is: at the path of the public URL, if that has one, with `path` after
+    /// it. Only MCP goes through: what is no MCP message is refused, so ordinary routes need another guard.
+    ///
+    /// # Errors
+    /// There is no such server.
+    pub fn layer(&self, path: &str) -> Result<BearerLayer, AppError> {
+        let mut places = self.places.iter();
+        let place = places.find(|place| place.path == path);
+        let place = place.ok_or_else(|| AppError::NoServer(path.to_owned()))?;
+        Ok(place.gate.clone())
     }
 
     /// The use cases, for programs that hold the server in themselves.
@@ -228,23 +338,37 @@ impl App {
         &self.flows
     }
 
+    /// Over once the server is told to stop ([`App::stop`]), or there is neither it nor its [`Background`] any more.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        servers::stopping(&self.stop.subscribe())
+    }
+
+    /// Tells everything of this server that keeps streams open to end them. [`App::serve`] does so by itself.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Serves until `until` is over; then lets what is under way end.
     ///
     /// # Errors
-    /// Where the connection socket fails.
+    /// Where the connection socket fails, or a server has nothing behind its gate.
     pub async fn serve(
         self,
         listener: TcpListener,
         until: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), AppError> {
-        let sweeper = tokio::spawn(sweep(Arc::clone(&self.flows), Arc::clone(&self.endpoints)));
+        let mut places = self.places.iter();
+        if let Some(empty) = places.find(|place| !place.router.has_routes()) {
+            return Err(AppError::NoService(empty.path.clone()));
+        }
+        let background = self.background();
         let router = self.router();
         let handle = Handle::new();
         let stopping = handle.clone();
         tokio::spawn(async move {
             until.await;
             tracing::info!("stopping: requests under way may end");
-            self.stop.send_replace(true);
+            self.stop();
             stopping.graceful_shutdown(Some(DRAIN));
         });
         let mut server = axum_server::from_tcp(listener)
@@ -262,16 +386,16 @@ impl App {
             .header_read_timeout(HEAD_LIMIT);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let outcome = server.serve(service).await.map_err(AppError::Serve);
-        sweeper.abort();
-        // a renewal that breaks off loses the new tokens of somebody, and the old ones may be dead
-        if timeout(AT_REST, self.flows.vouching.at_rest())
-            .await
-            .is_err()
-        {
-            tracing::warn!("stopping, although a provider is still being asked about somebody");
-        }
+        background.finish().await;
         outcome
     }
+}
+
+/// What stands around all routes: a panic is answered, and a refusal says so where it leaves a request unread.
+fn secured(router: Router) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(read_or_say))
 }
 
 /// Listens on an address.
@@ -284,21 +408,4 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
         .set_nonblocking(true)
         .map_err(|error| AppError::Listen(address, error))?;
     Ok(listener)
-}
-
-async fn sweep(flows: Arc<Flows>, endpoints: Arc<Endpoints>) {
-    loop {
-        // at the start, too: what broke off with the last process goes on
-        if let Err(error) = flows.tend_keys().await {
-            tracing::error!(error = %Causes(&error), "the keys of the server could not be seen to");
-        }
-        tokio::time::sleep(SWEEP).await;
-        match flows.sweep().await {
-            Ok(deleted) => tracing::debug!(deleted, "what had expired was deleted"),
-            Err(error) => {
-                tracing::error!(error = %Causes(&error), "what has expired could not be deleted");
-            }
-        }
-        endpoints.limits.prune();
-    }
 }

@@ -1,12 +1,14 @@
 //! The MCP servers behind their gates.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
+use axum::response::IntoResponse;
 use tokio::sync::watch;
-use tower::Layer;
+use tower::{Layer, Service};
 use url::Url;
 
 use super::AppError;
@@ -24,6 +26,45 @@ use crate::resource::gate::{Gate, GateSettings};
 use crate::resource::layer::BearerLayer;
 use crate::resource::scope_policy::ScopePolicy;
 use crate::resource::{Sessions, Unavailable};
+
+/// A server of the configuration.
+pub(super) struct Place {
+    /// `path`
+    pub(super) path: String,
+    /// Where it is served.
+    pub(super) route: String,
+    /// What stands before it.
+    pub(super) gate: BearerLayer,
+    /// Gate and server; no routes: the program has not brought it yet.
+    pub(super) router: Router,
+}
+
+impl Place {
+    /// Puts a service of the program's own behind the gate.
+    pub(super) fn put_behind<S>(&mut self, service: S)
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.router = Router::new().route_service(&self.route, self.gate.layer(service));
+    }
+}
+
+/// Where a server is served: the path of its resource identifier.
+pub(super) fn route(config: &Config, server: &Server) -> String {
+    format!("{}{}", config.public_url.path(), server.path)
+}
+
+/// Over once the server is told to stop, or gone.
+pub(super) fn stopping(
+    stopped: &watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let mut stopped = stopped.clone();
+    async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}
 
 /// The gate of a server.
 pub(super) fn gate(
@@ -61,7 +102,7 @@ pub(super) struct Around<'a> {
     pub(super) stopped: &'a watch::Receiver<bool>,
 }
 
-/// Puts a server behind its gate.
+/// Puts a server behind its gate, unless the program is to bring it.
 pub(super) fn put_behind(
     gate: &BearerLayer,
     router: Router,
@@ -69,10 +110,9 @@ pub(super) fn put_behind(
     around: &Around<'_>,
 ) -> Result<Router, AppError> {
     let (config, stopped) = (around.config, around.stopped);
-    let path = format!("{}{}", config.public_url.path(), server.path);
+    let path = route(config, server);
     Ok(match &server.backend {
         Backend::Sample => {
-            let mut stopped = stopped.clone();
             // the gate has looked at the host; the sample is asked by its own name
             let hosts = vec![
                 config.public_url.authority().to_owned(),
@@ -81,9 +121,8 @@ pub(super) fn put_behind(
                 "127.0.0.1".to_owned(),
                 "[::1]".to_owned(),
             ];
-            let sample = Arc::new(demo::service(hosts, github_apis(config)?, async move {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            }));
+            let apis = github_apis(config)?;
+            let sample = Arc::new(demo::service(hosts, apis, stopping(stopped)));
             let sample = tower::service_fn(move |request: Request| {
                 let sample = Arc::clone(&sample);
                 async move { Ok(sample.handle(request).await) }
@@ -96,6 +135,7 @@ pub(super) fn put_behind(
             let proxy = proxy.with_introduction(introduction(server.identity, url, around.flows));
             router.route_service(&path, gate.layer(proxy))
         }
+        Backend::Here => router,
         Backend::Command(_) => return Err(AppError::Command(server.path.clone())),
     })
 }

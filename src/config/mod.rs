@@ -256,6 +256,10 @@ pub enum Backend {
     Http(Url),
     /// `command = [...]`
     Command(Command),
+    /// A service in the process of the program that holds anteroom in itself: given with
+    /// [`App::with_service`](crate::app::App::with_service), or put behind
+    /// [`App::layer`](crate::app::App::layer). No file says so; the program sets it in the place of what its file says.
+    Here,
 }
 
 /// `server.command`, and what goes with it: an MCP server that is started as a child and speaks over stdin and stdout.

@@ -1,5 +1,6 @@
 //! An MCP server to try it with: a calculator, prompts for code review, a few documents, and who is signed in.
 
+mod person;
 mod profile;
 mod prompts;
 mod resources;
@@ -53,7 +54,8 @@ pub fn service(
     StreamableHttpService::new(move || Ok(sample.clone()), Arc::new(sessions), config)
 }
 
-/// The sample server alone, at `/mcp`, without any authorization.
+/// The sample server alone, at `/mcp`, without any authorization. Who calls it believes from the headers of an anteroom
+/// before it, so let nobody else reach it.
 pub fn router(
     allowed_hosts: Vec<String>,
     shutdown: impl Future<Output = ()> + Send + 'static,

@@ -1,7 +1,5 @@
 //! The tools of the sample server: a calculator, and who is signed in, here and at GitHub.
 
-use std::sync::Arc;
-
 use http::request::Parts;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::Extension;
@@ -12,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::person::Person;
 use super::{Sample, profile};
 use crate::protocol::principal::Principal;
 
@@ -134,14 +133,13 @@ impl Sample {
     /// Who is signed in: account, name, verified e-mail address, client and scopes, as this server sees them
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     fn whoami(Extension(parts): Extension<Parts>) -> CallToolResult {
-        whoami(parts.extensions.get::<Arc<Principal>>().map(AsRef::as_ref))
+        whoami(Person::of(&parts))
     }
 
     /// The profile of the signed-in person at GitHub, fetched in their name with the token of their sign-in
     #[tool(annotations(read_only_hint = true, open_world_hint = true))]
     async fn github_profile(&self, Extension(parts): Extension<Parts>) -> CallToolResult {
-        let principal = parts.extensions.get::<Arc<Principal>>();
-        match profile::of(principal.map(AsRef::as_ref), &self.github).await {
+        match profile::of(Principal::of(&parts).ok(), &self.github).await {
             Ok(profile) => {
                 let text = ContentBlock::text(profile.text());
                 let mut result = CallToolResult::success(vec![text]);
@@ -220,49 +218,21 @@ fn factorial(n: f64) -> Answer {
     finite(factors.take_while(|factor| *factor <= n).product())
 }
 
-fn whoami(principal: Option<&Principal>) -> CallToolResult {
-    let Some(principal) = principal else {
+fn whoami(person: Option<Person>) -> CallToolResult {
+    let Some(person) = person else {
         let text = "nobody is signed in: this server runs without authorization";
         let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
         result.structured_content = Some(json!({ "signed_in": false }));
         return result;
     };
-    let identity = principal.identity();
-    let scopes: Vec<_> = principal.scopes.iter().map(ToString::to_string).collect();
-    let told = json!({
-        "signed_in": true,
-        "subject": identity.subject,
-        "login": identity.login,
-        "name": identity.name,
-        "verified_email": identity.verified_email,
-        "client_id": principal.client_id,
-        "scopes": scopes,
-    });
-    let line = |label: &str, value: Option<&str>| format!("{label}: {}\n", value.unwrap_or("none"));
-    let text = [
-        line("subject", Some(identity.subject.as_str())),
-        line("login", identity.login.as_deref()),
-        line("name", identity.name.as_deref()),
-        line("verified e-mail", identity.verified_email.as_deref()),
-        line("client", Some(principal.client_id.as_str())),
-        line("scopes", Some(&scopes.join(" "))),
-    ]
-    .concat();
-    let mut result = CallToolResult::success(vec![ContentBlock::text(text.trim_end())]);
-    result.structured_content = Some(told);
+    let mut result = CallToolResult::success(vec![ContentBlock::text(person.text())]);
+    result.structured_content = Some(person.json());
     result
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::clock::UnixTime;
-    use crate::protocol::identity::Identity;
-    use crate::protocol::ids::{ClientId, Id, ProviderId, Subject};
-    use crate::protocol::principal::Standing;
-    use crate::protocol::scope::ScopeSet;
 
     #[test]
     fn there_are_twelve_tools_and_none_writes_anything() {
@@ -350,32 +320,5 @@ mod tests {
             let error = answer.unwrap_err();
             assert!(error.contains(told), "{error}");
         }
-    }
-
-    #[test]
-    fn whoami_tells_what_the_token_says() {
-        let identity = Identity {
-            subject: Subject::at(&ProviderId::new("github"), "1"),
-            login: Some("mona".to_owned()),
-            name: Some("Mona Lísa".to_owned()),
-            verified_email: None,
-        };
-        let principal = Principal {
-            standing: Arc::new(Standing::new(
-                Id::new(UnixTime(0)),
-                ClientId::new("client"),
-                identity,
-            )),
-            client_id: ClientId::new("inspector"),
-            scopes: ScopeSet::parse("mcp:tools:read mcp:tools:execute").unwrap(),
-        };
-        let told = whoami(Some(&principal));
-        let text = &told.content[0].as_text().unwrap().text;
-        assert_eq!(
-            text,
-            "subject: github:1\nlogin: mona\nname: Mona Lísa\nverified e-mail: none\nclient: inspector\n\
-             scopes: mcp:tools:execute mcp:tools:read"
-        );
-        assert_eq!(told.structured_content.unwrap()["subject"], "github:1");
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
@@ -31,16 +31,31 @@ impl FromRequestParts<Arc<Endpoints>> for Caller {
         parts: &mut Parts,
         endpoints: &Arc<Endpoints>,
     ) -> Result<Self, Infallible> {
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let Some(ConnectInfo(peer)) = peer else {
+            tell_of_unknown_peers();
+            return Ok(Self(UNKNOWN));
+        };
         Ok(Self(client_address(
-            peer,
+            peer.ip(),
             &parts.headers,
             &endpoints.trusted_proxies,
         )))
     }
+}
+
+/// Whoever comes without an address, in a program that does not serve with it. All of them share the limits of one, and
+/// what proxies say of them is not believed: nobody knows whether a proxy says it.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+fn tell_of_unknown_peers() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            "requests do not say which address they come from, so all share the limits of one: serve the router with \
+             into_make_service_with_connect_info::<SocketAddr>()"
+        );
+    });
 }
 
 impl Caller {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::Method;
+use http::{HeaderMap, HeaderName, Method};
 use tower::{Layer, Service};
 
 use super::gate::{Gate, Refusal};
@@ -84,7 +84,8 @@ where
     }
     let mut response = match gate.admit(request).await {
         Ok(admitted) => {
-            let (request, principal, era) = admitted.take();
+            let (mut request, principal, era) = admitted.take();
+            remove_forged(request.headers_mut());
             let Ok(answer) = inner.call(request).await;
             gate.finish(answer.into_response(), principal, era)
         }
@@ -94,4 +95,23 @@ where
         cors::expose(response.headers_mut(), origin);
     }
     response
+}
+
+/// Who calls stands in the extensions. A service that looks into headers, as one behind a proxy of ours does, must not find
+/// what the client wrote there, in whatever spelling (P6).
+fn remove_forged(headers: &mut HeaderMap) {
+    let is_forged = |name: &&HeaderName| {
+        let mut bytes = name.as_str().bytes();
+        let spelt = |expected| match expected {
+            b'-' => bytes
+                .next()
+                .is_some_and(|byte| !byte.is_ascii_alphanumeric()),
+            letter => bytes.next() == Some(letter),
+        };
+        b"x-anteroom-".iter().copied().all(spelt)
+    };
+    let forged: Vec<HeaderName> = headers.keys().filter(is_forged).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
 }

@@ -6,6 +6,7 @@ pub mod caller;
 pub mod challenge;
 pub mod content;
 pub mod door;
+pub mod extract;
 pub mod gate;
 pub mod json;
 pub mod layer;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -59,11 +59,21 @@ token = "1000000/m"
 "#,
             data = data.display(),
         );
+        let base = format!("http://localhost:{port}");
+        Self::with(base, directory, &file)
+    }
+
+    /// A new one with this configuration, which says everything but `data_dir`; reached at `base`.
+    pub(crate) fn configured(base: String, file: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let file = format!("data_dir = \"{}\"\n{file}", data.display());
+        Self::with(base, directory, &file)
+    }
+
+    fn with(base: String, directory: TempDir, file: &str) -> Self {
         std::fs::write(directory.path().join("providers.toml"), file).unwrap();
-        Self {
-            directory,
-            base: format!("http://localhost:{port}"),
-        }
+        Self { directory, base }
     }
 
     /// Where the program keeps everything.
@@ -85,12 +95,8 @@ token = "1000000/m"
             .current_dir(self.directory.path())
             .env_clear()
             .env("ANTEROOM_LOG_FILTER", filter)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .stderr(log.unwrap());
-        let mut child = command.spawn().unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        Process { child, said }
+        Process::start(command)
     }
 
     /// What the program said on its way, for a message.
@@ -106,12 +112,23 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Any program, just started.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, said }
+    }
+
     /// Waits until it serves: `false` where it stopped instead.
     pub(crate) fn wait_until_it_serves(&mut self) -> bool {
-        let lines = self.said.by_ref();
-        lines
-            .map_while(Result::ok)
-            .any(|line| line.starts_with("anteroom is running"))
+        self.wait_until_it_says("anteroom is running").is_some()
+    }
+
+    /// Waits for a line that holds this: none where it stopped instead.
+    pub(crate) fn wait_until_it_says(&mut self, text: &str) -> Option<String> {
+        let mut lines = self.said.by_ref().map_while(Result::ok);
+        lines.find(|line| line.contains(text))
     }
 
     /// `kill -9`
@@ -141,7 +158,7 @@ impl Drop for Process {
 
 /// A port that nobody listens on, outside of the range that connections take theirs from: between two processes
 /// nobody else gets it.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let drawn = u16::from_be_bytes(entropy::random());
         let port = 12_000 + drawn % 18_000;
@@ -190,11 +207,17 @@ pub(crate) struct Http(reqwest::Client);
 
 impl Http {
     pub(crate) fn new() -> Self {
+        Self::from(None)
+    }
+
+    /// The same, from an address of this machine.
+    pub(crate) fn from(address: impl Into<Option<IpAddr>>) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the world outside, which speaks to the program"
         )]
         let client = reqwest::Client::builder()
+            .local_address(address)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(0)
@@ -239,6 +262,20 @@ impl Http {
         let request = self.0.post(url).bearer_auth(token);
         let request = request.header("accept", "application/json, text/event-stream");
         Self::send(request.json(body)).await
+    }
+
+    /// Sends JSON, with what the sender says of where it was forwarded from, if it says anything.
+    pub(crate) async fn post_json(
+        &self,
+        url: &str,
+        forwarded: &str,
+        body: &Value,
+    ) -> Result<Answer, Gone> {
+        let mut request = self.0.post(url).json(body);
+        if !forwarded.is_empty() {
+            request = request.header("x-forwarded-for", forwarded);
+        }
+        Self::send(request).await
     }
 
     /// Registers a client.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,8 +22,8 @@ use anteroom::store::Store;
 use anteroom::store::memory::MemoryStore;
 use anteroom::store::sled::SledStore;
 use anteroom::upstream::Upstream;
-use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
+use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -234,6 +235,12 @@ impl World {
     }
 }
 
+/// Routes that are asked from this machine.
+fn connected(router: Router) -> Router {
+    let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
+    router.layer(Extension(ConnectInfo(peer)))
+}
+
 /// A running server. Its copies are the same server.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -255,9 +262,17 @@ impl Server {
         };
         let app = app.unwrap();
         Self {
-            router: app.router(),
+            router: connected(app.router()),
             app: Arc::new(app),
             world,
+        }
+    }
+
+    /// The same with other routes, over the same store.
+    pub(crate) fn serving(&self, router: Router) -> Self {
+        Self {
+            router: connected(router),
+            ..self.clone()
         }
     }
 
