@@ -8,7 +8,7 @@ use axum::extract::Request;
 use tokio::sync::watch;
 use tower::Layer;
 
-use super::AppError;
+use super::{AppError, parts};
 use crate::backend::http::Proxy;
 use crate::config::{Backend, Config, ProviderKind, Server};
 use crate::demo::{self, GitHubApi};
@@ -18,6 +18,7 @@ use crate::outbound::Outbound;
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
 use crate::resource::gate::{Gate, GateSettings};
+use crate::resource::help::Help;
 use crate::resource::layer::BearerLayer;
 use crate::resource::scope_policy::ScopePolicy;
 use crate::resource::{Sessions, Unavailable};
@@ -48,6 +49,8 @@ pub(super) fn gate(
         origins,
         session_key,
     })?;
+    let (headers, page) = parts::help(config, server).made()?;
+    let gate = gate.with_help(Help::new(headers, page));
     Ok(BearerLayer::new(Arc::new(gate)))
 }
 

@@ -7,6 +7,7 @@ pub mod challenge;
 pub mod content;
 pub mod door;
 pub mod gate;
+pub mod help;
 pub mod json;
 pub mod layer;
 pub mod mcp_session;

@@ -26,6 +26,7 @@ mod github;
 mod github_refusals;
 mod github_vouching;
 mod harness;
+mod help;
 mod hostile_clients;
 mod introspect;
 mod key_settings;
