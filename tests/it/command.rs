@@ -2,6 +2,9 @@
 
 use std::process::{Command, Output};
 
+use anteroom::command::behind;
+use anteroom::config::Backend;
+
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 fn anteroom(arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
@@ -73,4 +76,18 @@ fn check_shows_what_is_in_force_without_a_secret() {
     assert!(!said.contains("s3cret"), "{said}");
     assert!(said.contains(data.to_str().unwrap()), "{said}");
     assert!(!data.exists(), "check writes nothing");
+}
+
+#[test]
+fn dev_stands_before_a_program_in_the_environment_that_it_is_in_itself() {
+    let words = ["npx", "-y", "a server"].map(str::to_owned).to_vec();
+    let Backend::Command(command) = behind(None, words.clone()) else {
+        panic!("no command")
+    };
+    assert_eq!(command.words, words);
+    let mut names = command.environment.iter().map(|(name, _)| name.as_str());
+    assert!(names.any(|name| name == "PATH"));
+    let url = "http://localhost:9000/mcp".parse().ok();
+    assert!(matches!(behind(url, Vec::new()), Backend::Http(_)));
+    assert!(matches!(behind(None, Vec::new()), Backend::Sample));
 }
