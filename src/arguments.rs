@@ -36,6 +36,11 @@ pub(crate) enum Command {
         /// The certificate authority of such a place, as a PEM file; can be repeated
         #[arg(long, value_name = "FILE")]
         ca: Vec<PathBuf>,
+        /// A program to stand before, instead of the sample, with its arguments: an MCP server that speaks over stdin and
+        /// stdout. It is started for each person, here, and finds the whole environment of this shell in its own; behind
+        /// `anteroom serve` it finds none of it
+        #[arg(last = true, value_name = "COMMAND", conflicts_with = "backend")]
+        command: Vec<String>,
     },
     /// Stand before the MCP servers of the configuration
     Serve {
@@ -211,5 +216,59 @@ fn choice(session: Option<String>, chosen: Chosen) -> Choice {
         person: chosen.person,
         client: chosen.client,
         all: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `dev` is to stand before.
+    fn behind(line: &[&str]) -> Result<(Option<Url>, Vec<String>), String> {
+        match Arguments::try_parse_from(line) {
+            Ok(Arguments {
+                command: Command::Dev {
+                    backend, command, ..
+                },
+            }) => Ok((backend, command)),
+            Ok(_) => panic!("not dev: {line:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn every_word_behind_the_dashes_is_the_programs() {
+        let dev = ["anteroom", "dev"];
+        for words in [
+            &["server"][..],
+            &["npx", "-y", "x", "--backend", "y", "--listen", "--", "-h"],
+            &["sh", "-c", "exec a 'b c' $D", ""],
+        ] {
+            let line = [&dev[..], &["--listen", "127.0.0.1:0", "--"], words].concat();
+            assert_eq!(behind(&line).unwrap().1, words, "{line:?}");
+        }
+        assert_eq!(behind(&dev), Ok((None, Vec::new())));
+        assert_eq!(behind(&["anteroom", "dev", "--"]), Ok((None, Vec::new())));
+    }
+
+    #[test]
+    fn dev_stands_before_one_server() {
+        let url = ["anteroom", "dev", "--backend", "http://localhost:9000/mcp"];
+        assert!(behind(&url).unwrap().0.is_some());
+        let refused = behind(&[&url[..], &["--", "server"]].concat()).unwrap_err();
+        assert!(refused.contains("cannot be used with"), "{refused}");
+        let refused = behind(&["anteroom", "dev", "server"]).unwrap_err();
+        assert!(refused.contains("-- <COMMAND>..."), "{refused}");
+    }
+
+    #[test]
+    fn the_help_says_what_the_program_finds_in_its_environment() {
+        let said = Arguments::try_parse_from(["anteroom", "dev", "--help"]).err();
+        let said = said.map(|said| said.to_string()).unwrap_or_default();
+        assert!(said.contains("[-- <COMMAND>...]"), "{said}");
+        assert!(
+            said.contains("the whole environment of this shell"),
+            "{said}"
+        );
     }
 }

@@ -20,12 +20,14 @@ fn main() -> ExitCode {
             backend,
             private_host,
             ca,
+            command,
         } => {
             let outbound = Outbound {
                 ca,
                 private_hosts: private_host,
                 ..Outbound::default()
             };
+            let backend = command::behind(backend, command);
             command::dev(listen, standin, backend, outbound)
         }
         Command::Serve { config } => command::serve(config.as_deref()),

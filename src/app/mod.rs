@@ -151,6 +151,9 @@ pub enum AppError {
     /// The public URL cannot stand in a header.
     #[error(transparent)]
     Url(#[from] UnquotableUrl),
+    /// A page cannot be written.
+    #[error(transparent)]
+    Page(#[from] askama::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}; is it taken? Set listen to another address")]
     Listen(SocketAddr, std::io::Error),

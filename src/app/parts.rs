@@ -10,10 +10,11 @@ use super::AppError;
 use super::keys::Keys;
 use crate::clock::Clock;
 use crate::config;
-use crate::config::{Config, KnownClient, Rate};
+use crate::config::{Config, KnownClient, Rate, Server};
 use crate::document::Documents;
 use crate::endpoint::browser::sign_in_cookie_name;
 use crate::endpoint::discovery::Document;
+use crate::endpoint::page::help::HelpPage;
 use crate::endpoint::rate_limit::{self, RateLimits};
 use crate::endpoint::{Described, Endpoints};
 use crate::flow::vouching::{Shared, Vouching, reserved};
@@ -137,6 +138,23 @@ fn resources(config: &Config) -> Resources {
         }
     });
     Resources::new(resources.collect())
+}
+
+/// What a person reads who opens a server in a browser.
+pub(super) fn help(config: &Config, server: &Server) -> HelpPage {
+    let url = |server: &Server| config.public_url.resource(&server.path);
+    let others = config.servers.iter();
+    let others = others.filter(|other| other.path != server.path);
+    let providers = config.providers.iter();
+    HelpPage {
+        base: config.public_url.path().to_owned(),
+        server_name: server.name.clone(),
+        url: url(server),
+        providers: providers.map(|provider| provider.label.clone()).collect(),
+        others: others
+            .map(|other| (other.name.clone(), url(other)))
+            .collect(),
+    }
 }
 
 fn lifetimes(config: &Config) -> Lifetimes {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tower::{Layer, Service};
 use url::Url;
 
-use super::AppError;
+use super::{AppError, parts};
 use crate::backend::http::Proxy;
 use crate::backend::introduce::Introduction;
 use crate::backend::introduce::assertion::Assertions;
@@ -23,6 +23,7 @@ use crate::outbound::Outbound;
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
 use crate::resource::gate::{Gate, GateSettings};
+use crate::resource::help::Help;
 use crate::resource::layer::BearerLayer;
 use crate::resource::scope_policy::ScopePolicy;
 use crate::resource::{Sessions, Unavailable};
@@ -92,6 +93,8 @@ pub(super) fn gate(
         origins,
         session_key,
     })?;
+    let (headers, page) = parts::help(config, server).made()?;
+    let gate = gate.with_help(Help::new(headers, page));
     Ok(BearerLayer::new(Arc::new(gate)))
 }
 

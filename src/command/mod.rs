@@ -19,7 +19,7 @@ use crate::clock::SystemClock;
 use crate::config;
 use crate::config::environment::Environment;
 use crate::config::{
-    Allow, Backend, Config, LogFormat, Outbound, Provider, ProviderKind, StoreKind,
+    Allow, Backend, Command, Config, LogFormat, Outbound, Provider, ProviderKind, StoreKind,
 };
 use crate::demo;
 use crate::jwt::keys::KeyMaterial;
@@ -42,7 +42,7 @@ const LOG_FILTER: &str = "info";
 pub fn dev(
     address: SocketAddr,
     standin: SocketAddr,
-    backend: Option<Url>,
+    backend: Backend,
     outbound: Outbound,
 ) -> Outcome {
     if !address.ip().is_loopback() || !standin.ip().is_loopback() {
@@ -57,7 +57,6 @@ pub fn dev(
         let listener = listen(address)?;
         let address = listener.local_addr()?;
         let standin = Standin::start(standin).await?;
-        let backend = backend.map_or(Backend::Sample, Backend::Http);
         let mut config = Config::dev(address, stand_in(&standin)?, backend);
         config.outbound = outbound;
         let app = App::new(&config).await?;
@@ -65,6 +64,16 @@ pub fn dev(
         app.serve(listener, told_to_stop()).await?;
         Ok(())
     })
+}
+
+/// What `dev` stands before: a server, a program with its arguments, or the sample.
+#[must_use]
+pub fn behind(url: Option<Url>, words: Vec<String>) -> Backend {
+    match (url, Command::dev(words, &Environment::of_process())) {
+        (Some(url), _) => Backend::Http(url),
+        (None, Some(command)) => Backend::Command(command),
+        (None, None) => Backend::Sample,
+    }
 }
 
 /// The stand-in as a provider that lets everybody enter.
@@ -95,6 +104,7 @@ fn dev_greeting(config: &Config, standin: &Standin) -> String {
 anteroom is running. Nothing here is real: people come from a stand-in for GitHub, and everything is forgotten at the end.
 
   connector      {connector}
+  behind it      {behind}
   provider       {standin}  (stand-in for GitHub, with a few people to choose from)
 
 MCP Inspector    npx @modelcontextprotocol/inspector
@@ -106,8 +116,20 @@ curl             curl -i -X POST {connector}
 
 Ctrl+C ends it.
 ",
+        behind = what_is_behind(config),
         standin = standin.base_url(),
     )
+}
+
+fn what_is_behind(config: &Config) -> String {
+    match config.servers.first().map(|server| &server.backend) {
+        Some(Backend::Http(url)) => url.to_string(),
+        Some(Backend::Command(command)) => format!(
+            "{}  (started for each person, in this environment)",
+            command.words.join(" ")
+        ),
+        _ => "the sample MCP server".to_owned(),
+    }
 }
 
 /// Serves what the configuration says.

@@ -36,6 +36,12 @@ impl Environment {
             .filter(|filter| !filter.is_empty())
     }
 
+    /// All of it, for a child that is to find the same in its own.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let variables = self.0.iter();
+        variables.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of a variable.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

@@ -46,6 +46,7 @@ impl Config {
 fn behind(server: &Server) -> String {
     match &server.backend {
         Backend::Sample => "is the sample, in this process".to_owned(),
+        Backend::Here => "is in this process".to_owned(),
         Backend::Http(url) => format!("passes on to {url}, {}", is_told(server.identity)),
         Backend::Command(command) => {
             let words = redact::shown(&command.words.join(" "), &[]);

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Algorithm, Backend, Clients, Config, Limits, LogFormat, Outbound, Provider, Rate, Registration,
-    Server, StoreKind, Tokens, Told,
+    Algorithm, Backend, ChildSessions, Clients, Command, Config, Environment, Limits, LogFormat,
+    Outbound, Provider, Rate, Registration, Server, StoreKind, Tokens, Told,
 };
 use crate::protocol::issuer::Issuer;
 use crate::protocol::method_pattern::MethodPattern;
 use crate::protocol::scope::Scope;
+use crate::secret::Secret;
 
 /// `listen`
 pub(super) const LISTEN: SocketAddr =
@@ -165,6 +166,25 @@ impl Config {
     }
 }
 
+impl Command {
+    /// The settings to try a program with: one child for each person, and all of `environment` handed on, as a shell does.
+    /// None: there are no words.
+    #[must_use]
+    pub fn dev(words: Vec<String>, environment: &Environment) -> Option<Self> {
+        let variables = environment.variables();
+        let variables = variables.map(|(name, value)| (name.to_owned(), Secret::new(value)));
+        (!words.is_empty()).then(|| Self {
+            words,
+            environment: variables.collect(),
+            directory: None,
+            sessions: ChildSessions::PerUser,
+            idle: CHILD_IDLE,
+            children: CHILDREN,
+            upstream_token_variable: UPSTREAM_TOKEN_VARIABLE.to_owned(),
+        })
+    }
+}
+
 /// The origins of MCP Inspector's page.
 const INSPECTOR: [&str; 2] = ["http://localhost:6274", "http://127.0.0.1:6274"];
 
@@ -184,6 +204,25 @@ mod tests {
             let printed: Vec<String> = methods.iter().map(ToString::to_string).collect();
             assert_eq!(printed, texts);
         }
+    }
+
+    #[test]
+    fn a_program_is_tried_in_the_environment_that_anteroom_is_in() {
+        let environment = [("PATH", "/bin"), ("TOKEN", "t0p")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment: Environment = environment.into_iter().collect();
+        let words = ["npx", "-y", "a server", ""].map(str::to_owned).to_vec();
+        let command = Command::dev(words.clone(), &environment).unwrap();
+        assert_eq!(command.words, words);
+        let given = command.environment.iter();
+        let given: Vec<_> = given
+            .map(|(name, value)| (name.as_str(), value.expose()))
+            .collect();
+        assert_eq!(given, [("PATH", "/bin"), ("TOKEN", "t0p")]);
+        assert_eq!(command.sessions, ChildSessions::PerUser);
+        assert_eq!((command.idle, command.children.get()), (10 * MINUTE, 100));
+        assert!(!format!("{command:?}").contains("t0p"));
+        assert!(Command::dev(Vec::new(), &environment).is_none());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod register;
 pub mod registration;
 pub mod request;
 pub mod revoke;
+pub mod root;
 pub mod token;
 pub mod unread;
 
@@ -148,6 +149,7 @@ where
         .route(&at("/logo/{sealed}"), get(logo::get))
         .route(&at(style_path()), get(style))
         .route(&at(icon_path()), get(icon));
+    let for_people = put_root(for_people, &endpoints);
     // CORS-01: what a token is worth is no matter of a web page either
     let mut for_servers = Router::new();
     if endpoints.flows.introspects() {
@@ -167,4 +169,24 @@ where
         ))
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(endpoints)
+}
+
+/// Leads a browser from the bare public URL to the first MCP server, unless one is there.
+fn put_root(router: Router<Arc<Endpoints>>, endpoints: &Endpoints) -> Router<Arc<Endpoints>> {
+    let issuer = &endpoints.flows.issuer;
+    let is_issuer = |resource: &str| resource.trim_end_matches('/') == issuer.as_str();
+    if endpoints
+        .servers
+        .iter()
+        .any(|server| is_issuer(&server.resource))
+    {
+        return router;
+    }
+    // not 405: what is there for browsers alone is nothing to a client
+    let root = || get(root::get).fallback(error::not_found);
+    let router = router.route(&format!("{}/", issuer.path()), root());
+    match issuer.path() {
+        "" => router,
+        path => router.route(path, root()),
+    }
 }

@@ -1,5 +1,6 @@
 //! The rules of the specifications, as plain functions: no I/O, no clock, no HTTP types.
 
+pub mod accept;
 pub mod allowance;
 pub mod authorize;
 pub mod claims;

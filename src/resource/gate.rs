@@ -12,9 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::answer::RpcError;
 use super::caller::Callers;
-use super::challenge::{Challenges, UnquotableUrl};
+use super::challenge::{Challenges, Denial, UnquotableUrl};
 use super::content;
 use super::door::{Door, Stranger};
+use super::help::Help;
 use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
 use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
 use super::revision::{self, Era};
@@ -57,6 +58,7 @@ pub struct Gate {
     session_key: SessionKey,
     body_limit: usize,
     look_again: Duration,
+    help: Option<Help>,
 }
 
 /// A request that passed every check.
@@ -115,7 +117,15 @@ impl Gate {
             policy: settings.policy,
             body_limit: BODY_LIMIT,
             look_again: LOOK_AGAIN,
+            help: None,
         })
+    }
+
+    /// The same gate with a page for a person who opens the path in a browser.
+    #[must_use]
+    pub fn with_help(mut self, help: Help) -> Self {
+        self.help = Some(help);
+        self
     }
 
     /// The same gate with another limit for bodies, in bytes.
@@ -159,7 +169,7 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         let principal = match self.callers.principal(&parts.headers).await {
             Ok(principal) => principal,
-            Err(denial) => return Err(self.challenges.deny(denial).into()),
+            Err(denial) => return Err(self.deny(denial, &parts).into()),
         };
         // RS-13: the token is for us. Browsers' cookies are none of the server's business either.
         parts.headers.remove(AUTHORIZATION);
@@ -191,6 +201,17 @@ impl Gate {
             principal,
             era,
         })
+    }
+
+    /// What a request without principal is answered.
+    fn deny(&self, denial: Denial, parts: &Parts) -> Response {
+        let refusal = self.challenges.deny(denial);
+        match &self.help {
+            Some(help) if denial == Denial::NoToken => {
+                help.answer(&parts.method, &parts.headers, refusal)
+            }
+            _ => refusal,
+        }
     }
 
     /// What of the server's answer the client gets to see.

@@ -8,6 +8,7 @@ pub mod content;
 pub mod door;
 pub mod extract;
 pub mod gate;
+pub mod help;
 pub mod json;
 pub mod layer;
 pub mod mcp_session;

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { crc32, deflateSync } from "node:zlib";
 import { closed, inChromium, picture } from "./chromium.mjs";
+import { startAnteroom } from "./server.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -43,13 +44,13 @@ for (const [look, options] of looks) {
     // The policy of the pages forbids every script, and so the one that looks at them: it is set aside for that alone.
     inChromium({ ...options, bypassCSP: true }, async (page) => {
       const names = Object.keys(pages).filter((path) => !path.startsWith("/assets/"));
-      assert.ok(names.length >= 32, `${names}`);
+      assert.ok(names.length >= 35, `${names}`);
       for (const name of names) {
         await page.goto(origin + name, { waitUntil: "domcontentloaded" });
         await styled(page);
         const shown = `${name.slice(1)}-${look}`;
         if (!name.includes("slow")) await page.waitForLoadState("load");
-        if (name.startsWith("/remembered")) await picture(page, `${shown}-folded`);
+        if (/^.(remembered|help)/.test(name)) await picture(page, `${shown}-folded`);
         await page.evaluate(() => document.querySelectorAll("details").forEach((folded) => (folded.open = true)));
         await picture(page, shown);
         const [faults, looked] = await page.evaluate(async (source) => {
@@ -92,6 +93,57 @@ test("each button of the account page says by itself what it disconnects", () =>
     await page.keyboard.press("Enter");
     assert.ok(await all.isVisible());
   }));
+
+// @covers RS-01
+test("one click on the help page takes a whole command, and nothing around it", () =>
+  inChromium({}, async (page) => {
+    await page.goto(`${origin}/help`);
+    const address = "https://mcp.example.com/mcp";
+    for (const [way, taken] of [
+      [null, address],
+      ["Claude web", address],
+      ["Claude Code", `claude mcp add --transport http example-tools ${address}`],
+      ["VS Code", `code --add-mcp '{"name":"example-tools","type":"http","url":"${address}"}'`],
+      ["Cursor", JSON.stringify({ mcpServers: { "example-tools": { url: address } } }, null, 2)],
+    ]) {
+      const place = way ? page.locator("details", { has: page.locator("summary", { hasText: way }) }) : page.locator("main");
+      const text = place.locator(".copy").first();
+      if (way) {
+        assert.equal(await text.isVisible(), false, way);
+        await place.locator("summary").focus();
+        await page.keyboard.press("Enter");
+      }
+      await text.locator("code").click();
+      assert.equal(await page.evaluate(() => getSelection().toString().trim()), taken);
+    }
+    const hrefs = await page.locator("details a").evaluateAll((links) => links.map((link) => link.href));
+    const [code, cursor] = hrefs.map((href) => new URL(href));
+    assert.deepEqual(JSON.parse(decodeURIComponent(code.search.slice(1))), { name: "example-tools", type: "http", url: address });
+    assert.equal(cursor.searchParams.get("name"), "example-tools");
+    assert.deepEqual(JSON.parse(atob(cursor.searchParams.get("config"))), { url: address });
+  }));
+
+// @covers RS-01, RS-02
+test("a browser shows the help page although the answer is a challenge, and finds it from the bare address", async () => {
+  const anteroom = await startAnteroom();
+  try {
+    await inChromium({}, async (page) => {
+      for (const address of [anteroom.url, anteroom.issuer]) {
+        const answer = await page.goto(address);
+        assert.equal(answer.status(), 401);
+        assert.match(answer.headers()["www-authenticate"], /^Bearer resource_metadata=/);
+        assert.equal(page.url(), anteroom.url);
+        await page.getByRole("heading", { name: "This is an MCP server" }).waitFor();
+        assert.equal(await page.locator(".address").innerText(), anteroom.url);
+      }
+      await styled(page);
+      await page.getByRole("link", { name: "your account page" }).click();
+      await page.getByRole("button", { name: "Sign in with GitHub (stand-in)" }).waitFor();
+    });
+  } finally {
+    await anteroom.stop();
+  }
+});
 
 // @covers SEC-10, CONS-05
 test("the pages break no rule of their own policy", () =>

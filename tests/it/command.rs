@@ -3,6 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
+use anteroom::command::behind;
+use anteroom::config::Backend;
+
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 fn anteroom(arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
@@ -101,4 +104,18 @@ fn the_program_takes_as_many_open_files_as_the_system_grants() {
         .find(|line| line.starts_with("Max open files"));
     let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
     assert_eq!(numbers, ["512", "512"], "{said}");
+}
+
+#[test]
+fn dev_stands_before_a_program_in_the_environment_that_it_is_in_itself() {
+    let words = ["npx", "-y", "a server"].map(str::to_owned).to_vec();
+    let Backend::Command(command) = behind(None, words.clone()) else {
+        panic!("no command")
+    };
+    assert_eq!(command.words, words);
+    let mut names = command.environment.iter().map(|(name, _)| name.as_str());
+    assert!(names.any(|name| name == "PATH"));
+    let url = "http://localhost:9000/mcp".parse().ok();
+    assert!(matches!(behind(url, Vec::new()), Backend::Http(_)));
+    assert!(matches!(behind(None, Vec::new()), Backend::Sample));
 }

@@ -27,6 +27,7 @@ mod github;
 mod github_refusals;
 mod github_vouching;
 mod harness;
+mod help;
 mod hostile_clients;
 mod identity;
 mod introspect;

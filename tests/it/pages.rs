@@ -9,6 +9,7 @@ use anteroom::endpoint::page::consent::{
     ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
 use anteroom::endpoint::page::failed::{Again, Choice, FailedPage, Trouble, Way};
+use anteroom::endpoint::page::help::HelpPage;
 use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
 use anteroom::protocol::consent::Familiarity;
 use axum::response::{IntoResponse, Response};
@@ -498,15 +499,23 @@ fn pages(x: &str) -> Vec<(&'static str, Response)> {
         request_id: x.clone(),
     };
     let back = ReturnPage {
-        base,
+        base: base.clone(),
         app: x.clone(),
         url: format!("cursor://{x}"),
+    };
+    let help = HelpPage {
+        base,
+        server_name: x.clone(),
+        url: format!("https://{x}"),
+        providers: vec![x.clone(), x.clone()],
+        others: vec![(x.clone(), format!("https://{x}"))],
     };
     let mut pages = vec![
         ("consent", consent(&x).into_response()),
         ("error", error.into_response()),
         ("refused", refused.into_response()),
         ("return", back.into_response()),
+        ("help", samples::answer(&help)),
     ];
     pages.extend(account_pages(&x));
     pages

@@ -7,6 +7,7 @@ use anteroom::endpoint::page::consent::{
     ConsentPage, Destination, Origin, ProviderLine, ScopeLine,
 };
 use anteroom::endpoint::page::failed::{Again, Choice, FailedPage, Trouble, Way};
+use anteroom::endpoint::page::help::HelpPage;
 use anteroom::endpoint::page::scope_words::scope_words;
 use anteroom::endpoint::page::{ActionLine, ErrorPage, RefusedPage, ReturnPage};
 use anteroom::protocol::consent::Familiarity;
@@ -51,7 +52,7 @@ pub(crate) fn consents() -> Vec<(&'static str, ConsentPage)> {
 pub(crate) fn pages() -> Vec<(&'static str, Response)> {
     let consents = consents().into_iter();
     let consents = consents.map(|(name, page)| (name, page.into_response()));
-    let others = others().into_iter().chain(accounts());
+    let others = others().into_iter().chain(accounts()).chain(helps());
     consents.chain(others).chain(unsuccessful()).collect()
 }
 
@@ -302,6 +303,47 @@ fn unsuccessful() -> Vec<(&'static str, Response)> {
         ("failed-account", account.into_response()),
         ("refused-account", refused.into_response()),
     ]
+}
+
+/// The help page in each of its forms.
+fn helps() -> [(&'static str, Response); 3] {
+    let server = |name: &str, url: &str| (name.to_owned(), url.to_owned());
+    let ordinary = HelpPage {
+        base: String::new(),
+        server_name: "Example tools".to_owned(),
+        url: "https://mcp.example.com/mcp".to_owned(),
+        providers: vec!["GitHub".to_owned()],
+        others: Vec::new(),
+    };
+    let host = format!("{}.example", ["a-rather-long-label"; 8].join("."));
+    let long = HelpPage {
+        server_name: "The tools of the department of very long names".to_owned(),
+        url: format!("https://{host}/{}", "tools/".repeat(20)),
+        providers: ["GitHub", "Google", "Acme login"]
+            .map(str::to_owned)
+            .to_vec(),
+        others: vec![
+            server("Notes", &format!("https://{host}/notes")),
+            server(&"W".repeat(100), &format!("https://{host}/calendar")),
+        ],
+        ..ordinary.clone()
+    };
+    let local = HelpPage {
+        url: "http://localhost:8080/mcp".to_owned(),
+        providers: vec!["GitHub (stand-in)".to_owned()],
+        ..ordinary.clone()
+    };
+    [
+        ("help", answer(&ordinary)),
+        ("help-long", answer(&long)),
+        ("help-local", answer(&local)),
+    ]
+}
+
+/// A help page as a gate answers with it.
+pub(crate) fn answer(page: &HelpPage) -> Response {
+    let (headers, html) = page.made().unwrap_or_default();
+    (StatusCode::UNAUTHORIZED, headers, html).into_response()
 }
 
 fn connection(name: &str, host: &str, scopes: &[&str]) -> ConnectionLine {

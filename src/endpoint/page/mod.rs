@@ -4,6 +4,7 @@ pub mod account;
 pub mod asset;
 pub mod consent;
 pub mod failed;
+pub mod help;
 pub mod scope_words;
 pub mod words;
 
