@@ -74,12 +74,12 @@ impl Endpoints {
     }
 
     /// Whether it is still the resource identifier of one of the servers.
-    pub(crate) fn serves(&self, resource: &str) -> bool {
+    fn serves(&self, resource: &str) -> bool {
         self.server(resource).is_some()
     }
 
     /// What each of `scopes` means at one of the servers, in words.
-    pub(crate) fn scope_words<'a>(
+    fn scope_words<'a>(
         &'a self,
         resource: &str,
         scopes: &'a ScopeSet,

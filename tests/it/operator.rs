@@ -124,6 +124,7 @@ async fn sessions_are_listed_and_revoked_while_the_server_runs() {
         (&json!("github:1"), &json!("mona"))
     );
     assert_eq!(second["person"], "github:2");
+    assert!(first["resource"].as_str().unwrap().ends_with("/mcp"));
     let of_mona = running.told(&["sessions", "list", "--person", "github:1"]);
     assert_eq!(of_mona.len(), 2);
     let both = ["--person", "github:1", "--client", &octavia.client.id];
