@@ -103,7 +103,10 @@ impl Introduction {
             headers.insert(UPSTREAM_TOKEN, upstream_token(principal).await?);
         }
         if let Some(assertions) = &self.assertions {
-            headers.insert(ASSERTION, assertions.about(principal)?);
+            let assertion = assertions
+                .about(principal)
+                .inspect_err(|error| tracing::error!(%error, "it could not be signed who calls"))?;
+            headers.insert(ASSERTION, assertion);
         }
         if self.headers {
             tell(headers, principal);
@@ -139,7 +142,14 @@ impl NoIntroduction {
 }
 
 async fn upstream_token(principal: &Principal) -> Result<HeaderValue, NoIntroduction> {
-    let token = principal.upstream_token().await?;
+    let token = principal.upstream_token().await.inspect_err(|none| {
+        // of the others it is told where they come about
+        if matches!(none, NoUpstreamToken::None) {
+            tracing::warn!(
+                "the MCP server needs the provider's token of somebody of whom there is none"
+            );
+        }
+    })?;
     let Ok(mut value) = HeaderValue::from_str(token.expose()) else {
         tracing::error!("the provider's token has characters that no header can hold");
         return Err(NoUpstreamToken::None.into());
@@ -186,7 +196,92 @@ fn header_safe(text: &str) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::protocol::identity::Identity;
+    use crate::protocol::ids::{ClientId, Id, Subject};
+    use crate::protocol::principal::{Standing, UpstreamAccess};
+    use crate::protocol::scope::ScopeSet;
+    use crate::secret::Secret;
+
+    struct Always(Result<&'static str, NoUpstreamToken>);
+
+    #[async_trait]
+    impl UpstreamAccess for Always {
+        async fn token(&self, _: Id) -> Result<Secret, NoUpstreamToken> {
+            self.0.map(Secret::new)
+        }
+    }
+
+    fn principal(upstream: Option<Always>) -> Arc<Principal> {
+        let identity = Identity {
+            subject: Subject::new("github:1"),
+            login: None,
+            name: None,
+            verified_email: None,
+        };
+        let client_id = ClientId::new("c");
+        let session = Id::new(UnixTime(1_795_219_200));
+        let mut standing = Standing::new(session, client_id.clone(), identity);
+        standing.upstream = upstream.map(|upstream| Arc::new(upstream) as _);
+        Arc::new(Principal {
+            standing: Arc::new(standing),
+            client_id,
+            scopes: ScopeSet::default(),
+        })
+    }
+
+    /// RS-13
+    #[tokio::test]
+    async fn a_server_is_not_asked_without_the_token_that_it_needs() {
+        let introduction = Introduction::none().with_upstream_token();
+        for (upstream, status) in [
+            (None, 502),
+            (Some(Always(Err(NoUpstreamToken::None))), 502),
+            (Some(Always(Ok("a\nb"))), 502),
+            (Some(Always(Err(NoUpstreamToken::Ended))), 503),
+            (Some(Always(Err(NoUpstreamToken::Unavailable))), 503),
+        ] {
+            let mut headers = HeaderMap::new();
+            let principal = principal(upstream);
+            let introduced = introduction.introduce(&mut headers, &principal);
+            let error = introduced.await.unwrap_err().error();
+            assert_eq!(error.status.as_u16(), status);
+            assert!(headers.is_empty());
+        }
+    }
+
+    /// RS-13, P6
+    #[tokio::test]
+    async fn nothing_stands_beside_what_is_told() {
+        let principal = principal(Some(Always(Ok("token"))));
+        for (introduction, told) in [
+            (Introduction::none(), &[][..]),
+            (
+                Introduction::default(),
+                &["x-anteroom-client", "x-anteroom-scopes", "x-anteroom-user"],
+            ),
+            (
+                Introduction::none().with_upstream_token(),
+                &["x-anteroom-upstream-token"],
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for name in TOLD.into_iter().chain([ASSERTION, UPSTREAM_TOKEN]) {
+                headers.append(&name, HeaderValue::from_static("forged"));
+                headers.append(name, HeaderValue::from_static("forged"));
+            }
+            let introduced = introduction.introduce(&mut headers, &principal);
+            introduced.await.unwrap();
+            let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, told);
+            assert!(headers.values().all(|value| value != "forged"));
+            assert!(!format!("{headers:?}").contains("\"token\""));
+        }
+    }
 
     #[test]
     fn a_value_cannot_break_out_of_its_header() {

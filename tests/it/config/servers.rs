@@ -142,7 +142,7 @@ identity.upstream_token = true"#;
     }
     let explained = in_single_spaces(&loaded);
     for line in [
-        r#"server.0.command [./run, --quiet] providers.toml:7"#,
+        r"server.0.command [./run, --quiet] providers.toml:7",
         r#"server.0.environment."PLAIN" (set) providers.toml:8"#,
         " server /mcp runs ./run --quiet for each person, 7 at most, which is told who calls, and gets the provider's token of each\n",
     ] {
@@ -199,6 +199,11 @@ fn a_container_can_have_servers_of_every_kind() {
         (own.scopes.len(), own.default.to_string()),
         (2, "files".to_owned())
     );
+}
+
+#[test]
+fn a_variable_of_a_server_is_told_how_it_is_written() {
+    let file = smallest("", "").replace("backend = \"http://localhost:9000/mcp\"\n", "");
     for (name, value, expected) in [
         (
             "COMMAND",
@@ -229,7 +234,10 @@ fn a_container_can_have_servers_of_every_kind() {
         variables.retain(|(known, _)| *known != name);
         variables.push((&name, value));
         let refused = read_with(&file, &variables).unwrap_err();
-        let said: Vec<&str> = refused.faults().map(|fault| fault.message()).collect();
+        let said: Vec<&str> = refused
+            .faults()
+            .map(anteroom::config::Fault::message)
+            .collect();
         assert_eq!(said, [format!("{name} {expected}")]);
     }
 }
