@@ -14,7 +14,7 @@ use crate::config::{Backend, Config, ProviderKind, Server};
 use crate::demo::{self, GitHubApi};
 use crate::event::Causes;
 use crate::flow::{Failure, Flows};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, authority};
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
 use crate::resource::gate::{Gate, GateSettings};
@@ -81,9 +81,10 @@ pub(super) fn put_behind(
             router.route_service(&path, gate.layer(sample))
         }
         Backend::Http(url) => {
-            let proxy =
-                Proxy::new(url).map_err(|bad| AppError::Backend(server.path.clone(), bad))?;
-            router.route_service(&path, gate.layer(proxy))
+            let authorities = authority::read(&config.outbound.ca)?;
+            let proxy = Proxy::with_authorities(url, &authorities)
+                .map_err(|bad| AppError::Backend(server.path.clone(), bad))?;
+            router.route_service(&path, gate.layer(proxy.until(stopped.clone())))
         }
         Backend::Command(_) => return Err(AppError::Command(server.path.clone())),
     })

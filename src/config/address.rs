@@ -104,17 +104,10 @@ pub(super) fn issuer(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-/// The URL of an MCP server behind us. It stands on the same machine or in the same private network, so http is what is
-/// spoken there.
+/// The URL of an MCP server behind us: http where it stands on the same machine or in the same private network, https
+/// elsewhere.
 pub(super) fn backend_url(text: &str) -> Result<Url, Wrong> {
-    let url = plain_url(text)?;
-    if url.scheme() == "http" {
-        return Ok(url);
-    }
-    Err(Wrong::new(
-        "is https: TLS to the server behind is not in this version",
-        r#"run anteroom beside the server, and write a URL such as "http://localhost:9000/mcp""#,
-    ))
+    plain_url(text)
 }
 
 /// The proxy that anteroom goes out through; the empty text is for none.
@@ -237,12 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_behind_is_reached_by_http() {
+    fn a_server_behind_is_reached_by_http_or_https() {
         for (text, accepted) in [
             ("http://localhost:9000/mcp", true),
             ("http://mcp:9000", true),
             ("http://[::1]:9000/a/b", true),
-            ("https://localhost:9000/mcp", false),
+            ("https://localhost:9000/mcp", true),
+            ("https://mcp.acme.com", true),
+            ("https://me@mcp.acme.com", false),
             ("unix:/run/mcp.sock", false),
             ("http://localhost:9000/mcp?a=b", false),
             ("http://localhost:9000/mcp#a", false),

@@ -113,8 +113,8 @@ fn server(reader: &mut Reader<'_>, number: &str) -> Option<Server> {
 
 fn http(reader: &mut Reader<'_>, key: &str) -> Option<Backend> {
     let url = reader.parsed(key, "", address::backend_url)?;
-    if !is_near(&url) {
-        let what = "is http to a host that may be far away: who asks and what they ask goes there in clear";
+    if url.scheme() == "http" && !is_near(&url) {
+        let what = "is http to a host that may be far away: who asks and what they ask goes there in clear; write https if it speaks it";
         reader.warn(key, what);
     }
     Some(Backend::Http(url))
