@@ -4,21 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt as _;
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::harness::backend::{Played, behind_a_gate, in_front_of, list, proxy_to, serve};
-use crate::harness::gate::{World, bodiless, post, send, with};
+use crate::harness::backend::{in_front_of, list, proxy_to, serve};
+use crate::harness::gate::{World, post, send, with};
 
 type Seen = Arc<Mutex<Option<(String, BTreeMap<String, String>, Bytes)>>>;
 
@@ -144,6 +142,9 @@ async fn the_servers_own_credentials_and_cookies_stay_inside() {
                 ("x-anteroom-user", "root"),
                 ("access-control-allow-origin", "*"),
                 ("access-control-allow-credentials", "true"),
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("x-custom", "kept"),
             ];
             (StatusCode::FORBIDDEN, headers, "no")
         }),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeSet;
+
 use crate::harness::backend::{Played, Wire, call};
 use crate::harness::listening::{HOST, Listening};
 
@@ -61,16 +63,13 @@ async fn whoever_says_who_they_are_is_not_heard_however_they_spell_it() {
         "Remote-User",
         "Forwarded",
     ];
-    let mut forged = String::new();
-    let all = names.iter().flat_map(|name| spellings(name));
-    for name in all.collect::<std::collections::BTreeSet<_>>() {
-        // what is named more than once is all taken out
-        forged.push_str(&format!("{name}: forged\r\n"));
-    }
-    assert!(forged.len() < 16 << 10, "{}", forged.len());
+    let all: BTreeSet<_> = names.iter().flat_map(|name| spellings(name)).collect();
+    let all: Vec<_> = all
+        .iter()
+        .map(|name| format!("{name}: forged\r\n"))
+        .collect();
     let backend = Played::start().await;
     // a head may have a hundred lines
-    let all: Vec<_> = forged.split_inclusive("\r\n").collect();
     for some in all.chunks(40) {
         let headers = format!(
             "Connection: X-Anteroom-User, x-anteroom-client\r\n{}",

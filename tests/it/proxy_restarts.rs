@@ -1,37 +1,75 @@
 //! A server that is restarted between two calls, and connections that end while a request is on its way.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{Method, StatusCode};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::harness::backend::{Played, behind_a_gate, call, list, proxy_to};
 use crate::harness::gate::{bodiless, post, send};
+
+/// A server that answers all requests on all connections until it is dropped: then all of them end.
+struct Replying {
+    connections: Arc<AtomicUsize>,
+    running: JoinHandle<()>,
+}
+
+impl Replying {
+    fn start(backend: Played) -> Self {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        let running = tokio::spawn(async move {
+            // ends with this task
+            let mut wires = JoinSet::new();
+            loop {
+                let mut wire = backend.accept().await;
+                counted.fetch_add(1, Ordering::SeqCst);
+                wires.spawn(async move {
+                    while wire.read().await.is_some() {
+                        wire.answer("200 OK", "", "{}").await;
+                    }
+                });
+            }
+        });
+        Self {
+            connections,
+            running,
+        }
+    }
+
+    async fn stop(self) {
+        self.running.abort();
+        let _ = self.running.await;
+    }
+}
 
 #[tokio::test]
 async fn the_first_call_after_a_restart_of_the_server_succeeds() {
     let mut backend = Played::start().await;
     let address = backend.address;
     let (router, token) = behind_a_gate(proxy_to(address));
-    for round in 0..20 {
-        // a call of a tool, which is never sent twice, over a connection that is there for the second one
-        let first = send(&router, post(&token, &call()));
-        let answering = async {
-            let (mut wire, _) = backend.asked().await;
-            wire.answer("200 OK", "", "{}").await;
-            wire
-        };
-        let (answer, mut wire) = tokio::join!(first, answering);
-        assert_eq!(answer.status, 200, "{round}");
-        let second = send(&router, post(&token, &call()));
-        let answering = async {
-            wire.read().await.unwrap();
-            wire.answer("200 OK", "", "{}").await;
-        };
-        let (answer, ()) = tokio::join!(second, answering);
-        assert_eq!(answer.status, 200, "{round}");
-        drop((wire, backend));
+    let (mut calls, mut connections) = (0, 0);
+    for round in 0..50 {
+        let replying = Replying::start(backend);
+        // calls of a tool, which are never sent twice
+        for _ in 0..4 {
+            let answer = send(&router, post(&token, &call())).await;
+            assert_eq!(answer.status, 200, "{round}");
+            calls += 1;
+            // the connection goes back to where it waits
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+        }
+        connections += replying.connections.load(Ordering::SeqCst);
+        replying.stop().await;
         backend = Played::start_at(address).await;
     }
+    assert!(
+        connections < calls / 2,
+        "{connections} for {calls}: none was used again, so none was stale"
+    );
 }
 
 #[tokio::test]

@@ -60,9 +60,9 @@ async fn a_server_that_is_not_known_gets_nothing_and_the_log_says_what_to_do() {
             .url("/inner")
             .replace("localhost", "[::ffff:127.0.0.1]"),
     );
-    for (url, trusted, word) in [
-        (url, authorities(&other), "UnknownIssuer"),
-        (strange.unwrap(), authorities(&site), "not valid for name"),
+    for (url, trusted) in [
+        (url, authorities(&other)),
+        (strange.unwrap(), authorities(&site)),
     ] {
         let (log, _listening) = Log::listen("anteroom=info");
         let (router, token) = behind_a_gate(Proxy::with_authorities(&url, &trusted).unwrap());
@@ -70,7 +70,7 @@ async fn a_server_that_is_not_known_gets_nothing_and_the_log_says_what_to_do() {
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
         assert_eq!((answer.code(), &answer.body["id"]), (Some(502), &json!(7)));
         let text = log.text();
-        for part in [word, "outbound.ca", url.as_str()] {
+        for part in ["invalid peer certificate", "outbound.ca", url.as_str()] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

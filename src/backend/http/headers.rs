@@ -88,39 +88,36 @@ fn remove(headers: &mut HeaderMap, is_unwanted: fn(&str) -> bool) {
 }
 
 fn ends_here(name: &str) -> bool {
-    match name {
-        "authorization" | "cookie" | "cookie2" | "host" | "expect" => true,
-        // The gate has judged it; the server's own list does not know our public origin.
-        "origin" => true,
-        // What is compressed cannot be looked into on its way back: lists are shortened to what the token may call. And
-        // a server that compresses a stream holds events back.
-        "accept-encoding" => true,
-        // that of the judged body is written anew
-        "content-length" => true,
-        _ => is_hop_by_hop(name) || is_ambiguous(name) || is_told_by_proxies(name),
-    }
+    let is_ours = matches!(
+        name,
+        "authorization" | "cookie" | "cookie2" | "host" | "expect"
+            // The gate has judged it; the server's own list does not know our public origin.
+            | "origin"
+            // What is compressed cannot be looked into on its way back: lists are shortened to what the token may call.
+            // And a server that compresses a stream holds events back.
+            | "accept-encoding"
+            // that of the judged body is written anew
+            | "content-length"
+    );
+    is_ours || is_hop_by_hop(name) || is_ambiguous(name) || is_told_by_proxies(name)
 }
 
 fn stays_inside(name: &str) -> bool {
-    match name {
+    let is_for_us = matches!(
+        name,
         // Ours is the only challenge: after a server's own a client would throw a good token away.
-        "www-authenticate" | "authentication-info" | "set-cookie" | "set-cookie2" => true,
-        // where the server is inside
-        "location" | "content-location" | "refresh" => true,
-        "alt-svc"
-        | "clear-site-data"
-        | "strict-transport-security"
-        | "nel"
-        | "report-to"
-        | "reporting-endpoints"
-        | "service-worker-allowed" => true,
-        _ => {
-            name.starts_with("access-control-")
-                || is_hop_by_hop(name)
-                || is_ambiguous(name)
-                || is_told_by_proxies(name)
-        }
-    }
+        "www-authenticate" | "authentication-info" | "set-cookie" | "set-cookie2"
+            // where the server is inside
+            | "location" | "content-location" | "refresh"
+            // for the whole origin
+            | "alt-svc" | "clear-site-data" | "strict-transport-security" | "nel" | "report-to"
+            | "reporting-endpoints" | "service-worker-allowed"
+    );
+    is_for_us
+        || name.starts_with("access-control-")
+        || is_hop_by_hop(name)
+        || is_ambiguous(name)
+        || is_told_by_proxies(name)
 }
 
 /// RFC 9110 §7.6.1, besides those that `Connection` names.
