@@ -19,7 +19,7 @@ use crate::config::{Backend, Config, ProviderKind, Server, Told};
 use crate::demo::{self, GitHubApi};
 use crate::event::Causes;
 use crate::flow::{Failure, Flows};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, authority};
 use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
 use crate::resource::gate::{Gate, GateSettings};
@@ -133,9 +133,11 @@ pub(super) fn put_behind(
             router.route_service(&path, gate.layer(sample))
         }
         Backend::Http(url) => {
-            let proxy =
-                Proxy::new(url).map_err(|bad| AppError::Backend(server.path.clone(), bad))?;
-            let proxy = proxy.with_introduction(introduction(server.identity, url, around.flows));
+            let authorities = authority::read(&config.outbound.ca)?;
+            let proxy = Proxy::with_authorities(url, &authorities)
+                .map_err(|bad| AppError::Backend(server.path.clone(), bad))?
+                .with_introduction(introduction(server.identity, url, around.flows))
+                .until(stopped.clone());
             router.route_service(&path, gate.layer(proxy))
         }
         Backend::Here => router,

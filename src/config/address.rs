@@ -104,7 +104,8 @@ pub(super) fn issuer(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-/// The URL of an MCP server behind us.
+/// The URL of an MCP server behind us: http where it stands on the same machine or in the same private network, https
+/// elsewhere.
 pub(super) fn backend_url(text: &str) -> Result<Url, Wrong> {
     plain_url(text)
 }
@@ -234,6 +235,9 @@ mod tests {
             ("http://localhost:9000/mcp", true),
             ("http://mcp:9000", true),
             ("http://[::1]:9000/a/b", true),
+            ("https://localhost:9000/mcp", true),
+            ("https://mcp.acme.com", true),
+            ("https://me@mcp.acme.com", false),
             ("https://tools.example.com/mcp", true),
             ("unix:/run/mcp.sock", false),
             ("http://localhost:9000/mcp?a=b", false),

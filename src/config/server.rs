@@ -224,7 +224,7 @@ fn none_of_three<T>(reader: &mut Reader<'_>, table: &str) -> Option<T> {
 fn http(reader: &mut Reader<'_>, key: &str) -> Option<Backend> {
     let url = reader.parsed(key, "", address::backend_url)?;
     if url.scheme() == "http" && !is_near(&url) {
-        let what = "is http to a host that may be far away: who asks and what they ask goes there in clear";
+        let what = "is http to a host that may be far away: who asks and what they ask goes there in clear; write https if it speaks it";
         reader.warn(key, what);
     }
     Some(Backend::Http(url))

@@ -2,6 +2,7 @@
 //!
 //! [`Outbound`] asks whom the operator configured; [`stranger`] is for URLs that somebody outside chose.
 
+pub mod authority;
 mod freshness;
 mod public_address;
 pub mod resolver;
@@ -87,7 +88,7 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError::Authority`] where a file cannot be read or holds no certificate.
     pub fn new(ca: &[PathBuf], proxy: Option<Url>) -> Result<Self, OutboundError> {
-        let authorities = all_authorities(ca)?;
+        let authorities = believed(ca)?;
         let limits = Limits {
             connect: Duration::from_secs(5),
             total: Duration::from_secs(10),
@@ -218,26 +219,12 @@ fn why(error: &reqwest::Error, host: &str) -> OutboundError {
     }
 }
 
-/// The certificates in all of these PEM files.
-fn all_authorities(ca: &[PathBuf]) -> Result<Vec<Certificate>, OutboundError> {
-    let mut found = Vec::new();
-    for path in ca {
-        found.extend(read_authorities(path)?);
-    }
-    Ok(found)
-}
-
-fn read_authorities(path: &PathBuf) -> Result<Vec<Certificate>, OutboundError> {
-    let refuse = |reason: String| OutboundError::Authority {
-        path: path.clone(),
-        reason,
-    };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let found = Certificate::from_pem_bundle(&pem).map_err(|error| refuse(error.to_string()))?;
-    if found.is_empty() {
-        return Err(refuse("there is no certificate in it".to_owned()));
-    }
-    Ok(found)
+/// The certificates in these PEM files, as the client takes them.
+fn believed(ca: &[PathBuf]) -> Result<Vec<Certificate>, OutboundError> {
+    let read = authority::read(ca)?;
+    let read = read.iter().map(|der| Certificate::from_der(der));
+    read.collect::<Result<_, _>>()
+        .map_err(|error| OutboundError::Client(error.to_string()))
 }
 
 const USER_AGENT: &str = concat!("anteroom/", env!("CARGO_PKG_VERSION"));

@@ -22,7 +22,7 @@ use url::{Host, Url};
 use super::freshness::{freshness, is_entity_tag};
 use super::public_address::is_public_name;
 use super::resolver::{Lookup, NameFault, Reach, Resolver, SystemLookup};
-use super::{OutboundError, USER_AGENT, all_authorities};
+use super::{OutboundError, USER_AGENT, believed};
 
 /// Whose what is fetched is. Those who are in use do not wait behind whatever somebody has made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -224,7 +224,7 @@ impl StrangerClient {
     /// [`OutboundError::Authority`] where a file cannot be read or holds no certificate.
     pub fn new(ca: &[PathBuf], private_hosts: Vec<PrivateHost>) -> Result<Self, OutboundError> {
         Ok(Self {
-            authorities: all_authorities(ca)?,
+            authorities: believed(ca)?,
             private_hosts,
             limits: Limits::default(),
             strangers: Clients::new(Arc::new(SystemLookup::default())),

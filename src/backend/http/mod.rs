@@ -1,166 +1,254 @@
 //! The way to an MCP server behind us: bytes stream both ways, and the server learns who calls from our headers alone.
 
+mod answer;
+mod connect;
+mod ending;
+mod headers;
+mod redirect;
+
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, LOCATION, ORIGIN,
-    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, HeaderName, StatusCode, Uri, Version};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use futures_util::future::{Either, select};
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use http_body_util::Full;
+use rustls_pki_types::CertificateDer;
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tower::Service;
-use url::Url;
+use url::{Position, Url};
 
 use super::introduce::Introduction;
-use crate::event::Causes;
 use crate::protocol::principal::Principal;
-use crate::resource::answer::RpcError;
+use crate::resource::gate::JudgedBody;
+
+use answer::{Trouble, can_be_repeated, hand_back};
+use connect::Connections;
+use ending::{UntilStopped, only_listens, until_stopped};
+use redirect::Redirect;
 
 /// An MCP server behind us. Stands behind a [`crate::resource::layer::BearerLayer`]; without one it refuses everything.
+/// What it sends as the body of a POST are the bytes that the gate has judged.
 #[derive(Clone, Debug)]
-pub struct Proxy {
-    client: Client<HttpConnector, Body>,
-    backend: Uri,
+pub struct Proxy(Arc<Server>);
+
+#[derive(Clone, Debug)]
+struct Server {
+    connections: Connections,
+    url: Url,
+    uri: Uri,
+    host: HeaderValue,
     head_limit: Duration,
     introduction: Introduction,
+    stopped: Option<watch::Receiver<bool>>,
+    /// Whether the operator has been told that each request is sent twice.
+    is_moved: Arc<AtomicBool>,
 }
 
-/// The URL of a backend that cannot be one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a backend is an http:// URL without user name and fragment")]
-pub struct BadBackend;
+/// What is asked of the server, kept for as long as it may have to be asked again.
+struct Question {
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// A backend that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadBackend {
+    /// The URL is not one of a server.
+    #[error("a backend is an http:// or https:// URL without user name and fragment")]
+    Url,
+    /// It cannot be spoken to by TLS.
+    #[error("TLS to the backend is not possible: {0}; name authorities in outbound.ca")]
+    Tls(String),
+}
 
 /// How long a server may think before its answer begins: a tool that answers in one piece is done by then. What follows
 /// the head may take for ever.
 const HEAD_LIMIT: Duration = Duration::from_secs(300);
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// RFC 9110 §7.6.1, besides those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// Headers by which servers learn, behind some proxy or other, who calls and from where. All are ours to set.
-const TOLD_BY_PROXIES: [&str; 23] = [
-    "cf-",
-    "remote-",
-    "ssl-client-",
-    "tailscale-",
-    "true-client-ip",
-    "x-amzn-oidc-",
-    "x-anteroom-",
-    "x-auth-request-",
-    "x-authenticated-",
-    "x-client-ip",
-    "x-email",
-    "x-forwarded-",
-    "x-goog-",
-    "x-http-method",
-    "x-original-",
-    "x-pomerium-",
-    "x-real-ip",
-    "x-remote-",
-    "x-rewrite-url",
-    "x-ssl-",
-    "x-token-",
-    "x-user",
-    "x-webauth-",
-];
-
 impl Proxy {
-    /// A proxy to this URL: its path is fixed, the client's never counts.
+    /// A proxy to this URL: its path is fixed, the client's never counts. A server at https:// is known by the authorities
+    /// of the system.
     ///
     /// # Errors
-    /// A URL that is not plain http.
+    /// See [`BadBackend`].
     pub fn new(backend: &Url) -> Result<Self, BadBackend> {
-        let is_plain = backend.scheme() == "http"
-            && backend.username().is_empty()
-            && backend.password().is_none();
-        if !is_plain || backend.fragment().is_some() {
-            return Err(BadBackend);
+        Self::with_authorities(backend, &[])
+    }
+
+    /// The same; a server at https:// may be known by these authorities, too.
+    ///
+    /// # Errors
+    /// See [`BadBackend`].
+    pub fn with_authorities(
+        backend: &Url,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<Self, BadBackend> {
+        let has_name = !backend.username().is_empty() || backend.password().is_some();
+        if has_name || backend.fragment().is_some() {
+            return Err(BadBackend::Url);
         }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_LIMIT));
-        connector.set_keepalive(Some(Duration::from_secs(60)));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Ok(Self {
-            client,
-            backend: backend.as_str().parse().map_err(|_| BadBackend)?,
+        let connections = match backend.scheme() {
+            "http" => Connections::plain(),
+            "https" => {
+                Connections::tls(authorities).map_err(|error| BadBackend::Tls(error.to_string()))?
+            }
+            _ => return Err(BadBackend::Url),
+        };
+        let host = &backend[Position::BeforeHost..Position::AfterPort];
+        Ok(Self(Arc::new(Server {
+            connections,
+            url: backend.clone(),
+            uri: backend.as_str().parse().map_err(|_| BadBackend::Url)?,
+            host: host.parse().map_err(|_| BadBackend::Url)?,
             head_limit: HEAD_LIMIT,
             introduction: Introduction::default(),
-        })
+            stopped: None,
+            is_moved: Arc::default(),
+        })))
     }
 
     /// The same proxy, telling the server something else of the caller.
     #[must_use]
     pub fn with_introduction(self, introduction: Introduction) -> Self {
-        Self {
+        let server = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Server {
             introduction,
-            ..self
-        }
+            ..server
+        }))
     }
 
     /// The same proxy with another time limit for the beginning of an answer.
     #[must_use]
     pub fn with_head_limit(self, head_limit: Duration) -> Self {
-        Self { head_limit, ..self }
+        let server = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Server {
+            head_limit,
+            ..server
+        }))
     }
 
+    /// The same proxy; once `stopped` turns true, streams that only listen end, and what is under way goes on.
+    #[must_use]
+    pub fn until(self, stopped: watch::Receiver<bool>) -> Self {
+        let server = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Server {
+            stopped: Some(stopped),
+            ..server
+        }))
+    }
+}
+
+impl Server {
     async fn pass(&self, request: Request) -> Response {
-        let (mut parts, body) = request.into_parts();
-        let Some(principal) = parts.extensions.get::<Arc<Principal>>().cloned() else {
-            return failure(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "no gate stands before this proxy",
-            );
-        };
-        clean_request(&mut parts.headers);
+        let (mut parts, _) = request.into_parts();
+        let judged = parts.extensions.remove::<JudgedBody>();
+        let body = judged.map_or_else(Bytes::new, |judged| judged.0);
+        match self.answer(parts, body.clone()).await {
+            Ok(response) => response,
+            Err(trouble) => trouble.answer(self.name(), &body),
+        }
+    }
+
+    async fn answer(&self, mut parts: Parts, body: Bytes) -> Result<Response, Trouble> {
+        let principal = parts.extensions.remove::<Arc<Principal>>();
+        let principal = principal.ok_or(Trouble::NoGate)?;
+        headers::clean_request(&mut parts.headers);
+        parts.headers.insert(HOST, self.host.clone());
         let introduced = self.introduction.introduce(&mut parts.headers, &principal);
-        if let Err(nobody) = introduced.await {
-            return nobody.error().answer(None);
-        }
-        let Some(uri) = target(&self.backend, parts.uri.query()) else {
-            return failure(StatusCode::BAD_REQUEST, "the query cannot be passed on");
+        introduced.await.map_err(Trouble::NoIntroduction)?;
+        let uri = target(&self.uri, parts.uri.query()).ok_or(Trouble::Query)?;
+        let stopped = self
+            .stopped
+            .as_ref()
+            .filter(|_| only_listens(&parts.method, &parts.headers));
+        let question = Question {
+            method: parts.method,
+            headers: parts.headers,
+            body,
         };
-        let mut onward = http::Request::new(body);
-        *onward.method_mut() = parts.method;
-        *onward.uri_mut() = uri;
-        *onward.version_mut() = Version::HTTP_11;
-        *onward.headers_mut() = parts.headers;
-        match tokio::time::timeout(self.head_limit, self.client.request(onward)).await {
-            Ok(Ok(response)) => hand_back(response.map(Body::new)),
-            Ok(Err(error)) => {
-                tracing::warn!(error = %Causes(&error), "the MCP server cannot be reached");
-                failure(StatusCode::BAD_GATEWAY, "the MCP server cannot be reached")
+        let asking = timeout(self.head_limit, self.ask(&question, uri));
+        let answer = match stopped {
+            None => asking.await,
+            Some(stopped) => {
+                match select(pin!(asking), pin!(until_stopped(stopped.clone()))).await {
+                    Either::Left((answer, _)) => answer,
+                    Either::Right(_) => return Err(Trouble::Stopping),
+                }
             }
-            Err(_) => {
-                tracing::warn!("the MCP server does not answer");
-                failure(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "the MCP server does not answer",
-                )
+        };
+        let answer = answer.map_err(|_| Trouble::Silent)??;
+        Ok(match stopped {
+            Some(stopped) if answer.body().size_hint().exact().is_none() => {
+                let end = stopped.clone();
+                let answer = answer.map(|body| Body::new(UntilStopped::new(body, end)));
+                hand_back(answer, self.name(), &question.body)
+            }
+            _ => hand_back(answer, self.name(), &question.body),
+        })
+    }
+
+    /// What it is called in the log: its URL without a query.
+    fn name(&self) -> &str {
+        &self.url[..Position::AfterPath]
+    }
+
+    /// Asks, and follows where the server itself sends the request on to (complaint 63).
+    async fn ask(&self, question: &Question, mut uri: Uri) -> Result<Response, Trouble> {
+        for _ in 0..=redirect::HOPS {
+            let answer = self.send(question, &uri).await?;
+            match redirect::read(&self.url, &uri, &answer) {
+                Redirect::No => return Ok(answer),
+                Redirect::Within(there) => {
+                    if !self.is_moved.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(
+                            server = self.name(),
+                            path = there.path(),
+                            "the MCP server redirects to another path of its own, so that each request is sent twice: \
+                             write that path into backend"
+                        );
+                    }
+                    uri = there;
+                }
+                Redirect::Refused(place) => return Err(Trouble::Redirect(place)),
             }
         }
+        Err(Trouble::Loop)
+    }
+
+    /// The client sends a request again that was not read from a connection that had ended. One that may have been read is
+    /// sent again, once, where that changes nothing.
+    async fn send(&self, question: &Question, uri: &Uri) -> Result<Response, Trouble> {
+        let mut sent = self.connections.request(question.to(uri)).await;
+        let broke = sent.as_ref().is_err_and(|error| !error.is_connect());
+        if broke && can_be_repeated(&question.method, &question.body) {
+            sent = self.connections.request(question.to(uri)).await;
+        }
+        let answer = sent.map_err(Trouble::Unreachable)?;
+        Ok(answer.map(Body::new))
+    }
+}
+
+impl Question {
+    fn to(&self, uri: &Uri) -> http::Request<Full<Bytes>> {
+        let mut request = http::Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
     }
 }
 
@@ -174,8 +262,8 @@ impl Service<Request> for Proxy {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let proxy = self.clone();
-        Box::pin(async move { Ok(proxy.pass(request).await) })
+        let server = Arc::clone(&self.0);
+        Box::pin(async move { Ok(server.pass(request).await) })
     }
 }
 
@@ -186,106 +274,10 @@ fn target(backend: &Uri, query: Option<&str>) -> Option<Uri> {
     let Some(query) = theirs else {
         return Some(backend.clone());
     };
-    let path = backend
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
+    let path = backend.path_and_query().map_or("/", PathAndQuery::as_str);
     let mut parts = backend.clone().into_parts();
     parts.path_and_query = Some(format!("{path}?{query}").parse().ok()?);
     Uri::from_parts(parts).ok()
-}
-
-/// Takes out what ends here, what only we may say, and what we have judged already.
-fn clean_request(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    for name in [
-        AUTHORIZATION,
-        COOKIE,
-        FORWARDED,
-        EXPECT,
-        HOST,
-        // The gate has judged it; the server's own list does not know our public origin.
-        ORIGIN,
-        HeaderName::from_static("proxy-authorization"),
-    ] {
-        headers.remove(name);
-    }
-    remove_where(headers, |name| {
-        is_ambiguous(name) || is_told_by_proxies(name)
-    });
-}
-
-/// Servers that go by CGI take `X_Anteroom_User` for `X-Anteroom-User`, and some do so with any sign that is neither
-/// letter nor digit. So only the hyphen passes; arguments of tools keep the names that their schema gives them.
-fn is_ambiguous(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    !name.bytes().all(is_plain) && !name.starts_with("mcp-param-")
-}
-
-fn is_told_by_proxies(name: &str) -> bool {
-    TOLD_BY_PROXIES
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        // what the gate has judged the server is to see
-        .filter(|name| !name.as_str().starts_with("mcp-") && *name != CONTENT_TYPE)
-        .collect();
-    for name in named.into_iter().chain(HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| unwanted(name.as_str()))
-        .cloned()
-        .collect();
-    for name in names {
-        headers.remove(name);
-    }
-}
-
-/// What of the server's answer may be seen outside.
-fn hand_back(mut response: Response) -> Response {
-    let status = response.status();
-    // Ours is the only challenge: after a server's own 401 a client would throw a good token away.
-    if matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
-    ) {
-        tracing::warn!("the MCP server wants credentials of its own: let it trust this proxy");
-        return failure(
-            StatusCode::BAD_GATEWAY,
-            "the MCP server wants credentials of its own",
-        );
-    }
-    if status.is_redirection() && response.headers().contains_key(LOCATION) {
-        tracing::warn!("the MCP server redirects: write the URL it redirects to as its backend");
-        return failure(StatusCode::BAD_GATEWAY, "the MCP server redirects");
-    }
-    let headers = response.headers_mut();
-    remove_hop_by_hop(headers);
-    headers.remove(WWW_AUTHENTICATE);
-    headers.remove(SET_COOKIE);
-    remove_where(headers, |name| {
-        is_told_by_proxies(name)
-            || name.starts_with("access-control-")
-            || name.starts_with("proxy-authen")
-    });
-    *response.version_mut() = Version::HTTP_11;
-    response
-}
-
-fn failure(status: StatusCode, message: &'static str) -> Response {
-    RpcError::http(status, message).answer(None)
 }
 
 #[cfg(test)]
@@ -328,11 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_http_url_is_a_backend() {
+    fn a_backend_is_an_http_url_without_a_name_in_it() {
         for (url, expected) in [
             ("http://localhost:9000/mcp", true),
             ("http://[::1]:9000", true),
-            ("https://localhost/mcp", false),
+            ("https://localhost/mcp", true),
             ("ftp://localhost/mcp", false),
             ("http://a:b@localhost/mcp", false),
             ("http://localhost/mcp#a", false),

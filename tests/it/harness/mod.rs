@@ -1,9 +1,11 @@
 //! What the tests share.
 
 pub(crate) mod answer;
+pub(crate) mod backend;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod gate;
+pub(crate) mod listening;
 pub(crate) mod log;
 pub(crate) mod openid;
 pub(crate) mod process;
