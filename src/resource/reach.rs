@@ -2,7 +2,7 @@
 
 use super::message::Call;
 use super::revision::{self, Era};
-use super::scope_policy::{Need, ScopePolicy, has_one_reading, is_plain_name, literals};
+use super::scope_policy::{Need, ScopePolicy, has_one_reading, literals};
 use crate::protocol::principal::Principal;
 use crate::protocol::scope::Scope;
 
@@ -95,11 +95,21 @@ impl<'a> Reach<'a> {
             && !self.opens_every_name(method)
             && !match subject {
                 Subject::Nothing => true,
-                Subject::Name(name) => is_plain_name(name),
+                Subject::Name(name) => self.has_one_need(method, name),
                 Subject::Uri(uri) => has_one_reading(uri),
                 // any URI of it stands for all: the literals are to be in their normal form
                 Subject::Template(template) => has_one_reading(&literals(template).join("x")),
             }
+    }
+
+    /// Whether a server that cuts white space off a name serves nothing else than what is judged. Control characters end a
+    /// name for some.
+    fn has_one_need(&self, method: &str, name: &str) -> bool {
+        let trimmed = name.trim();
+        !name.chars().any(char::is_control)
+            && (trimmed == name
+                || self.policy.needed(method, Some(trimmed))
+                    == self.policy.needed(method, Some(name)))
     }
 }
 

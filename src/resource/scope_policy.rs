@@ -1,8 +1,8 @@
 //! MCP method and name -> the scopes that open it; the most specific rule decides.
 //!
 //! Names are compared byte for byte, as MCP tells them apart: `Delete_x` is another tool than `delete_x`, and falls to the
-//! rule for all others if there is one. Before a server that takes the two for the same, or that trims or normalizes names, no
-//! wide rule should stand: where only open names are named, every other spelling is refused.
+//! rule for all others if there is one. Before a server that takes the two for the same no wide rule should stand:
+//! where only open names are named, every other spelling is refused.
 
 use std::collections::HashMap;
 
@@ -207,13 +207,6 @@ impl Rule {
             }
         }
     }
-}
-
-/// Whether everybody who reads `name` reads the same: no control characters, which end a name for some, and no white space
-/// at its ends, which some cut off.
-#[must_use]
-pub fn is_plain_name(name: &str) -> bool {
-    name.trim() == name && !name.chars().any(char::is_control)
 }
 
 /// What is the same in all URIs of a template: the text around its expressions. One that is never closed goes to the end.

@@ -210,25 +210,24 @@ async fn a_name_that_some_would_cut_is_refused_where_names_decide() {
     let some = world.token("github:1", "c", "call prompts");
     let all = world.token("github:1", "c", EVERYTHING);
     let router = world.echo();
-    for method in ["tools/call", "prompts/get"] {
-        for name in [
-            "delete_all ",
-            " delete_all",
-            "\tdelete_all",
-            "x\0delete_all",
-            "a\u{85}",
-            "\u{3000}a",
+    for (method, closed) in [("tools/call", "delete_all"), ("prompts/get", "secret_plan")] {
+        for (name, status) in [
+            (format!(" {closed}"), 400),
+            (format!("\u{3000}{closed} "), 400),
+            (format!("\t{closed}"), 400),
+            (format!("{closed}\0"), 400),
+            (format!("x\0{closed}"), 400),
+            ("a\u{85}".to_owned(), 400),
+            (format!("{closed} "), 403),
+            (" padded ".to_owned(), 200),
+            ("say hello, wörld".to_owned(), 200),
         ] {
             let body = rpc(method, &json!({ "name": name }));
-            assert_eq!(
-                outcome(&router, &some, &body).await.1,
-                Some(-32602),
-                "{name:?}"
-            );
+            let (got, code, _) = outcome(&router, &some, &body).await;
+            assert_eq!(got, status, "{name:?}");
+            assert_eq!(code == Some(-32602), status == 400, "{name:?}");
             assert_eq!(outcome(&router, &all, &body).await.0, 200, "{name:?}");
         }
-        let body = rpc(method, &json!({"name": "say hello, wörld"}));
-        assert_eq!(outcome(&router, &some, &body).await.0, 200);
     }
 }
 

@@ -122,10 +122,12 @@ async fn before_the_token_nothing_of_the_table_counts() {
     for mut request in requests {
         request.headers_mut().remove("authorization");
         let shown = format!("{request:?}");
+        let has_body = request.method() != Method::HEAD;
         let answer = send(&table.router, request).await;
+        let code = has_body.then_some(401);
         assert_eq!(
             (answer.status, answer.code()),
-            (StatusCode::UNAUTHORIZED, Some(401)),
+            (StatusCode::UNAUTHORIZED, code),
             "{shown}"
         );
         assert!(
@@ -537,7 +539,7 @@ async fn row_six_get_and_delete_are_of_the_older_era() {
             assert!(matches!(answer.code(), Some(-32022 | -32020)), "{method}");
         }
     }
-    for method in ["HEAD", "PUT", "PATCH", "TRACE"] {
+    for method in ["PUT", "PATCH", "TRACE"] {
         cells.push((
             "other methods",
             bodiless(method.parse().unwrap(), &table.mine),
