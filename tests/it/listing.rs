@@ -136,65 +136,37 @@ async fn a_list_holds_what_the_token_may_call() {
         {"uri": "file:///%61"},
     ]});
     let prompts = json!({"prompts": [{"name": "review"}, {"name": "secret_plan"}]});
-    for (method, key, result, scopes, left) in [
+    let all_tools = &["add", "delete_all", "Delete_all"][..];
+    // what everybody reads otherwise is no danger where all is open
+    let all_uris = &["file:///a", "vault://key", "VAULT://key", "file:///%61"][..];
+    for (list_of, key, result, scopes, left) in [
         (
-            "tools/list",
+            "tools",
             "name",
             &tools,
             "list call",
             &["add", "Delete_all"][..],
         ),
-        ("tools/list", "name", &tools, "list admin", &["delete_all"]),
-        ("tools/list", "name", &tools, "list read", &[]),
+        ("tools", "name", &tools, "list admin", &["delete_all"]),
+        ("tools", "name", &tools, "list read", &[]),
+        ("tools", "name", &tools, "list call admin", all_tools),
+        ("resources", "uri", &resources, "list read", &["file:///a"]),
         (
-            "tools/list",
-            "name",
-            &tools,
-            "list call admin",
-            &["add", "delete_all", "Delete_all"],
-        ),
-        (
-            "resources/list",
-            "uri",
-            &resources,
-            "list read",
-            &["file:///a"],
-        ),
-        (
-            "resources/list",
+            "resources",
             "uri",
             &resources,
             "list vault",
             &["vault://key"],
         ),
-        // what everybody reads otherwise is no danger where all is open
-        (
-            "resources/list",
-            "uri",
-            &resources,
-            "list read vault",
-            &["file:///a", "vault://key", "VAULT://key", "file:///%61"],
-        ),
-        (
-            "prompts/list",
-            "name",
-            &prompts,
-            "list prompts",
-            &["review"],
-        ),
-        (
-            "prompts/list",
-            "name",
-            &prompts,
-            "list secret",
-            &["secret_plan"],
-        ),
+        ("resources", "uri", &resources, "list read vault", all_uris),
+        ("prompts", "name", &prompts, "list prompts", &["review"]),
+        ("prompts", "name", &prompts, "list secret", &["secret_plan"]),
     ] {
+        let method = &*format!("{list_of}/list");
         let says = Says::json(json!({"jsonrpc": "2.0", "id": 7, "result": result}).to_string());
-        let member = result.as_object().unwrap().keys().next().unwrap();
         let older = list(scopes, method, &says).await;
         assert_eq!(older.status, 200);
-        assert_eq!(names(&older, member, key), left, "{method} {scopes}");
+        assert_eq!(names(&older, list_of, key), left, "{method} {scopes}");
         let modern = ask(scopes, &says, |token| modern(token, method)).await;
         assert_eq!(modern.bytes, older.bytes, "{method} {scopes}");
     }
@@ -281,7 +253,7 @@ async fn what_is_left_of_a_list_stands_as_the_server_wrote_it() {
     );
 }
 
-/// HTTP-28
+/// RS-14
 #[tokio::test]
 async fn a_list_made_for_one_token_is_not_for_shared_caches() {
     let answer = |tool: &str, scope: &str| {

@@ -1,7 +1,5 @@
 //! Lists in event streams: answers of a POST and of a stream that is taken up again, however they are cut into pieces.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
@@ -40,7 +38,7 @@ async fn resumed(scopes: &str, says: &Says) -> Got {
     ask(scopes, says, resume).await
 }
 
-/// RS-14, HTTP-44
+/// RS-14
 #[tokio::test]
 async fn lists_are_filtered_in_the_answer_and_in_what_is_repeated_of_it() {
     let said = format!(

@@ -1,8 +1,6 @@
 //! Attacks on what the gate reads: bodies that parsers read differently, that exhaust them, that lie. None reaches the
 //! server, and each is told what is wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,8 +127,8 @@ async fn what_is_not_json_in_utf8_is_refused() {
         format!("{list} // x").into_bytes(),
         format!("data: {list}\n\n").into_bytes(),
         list.replace('"', "'").into_bytes(),
-        list.replace("7", "07").into_bytes(),
-        list.replace("7", "NaN").into_bytes(),
+        list.replace('7', "07").into_bytes(),
+        list.replace('7', "NaN").into_bytes(),
         list.replace("tools/list", "tools/list\\ud800").into_bytes(),
         list.replace("tools/list", "tools/list\u{1}").into_bytes(),
         list.replace("{}", "{\"name\":\"\\ud800\\u0041\"}")
@@ -172,7 +170,7 @@ async fn what_would_exhaust_a_parser_is_refused() {
             format!(r#"{{"jsonrpc":"2.0","id":7,"method":{nested}}}"#),
             format!(r#"{{"jsonrpc":"2.0","id":{nested},"method":"tools/list"}}"#),
             format!(r#"{{"jsonrpc":"2.0","id":7,"result":{nested}}}"#),
-            format!(r#"[{nested}]"#),
+            format!("[{nested}]"),
         ] {
             let (status, code, _) = target.send(body.clone()).await;
             assert_eq!(status, 400, "{}", shown(body.as_bytes()));
@@ -402,12 +400,12 @@ async fn a_body_that_breaks_off_or_lies_about_its_length_is_refused() {
     let list = rpc("tools/list", &json!({}));
     let pieces = |whole: &str, breaks: bool| {
         let (first, rest) = whole.split_at(10);
-        let last = if breaks {
+        let second = if breaks {
             Err(std::io::Error::other("gone"))
         } else {
             Ok(rest.to_owned())
         };
-        Body::from_stream(futures_util::stream::iter([Ok(first.to_owned()), last]))
+        Body::from_stream(futures_util::stream::iter([Ok(first.to_owned()), second]))
     };
     for (body, length, status) in [
         (pieces(&list, false), None, 200),

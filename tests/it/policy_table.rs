@@ -17,6 +17,17 @@ const MODERN: &str = "2026-07-28";
 const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 const ALL: &str = "tools:list tools:call resources prompts";
 
+/// Status and code of an answer; without a code the server was reached.
+type Outcome = (u16, Option<i64>);
+
+const REACHED: Outcome = (200, None);
+const INVALID: Outcome = (400, Some(-32600));
+const NOT_THERE: Outcome = (404, Some(-32600));
+const NO_METHOD: Outcome = (404, Some(-32601));
+const LACKING: Outcome = (400, Some(-32602));
+const MISMATCH: Outcome = (400, Some(-32020));
+const UNSUPPORTED: Outcome = (400, Some(-32022));
+
 /// The same path with sessions of two people.
 struct Table {
     router: Router,
@@ -56,9 +67,9 @@ impl Table {
         with(request, "mcp-method", method)
     }
 
-    /// Every cell: its name, its request, and what is answered; none as code means that the server was reached.
-    async fn check(&self, cells: Vec<(&str, Request, u16, Option<i64>)>) {
-        for (cell, request, status, code) in cells {
+    /// Every cell: its name, its request, and what is answered.
+    async fn check(&self, cells: Vec<(&str, Request, Outcome)>) {
+        for (cell, request, (status, code)) in cells {
             let answer = send(&self.router, request).await;
             assert_eq!(
                 (answer.status.as_u16(), answer.code()),
@@ -141,85 +152,41 @@ async fn before_the_token_nothing_of_the_table_counts() {
 #[tokio::test]
 async fn row_one_an_array_is_a_batch_of_the_first_revision() {
     let table = Table::new().await;
-    let (ping, note) = (
-        rpc("ping", &json!({})),
-        r#"{"jsonrpc":"2.0","method":"notifications/x"}"#,
-    );
-    let response = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-    let batch = format!("[{ping}]");
-    let mixed = format!("[{ping},{note},{response}]");
-    let meta = format!(
-        "[{}]",
-        rpc("tools/list", &json!({"_meta": meta_of(MODERN)}))
-    );
-    let in_session = |version| {
-        with(
-            table.post(version, &batch),
-            "mcp-session-id",
-            &table.session,
-        )
-    };
+    let batch = format!("[{}]", rpc("ping", &json!({})));
+    let at = |version| table.post(version, &batch);
+    let in_session = |version| with(at(version), "mcp-session-id", &table.session);
     table
         .check(vec![
-            ("no header", table.post(None, &batch), 200, None),
-            ("2025-03-26", table.post(Some(LEGACY[0]), &batch), 200, None),
-            (
-                "2025-06-18",
-                table.post(Some(LEGACY[1]), &batch),
-                400,
-                Some(-32600),
-            ),
-            (
-                "2025-11-25",
-                table.post(Some(LEGACY[2]), &batch),
-                400,
-                Some(-32600),
-            ),
-            (
-                "2026-07-28",
-                table.post(Some(MODERN), &batch),
-                400,
-                Some(-32600),
-            ),
-            (
-                "unsupported",
-                table.post(Some("1900-01-01"), &batch),
-                400,
-                Some(-32600),
-            ),
-            ("all kinds of messages", table.post(None, &mixed), 200, None),
-            (
-                "nothing but a notification",
-                table.post(None, &format!("[{note}]")),
-                200,
-                None,
-            ),
-            (
-                "nothing but a response",
-                table.post(None, &format!("[{response}]")),
-                200,
-                None,
-            ),
-            (
-                "modern _meta in it",
-                table.post(None, &meta),
-                400,
-                Some(-32600),
-            ),
-            ("in a session", in_session(None), 200, None),
-            (
-                "in a session of 2025-06-18",
-                in_session(Some(LEGACY[1])),
-                400,
-                Some(-32600),
-            ),
-            ("empty", table.post(None, "[]"), 400, Some(-32600)),
-            (
-                "in an array",
-                table.post(None, &format!("[{batch}]")),
-                400,
-                Some(-32600),
-            ),
+            ("no header", at(None), REACHED),
+            ("2025-03-26", at(Some(LEGACY[0])), REACHED),
+            ("2025-06-18", at(Some(LEGACY[1])), INVALID),
+            ("2025-11-25", at(Some(LEGACY[2])), INVALID),
+            ("2026-07-28", at(Some(MODERN)), INVALID),
+            ("unsupported", at(Some("1900-01-01")), INVALID),
+            ("in a session", in_session(None), REACHED),
+            ("2025-06-18, session", in_session(Some(LEGACY[1])), INVALID),
+        ])
+        .await;
+}
+
+/// HTTP-42
+#[tokio::test]
+async fn row_one_an_array_holds_messages_of_any_kind_of_that_revision() {
+    let table = Table::new().await;
+    let ping = rpc("ping", &json!({}));
+    let meta = json!({"_meta": meta_of(MODERN)});
+    let meta = rpc("tools/list", &meta);
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let of = |entries: &[&str]| table.post(None, &format!("[{}]", entries.join(",")));
+    table
+        .check(vec![
+            ("all kinds", of(&[&ping, note, answer]), REACHED),
+            ("a notification alone", of(&[note]), REACHED),
+            ("a response alone", of(&[answer]), REACHED),
+            ("modern _meta in it", of(&[&ping, &meta]), INVALID),
+            ("empty", of(&[]), INVALID),
+            ("in an array", of(&["[]"]), INVALID),
         ])
         .await;
 }
@@ -231,160 +198,91 @@ async fn row_two_a_handshake_is_of_the_older_era_unless_it_says_otherwise() {
     let hello = rpc("initialize", &json!({"protocolVersion": "2025-11-25"}));
     let stale = with(table.post(None, &hello), "mcp-session-id", "of-nobody");
     let mut cells = vec![
-        ("no header", table.post(None, &hello), 200, None),
+        ("no header", table.post(None, &hello), REACHED),
         (
             "2026-07-28 in the header alone",
             table.post(Some(MODERN), &hello),
-            200,
-            None,
+            REACHED,
         ),
         (
             "any version in the header",
             table.post(Some("1900-01-01"), &hello),
-            200,
-            None,
+            REACHED,
         ),
         (
             "modern",
             table.with_meta("initialize", MODERN, Some(MODERN)),
-            404,
-            Some(-32601),
+            NO_METHOD,
         ),
         (
             "modern _meta, no header",
             table.with_meta("initialize", MODERN, None),
-            400,
-            Some(-32020),
+            MISMATCH,
         ),
-        ("a session that is not there", stale, 404, Some(-32600)),
+        ("a session that is not there", stale, NOT_THERE),
     ];
-    cells.extend(LEGACY.map(|version| ("older", table.post(Some(version), &hello), 200, None)));
+    cells.extend(LEGACY.map(|version| ("older", table.post(Some(version), &hello), REACHED)));
     table.check(cells).await;
 }
 
-/// HTTP-20, HTTP-23, HTTP-24, HTTP-26, HTTP-29
+/// HTTP-20, HTTP-23
 #[tokio::test]
-async fn row_three_the_modern_era_is_validated_and_stands_for_itself() {
+async fn row_three_header_and_metadata_name_one_supported_version() {
+    const FUTURE: &str = "2099-01-01";
     let table = Table::new().await;
     let bare = rpc("tools/list", &json!({}));
-    let list = || table.with_meta("tools/list", MODERN, Some(MODERN));
-    let without = |name: &str| {
-        let mut request = list();
-        request.headers_mut().remove(name).unwrap();
+    let list = |meta, header| table.with_meta("tools/list", meta, header);
+    let without_method = || {
+        let mut request = list(MODERN, Some(MODERN));
+        request.headers_mut().remove("mcp-method");
         request
     };
-    let half = rpc(
-        "tools/list",
-        &json!({"_meta": {"io.modelcontextprotocol/protocolVersion": MODERN}}),
-    );
-    let half = with(table.post(Some(MODERN), &half), "mcp-method", "tools/list");
-    let note = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
-    let response = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
     table
         .check(vec![
-            ("right", list(), 200, None),
+            ("both modern", list(MODERN, Some(MODERN)), REACHED),
+            ("header alone", table.post(Some(MODERN), &bare), LACKING),
+            ("_meta alone", list(MODERN, None), MISMATCH),
+            ("older header", list(MODERN, Some(LEGACY[2])), MISMATCH),
+            ("older _meta", list(LEGACY[2], Some(MODERN)), MISMATCH),
+            ("unknown _meta", list(FUTURE, Some(MODERN)), MISMATCH),
+            ("unknown header", list(MODERN, Some(FUTURE)), MISMATCH),
+            ("both unknown", list(FUTURE, Some(FUTURE)), UNSUPPORTED),
             (
-                "any session",
-                with(list(), "mcp-session-id", "of-nobody"),
-                200,
-                None,
+                "unknown alone",
+                table.post(Some(FUTURE), &bare),
+                UNSUPPORTED,
             ),
-            (
-                "session of the caller",
-                with(list(), "mcp-session-id", &table.session),
-                200,
-                None,
-            ),
-            ("last event", with(list(), "last-event-id", "3"), 200, None),
-            (
-                "header without _meta",
-                table.post(Some(MODERN), &bare),
-                400,
-                Some(-32602),
-            ),
-            (
-                "_meta without header",
-                without("mcp-protocol-version"),
-                400,
-                Some(-32020),
-            ),
-            (
-                "older header",
-                table.with_meta("tools/list", MODERN, Some(LEGACY[2])),
-                400,
-                Some(-32020),
-            ),
-            (
-                "older _meta",
-                table.with_meta("tools/list", LEGACY[2], Some(MODERN)),
-                400,
-                Some(-32020),
-            ),
-            (
-                "unsupported _meta",
-                table.with_meta("tools/list", "2099-01-01", Some(MODERN)),
-                400,
-                Some(-32020),
-            ),
-            (
-                "unsupported header",
-                table.with_meta("tools/list", MODERN, Some("2099-01-01")),
-                400,
-                Some(-32020),
-            ),
-            (
-                "both unsupported",
-                table.with_meta("tools/list", "2099-01-01", Some("2099-01-01")),
-                400,
-                Some(-32022),
-            ),
-            (
-                "unsupported, no _meta",
-                table.post(Some("2099-01-01"), &bare),
-                400,
-                Some(-32022),
-            ),
-            (
-                "unsupported, no header",
-                table.with_meta("tools/list", "2099-01-01", None),
-                400,
-                Some(-32020),
-            ),
-            ("no Mcp-Method", without("mcp-method"), 400, Some(-32020)),
-            ("no capabilities", half, 400, Some(-32602)),
-            (
-                "unknown method",
-                table.with_meta("acme/own", MODERN, Some(MODERN)),
-                404,
-                Some(-32601),
-            ),
-            (
-                "removed: ping",
-                table.with_meta("ping", MODERN, Some(MODERN)),
-                404,
-                Some(-32601),
-            ),
-            (
-                "removed: logging",
-                table.with_meta("logging/setLevel", MODERN, Some(MODERN)),
-                404,
-                Some(-32601),
-            ),
-            (
-                "removed: subscribe",
-                table.with_meta("resources/subscribe", MODERN, Some(MODERN)),
-                404,
-                Some(-32601),
-            ),
-            ("a notification", table.post(Some(MODERN), note), 200, None),
-            (
-                "a response",
-                table.post(Some(MODERN), response),
-                400,
-                Some(-32600),
-            ),
+            ("unknown _meta alone", list(FUTURE, None), MISMATCH),
+            ("no Mcp-Method", without_method(), MISMATCH),
         ])
         .await;
+}
+
+/// HTTP-24, HTTP-26, HTTP-29
+#[tokio::test]
+async fn row_three_a_modern_request_stands_for_itself() {
+    let table = Table::new().await;
+    let call = |method| table.with_meta(method, MODERN, Some(MODERN));
+    let list = |name, value| with(call("tools/list"), name, value);
+    let half = json!({"io.modelcontextprotocol/protocolVersion": MODERN});
+    let half = rpc("tools/list", &json!({ "_meta": half }));
+    let half = table.post(Some(MODERN), &half);
+    let half = with(half, "mcp-method", "tools/list");
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
+    let answer = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+    let mut cells = vec![
+        ("any session", list("mcp-session-id", "x"), REACHED),
+        ("a session", list("mcp-session-id", &table.session), REACHED),
+        ("last event", list("last-event-id", "3"), REACHED),
+        ("no capabilities", half, LACKING),
+        ("unknown method", call("acme/own"), NO_METHOD),
+        ("a notification", table.post(Some(MODERN), note), REACHED),
+        ("a response", table.post(Some(MODERN), answer), INVALID),
+    ];
+    for removed in ["ping", "logging/setLevel", "resources/subscribe"] {
+        cells.push(("a removed method", call(removed), NO_METHOD));
+    }
+    table.check(cells).await;
 }
 
 /// HTTP-23
@@ -410,69 +308,52 @@ async fn row_three_a_client_of_any_era_finds_a_version_in_the_refusal() {
     }
 }
 
-/// HTTP-03, HTTP-41, RS-12, P11
+/// HTTP-03, HTTP-41
+#[tokio::test]
+async fn row_four_a_session_is_known_and_once_there() {
+    let table = Table::new().await;
+    let ping = rpc("ping", &json!({}));
+    let at = |version| with(table.post(version, &ping), "mcp-session-id", &table.session);
+    let other = |session| with(table.post(None, &ping), "mcp-session-id", session);
+    let mut twice = at(None);
+    let again = table.session.parse().unwrap();
+    twice.headers_mut().append("mcp-session-id", again);
+    let mut cells = vec![
+        ("no version", at(None), REACHED),
+        ("unknown", other("of-nobody"), NOT_THERE),
+        ("empty", other(""), NOT_THERE),
+        ("twice", twice, NOT_THERE),
+        ("unsupported version", at(Some("1900-01-01")), UNSUPPORTED),
+        (
+            "two versions",
+            at(Some("2025-11-25, 2025-06-18")),
+            UNSUPPORTED,
+        ),
+    ];
+    cells.extend(LEGACY.map(|version| ("each version", at(Some(version)), REACHED)));
+    table.check(cells).await;
+}
+
+/// RS-12, P11
 #[tokio::test]
 async fn row_four_a_session_is_its_owners() {
     let table = Table::new().await;
     let ping = rpc("ping", &json!({}));
     let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let response = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
-    let with_session = |request, session: &str| with(request, "mcp-session-id", session);
-    let mine = |version, body: &str| with_session(table.post(version, body), &table.session);
-    let others = |body: &str| with_session(post(&table.other, body), &table.session);
-    let bare = |method, token: &str| with_session(bodiless(method, token), &table.session);
-    let mut twice = mine(None, &ping);
-    twice
-        .headers_mut()
-        .append("mcp-session-id", table.session.parse().unwrap());
-    let mut cells = vec![
-        ("the owner's", mine(None, &ping), 200, None),
-        ("a notification", mine(None, note), 200, None),
-        ("a response", mine(None, response), 200, None),
-        (
-            "unknown",
-            with_session(table.post(None, &ping), "of-nobody"),
-            404,
-            Some(-32600),
-        ),
-        (
-            "empty",
-            with_session(table.post(None, &ping), ""),
-            404,
-            Some(-32600),
-        ),
-        ("twice", twice, 404, Some(-32600)),
-        ("another's", others(&ping), 404, Some(-32600)),
-        ("another's notification", others(note), 404, Some(-32600)),
-        ("another's response", others(response), 404, Some(-32600)),
-        (
-            "unsupported version",
-            mine(Some("1900-01-01"), &ping),
-            400,
-            Some(-32022),
-        ),
-        (
-            "version twice as one",
-            mine(Some("2025-11-25, 2025-11-25"), &ping),
-            400,
-            Some(-32022),
-        ),
-        ("GET", bare(Method::GET, &table.mine), 200, None),
-        ("DELETE", bare(Method::DELETE, &table.mine), 200, None),
-        (
-            "another's GET",
-            bare(Method::GET, &table.other),
-            404,
-            Some(-32600),
-        ),
-        (
-            "another's DELETE",
-            bare(Method::DELETE, &table.other),
-            404,
-            Some(-32600),
-        ),
-    ];
-    cells.extend(LEGACY.map(|version| ("each version", mine(Some(version), &ping), 200, None)));
+    let answer = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+    let mut cells = Vec::new();
+    for (token, outcome) in [(&table.mine, REACHED), (&table.other, NOT_THERE)] {
+        for (cell, request) in [
+            ("a request", post(token, &ping)),
+            ("a notification", post(token, note)),
+            ("a response", post(token, answer)),
+            ("GET", bodiless(Method::GET, token)),
+            ("DELETE", bodiless(Method::DELETE, token)),
+        ] {
+            let request = with(request, "mcp-session-id", &table.session);
+            cells.push((cell, request, outcome));
+        }
+    }
     table.check(cells).await;
 }
 
@@ -491,24 +372,21 @@ async fn row_five_all_else_is_of_the_older_era_without_a_session() {
             cells.push((
                 "a request",
                 table.post(version, &rpc(method, &json!({}))),
-                200,
-                None,
+                REACHED,
             ));
         }
-        cells.push(("a notification", table.post(version, note), 200, None));
-        cells.push(("a response", table.post(version, response), 200, None));
+        cells.push(("a notification", table.post(version, note), REACHED));
+        cells.push(("a response", table.post(version, response), REACHED));
         cells.push((
             "unknown method",
             table.post(version, &rpc("acme/own", &json!({}))),
-            200,
-            Some(-32601),
+            (200, Some(-32601)),
         ));
         let older = json!({"_meta": {"progressToken": 1}});
         cells.push((
             "_meta of no version",
             table.post(version, &rpc("tools/list", &older)),
-            200,
-            None,
+            REACHED,
         ));
     }
     table.check(cells).await;
@@ -525,14 +403,14 @@ async fn row_six_get_and_delete_are_of_the_older_era() {
         twice
             .headers_mut()
             .append("mcp-protocol-version", LEGACY[1].parse().unwrap());
-        cells.push(("no header", bare(), 200, None));
+        cells.push(("no header", bare(), REACHED));
         for version in LEGACY.into_iter().chain([MODERN, "2024-11-05"]) {
-            cells.push(("each version", versioned(bare(), Some(version)), 200, None));
+            cells.push(("each version", versioned(bare(), Some(version)), REACHED));
         }
         let unknown = with(bare(), "mcp-session-id", "of-nobody");
-        cells.push(("unknown session", unknown, 404, Some(-32600)));
+        cells.push(("unknown session", unknown, NOT_THERE));
         let resumed = with(bare(), "last-event-id", "of-nobody");
-        cells.push(("an event of no session", resumed, 200, None));
+        cells.push(("an event of no session", resumed, REACHED));
         for request in [versioned(bare(), Some("1900-01-01")), twice] {
             let answer = send(&table.router, request).await;
             assert_eq!(answer.status, 400, "{method}");
@@ -543,8 +421,7 @@ async fn row_six_get_and_delete_are_of_the_older_era() {
         cells.push((
             "other methods",
             bodiless(method.parse().unwrap(), &table.mine),
-            405,
-            Some(405),
+            (405, Some(405)),
         ));
     }
     table.check(cells).await;
