@@ -6,7 +6,7 @@
 )]
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anteroom::clock::{Clock, SystemClock, UnixTime};
@@ -38,8 +38,17 @@ const LEGACY: &str = r#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":
 
 const MODERN: &str = r#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"add","arguments":{"a":40.5,"b":1.5},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1.0.0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
-/// Everybody is who the bench says.
-struct Everybody(Arc<Standing>);
+const LIST: &str = r#"{"jsonrpc":"2.0","id":17,"method":"tools/list","params":{}}"#;
+
+/// What most tokens have: everything but the tools for administrators.
+const USUAL: &str =
+    "mcp:prompts:list mcp:prompts:read mcp:resources:list mcp:tools:execute mcp:tools:read";
+
+/// Everything.
+const EVERYTHING: &str = "files:admin mcp:prompts:list mcp:prompts:read mcp:resources:list mcp:tools:execute mcp:tools:read";
+
+/// Everybody is who the bench says, with these scopes.
+struct Everybody(Arc<Standing>, &'static str);
 
 #[async_trait]
 impl Sessions for Everybody {
@@ -58,7 +67,7 @@ impl TokenVerifier for Everybody {
             iat: now,
             exp: now + Duration::from_secs(3600),
             jti: self.0.session.to_string(),
-            scope: "mcp:prompts:list mcp:prompts:read mcp:resources:list mcp:tools:execute mcp:tools:read".to_owned(),
+            scope: self.1.to_owned(),
             sid: self.0.session.to_string(),
         })
     }
@@ -68,7 +77,37 @@ async fn server(_: Request) -> Result<Response, Infallible> {
     Ok(Response::new(Body::empty()))
 }
 
+/// A server with a hundred tools, as large as tools are, of which ten are for administrators.
+async fn listing_server(_: Request) -> Result<Response, Infallible> {
+    let response = Response::builder().header("content-type", "application/json");
+    Ok(response.body(Body::from(TOOLS.as_str())).unwrap())
+}
+
+static TOOLS: LazyLock<String> = LazyLock::new(|| {
+    let tool = |at: usize| {
+        let kind = if at.is_multiple_of(10) {
+            "delete"
+        } else {
+            "read"
+        };
+        format!(
+            r#"{{"name":"{kind}_{at}","title":"A tool","description":"{}","inputSchema":{{"type":"object","properties":{{"path":{{"type":"string","description":"{}"}}}},"required":["path"]}}}}"#,
+            "What it is good for. ".repeat(10),
+            "Which file. ".repeat(5),
+        )
+    };
+    let tools: Vec<_> = (0..100).map(tool).collect();
+    format!(
+        r#"{{"jsonrpc":"2.0","id":17,"result":{{"tools":[{}]}}}}"#,
+        tools.join(",")
+    )
+});
+
 fn gate() -> Gate {
+    gate_for(USUAL)
+}
+
+fn gate_for(held: &'static str) -> Gate {
     let identity = Identity {
         subject: Subject::new("github:583231"),
         login: None,
@@ -80,7 +119,7 @@ fn gate() -> Gate {
         ClientId::new("client"),
         identity,
     ));
-    let everybody = Arc::new(Everybody(standing));
+    let everybody = Arc::new(Everybody(standing, held));
     let pattern = |method: &str, name: Option<&str>| MethodPattern {
         method: method.to_owned(),
         name: name.map(str::to_owned),
@@ -192,6 +231,23 @@ fn gate_2026_07_28(bencher: Bencher<'_, '_>) {
     let token = token();
     let mut gated = BearerLayer::new(Arc::new(gate())).layer(service_fn(server));
     measure(bencher, &mut gated, || modern_request(&token));
+}
+
+/// A list of which everything is open to the token: the gate does not look at the answer.
+#[divan::bench(sample_size = 100)]
+fn list_of_100_tools_open(bencher: Bencher<'_, '_>) {
+    let token = token();
+    let gate = Arc::new(gate_for(EVERYTHING));
+    let mut gated = BearerLayer::new(gate).layer(service_fn(listing_server));
+    measure(bencher, &mut gated, || request(&token, LIST));
+}
+
+/// The same list, read and written anew without ten tools: 45 kB.
+#[divan::bench(sample_size = 100)]
+fn list_of_100_tools_filtered(bencher: Bencher<'_, '_>) {
+    let token = token();
+    let mut gated = BearerLayer::new(Arc::new(gate())).layer(service_fn(listing_server));
+    measure(bencher, &mut gated, || request(&token, LIST));
 }
 
 #[divan::bench]

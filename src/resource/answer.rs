@@ -42,6 +42,17 @@ impl RpcError {
     /// The answer to the request with this id; `null` where there is none (JSON-RPC 2.0 §5).
     #[must_use]
     pub fn answer(&self, id: Option<&RawValue>) -> Response {
+        let mut response = Response::new(Body::from(self.text(id)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// The same as the text of a message.
+    #[must_use]
+    pub fn text(&self, id: Option<&RawValue>) -> String {
         let body = Envelope {
             jsonrpc: "2.0",
             id,
@@ -52,13 +63,7 @@ impl RpcError {
             },
         };
         // Nothing in it can fail to serialize; an empty body would still carry the status.
-        let text = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = Response::new(Body::from(text));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        serde_json::to_string(&body).unwrap_or_default()
     }
 }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::value::RawValue;
 
 use super::answer::RpcError;
 use super::caller::Callers;
@@ -16,10 +19,12 @@ use super::challenge::{Challenges, Denial, UnquotableUrl};
 use super::content;
 use super::door::{Door, Stranger};
 use super::help::Help;
+use super::listing::{ListFilter, Listing};
 use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
-use super::message::{self, Body as Messages, Call, Fault, FaultKind, Message};
+use super::message::{self, Body as Messages, Fault, FaultKind, Message};
+use super::reach::Reach;
 use super::revision::{self, Era};
-use super::scope_policy::{Need, ScopePolicy, has_one_reading};
+use super::scope_policy::ScopePolicy;
 use super::stream::{self, Watch};
 use super::token_cache::TokenCache;
 use super::{Sessions, TokenVerifier};
@@ -52,7 +57,7 @@ pub struct GateSettings {
 /// Stands before one MCP path. Cheap to share; a token is verified once and then known.
 pub struct Gate {
     callers: Callers,
-    policy: ScopePolicy,
+    policy: Arc<ScopePolicy>,
     challenges: Challenges,
     door: Door,
     session_key: SessionKey,
@@ -65,8 +70,22 @@ pub struct Gate {
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) request: Request,
+    pub(super) admission: Admission,
+}
+
+/// What the answer to an admitted request is finished with.
+#[derive(Debug)]
+pub(super) struct Admission {
     principal: Arc<Principal>,
+    judgement: Judgement,
+}
+
+/// What was found of a request.
+#[derive(Debug)]
+struct Judgement {
     era: Era,
+    /// Where the answer can hold entries that are not open to the token.
+    filter: Option<ListFilter>,
 }
 
 /// The body of an admitted POST, as it was judged; in the extensions of the request, for whoever has to send it twice, or
@@ -93,6 +112,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const NOT_OPEN: &str =
     "this operation is not open to the person who signed in; signing in again changes nothing";
 
+const AMBIGUOUS: &str =
+    "the name or URI can be read in more than one way: write it in its normal form";
+
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 impl Gate {
@@ -114,7 +136,7 @@ impl Gate {
                 seen: TokenCache::new(SEEN_LIMIT),
                 ask_again: ASK_AGAIN,
             },
-            policy: settings.policy,
+            policy: Arc::new(settings.policy),
             body_limit: BODY_LIMIT,
             look_again: LOOK_AGAIN,
             help: None,
@@ -174,33 +196,39 @@ impl Gate {
         // RS-13: the token is for us. Browsers' cookies are none of the server's business either.
         parts.headers.remove(AUTHORIZATION);
         parts.headers.remove(COOKIE);
-        let (era, body) = if parts.method == Method::POST {
+        let (judgement, body) = if parts.method == Method::POST {
             let bytes = content::read(&parts.headers, body, self.body_limit).await?;
-            let era = self.judge(&parts.headers, &bytes, &principal)?;
+            let judgement = self.judge(&parts.headers, &bytes, &principal)?;
             parts.extensions.insert(JudgedBody(bytes.clone()));
             if parts.headers.remove(TRANSFER_ENCODING).is_some() {
                 let length = HeaderValue::from(bytes.len());
                 parts.headers.insert(CONTENT_LENGTH, length);
             }
-            (era, Body::from(bytes))
+            (judgement, Body::from(bytes))
         } else if parts.method == Method::GET || parts.method == Method::DELETE {
             revision::judge_bodiless(&parts.headers)?;
             // What has not been judged is not handed on.
             for header in [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE] {
                 parts.headers.remove(header);
             }
-            (Era::Legacy, Body::empty())
+            // A stream that is taken up again repeats answers of any kind.
+            let filter = self.filter(&principal, Listing::ALL, None);
+            let era = Era::Legacy;
+            (Judgement { era, filter }, Body::empty())
         } else {
             return Err(method_not_allowed());
         };
-        self.open_session(&mut parts, era, &principal)?;
+        if judgement.filter.is_some() {
+            parts.headers.remove(ACCEPT_ENCODING);
+        }
+        self.open_session(&mut parts, judgement.era, &principal)?;
         parts.extensions.insert(Arc::clone(&principal));
-        let request = Request::from_parts(parts, body);
-        Ok(Admitted {
-            request,
+        let admission = Admission {
             principal,
-            era,
-        })
+            judgement,
+        };
+        let request = Request::from_parts(parts, body);
+        Ok(Admitted { request, admission })
     }
 
     /// What a request without principal is answered.
@@ -215,13 +243,17 @@ impl Gate {
     }
 
     /// What of the server's answer the client gets to see.
-    pub(super) fn finish(
-        &self,
-        mut response: Response,
-        principal: Arc<Principal>,
-        era: Era,
-    ) -> Response {
-        match era {
+    pub(super) async fn finish(&self, response: Response, admission: Admission) -> Response {
+        let Admission {
+            principal,
+            judgement,
+        } = admission;
+        let mut response = match judgement.filter {
+            None => response,
+            // Boxed, so that the usual way needs no room for the rare one.
+            Some(filter) => Box::pin(filter.apply(response)).await,
+        };
+        match judgement.era {
             Era::Legacy => self.session_key.seal(response.headers_mut(), &principal),
             // HTTP-29: 2026-07-28 has no sessions
             Era::Modern => {
@@ -242,8 +274,8 @@ impl Gate {
         &self,
         headers: &HeaderMap,
         body: &[u8],
-        principal: &Principal,
-    ) -> Result<Era, Refusal> {
+        principal: &Arc<Principal>,
+    ) -> Result<Judgement, Refusal> {
         let body = message::parse(body).map_err(|fault| fault_answer(&fault))?;
         let messages = match &body {
             Messages::Single(message) => std::slice::from_ref(message),
@@ -252,21 +284,25 @@ impl Gate {
         let first_id = messages.iter().find_map(Message::id);
         let refuse = |error: RpcError, id| Refusal::from(error.answer(id));
         let era = revision::judge(headers, &body).map_err(|error| refuse(error, first_id))?;
+        let reach = self.reach(principal);
         let mut lacking = Vec::new();
         for message in messages {
             let Some(call) = message.call() else { continue };
-            if self.is_ambiguous(call) {
-                let what = "the URI can be read in more than one way: write it in its normal form";
-                let error = RpcError::new(StatusCode::BAD_REQUEST, -32602, what);
+            if reach.is_ambiguous(call) {
+                let error = RpcError::new(StatusCode::BAD_REQUEST, -32602, AMBIGUOUS);
                 return Err(refuse(error, message.id()));
             }
-            let lacks = self.lacking_scopes(era, call, principal);
+            let lacks = reach.lacking_scopes(era, call);
             lacking.extend(
                 lacks.ok_or_else(|| refuse(revision::method_not_found(era), message.id()))?,
             );
         }
         if lacking.is_empty() {
-            return Ok(era);
+            let lists = messages.iter().filter_map(Message::call);
+            let lists = lists.filter_map(|call| Listing::of(&call.method));
+            let only_id = first_id.filter(|_| messages.len() == 1);
+            let filter = self.filter(principal, lists, only_id);
+            return Ok(Judgement { era, filter });
         }
         // RS-18: whoever is told of a scope asks for it, and this person cannot be given it
         let is_withheld = |scope: &&Scope| principal.standing.withheld.contains(scope);
@@ -283,52 +319,27 @@ impl Gate {
         Err(self.challenges.insufficient_scope(&needed, first_id).into())
     }
 
-    /// Whether a scope opens some resources alone, and this URI could be read as another than the one judged.
-    fn is_ambiguous(&self, call: &Call<'_>) -> bool {
-        let read = call.name.iter().filter(|_| {
-            call.method.starts_with("resources/") && self.policy.tells_names_apart(&call.method)
-        });
-        let heard = call
-            .subscribed
-            .iter()
-            .filter(|_| self.policy.tells_names_apart("resources/subscribe"));
-        read.chain(heard).any(|uri| !has_one_reading(uri))
+    fn reach<'a>(&'a self, principal: &'a Principal) -> Reach<'a> {
+        Reach {
+            policy: &self.policy,
+            principal,
+        }
     }
 
-    /// What the token lacks for a call; none: nobody serves the method.
-    fn lacking_scopes(
+    /// What hides entries of these lists, if there can be some that are not open.
+    fn filter(
         &self,
-        era: Era,
-        call: &Call<'_>,
-        principal: &Principal,
-    ) -> Option<Vec<&Scope>> {
-        if revision::is_removed(era, &call.method) {
-            return None;
-        }
-        // A wish to hear of a resource is a subscription, whatever the revision calls it.
-        let subscriptions = call
-            .subscribed
-            .iter()
-            .map(|uri| ("resources/subscribe", Some(&**uri)));
-        let subscriptions = subscriptions.filter(|_| call.method == "subscriptions/listen");
-        let mut lacking = Vec::new();
-        for (method, name) in
-            std::iter::once((&*call.method, call.name.as_deref())).chain(subscriptions)
-        {
-            match self.policy.needed(method, name) {
-                Need::Open => {}
-                Need::AnyOf(scopes)
-                    if scopes.iter().any(|scope| principal.scopes.contains(scope)) => {}
-                // one that the person can get, where there is one
-                Need::AnyOf(scopes) => {
-                    let withheld = &principal.standing.withheld;
-                    let mut open = scopes.iter().filter(|scope| !withheld.contains(scope));
-                    lacking.extend(open.next().or(scopes.first()));
-                }
-                Need::Unknown => return None,
-            }
-        }
-        Some(lacking)
+        principal: &Arc<Principal>,
+        lists: impl IntoIterator<Item = Listing>,
+        id: Option<&RawValue>,
+    ) -> Option<ListFilter> {
+        let reach = self.reach(principal);
+        let can_hide = lists.into_iter().any(|list| list.can_hide(&reach));
+        can_hide.then(|| ListFilter {
+            policy: Arc::clone(&self.policy),
+            principal: Arc::clone(principal),
+            id: id.map(ToOwned::to_owned),
+        })
     }
 
     /// The session identifier of the older transport is the caller's own, and goes on as the server made it.
@@ -352,13 +363,6 @@ impl Gate {
                     "there is no such session: initialize again",
                 ))
             })
-    }
-}
-
-impl Admitted {
-    /// The request, and what its answer will be finished with.
-    pub(super) fn take(self) -> (Request, Arc<Principal>, Era) {
-        (self.request, self.principal, self.era)
     }
 }
 

@@ -298,7 +298,7 @@ impl Key {
 }
 
 /// Whether a parser that ignores case, as Go's does, takes `name` for `known`. It folds two letters beyond ASCII.
-fn folds_to(name: &str, known: &str) -> bool {
+pub(super) fn folds_to(name: &str, known: &str) -> bool {
     if name.is_ascii() {
         return name.eq_ignore_ascii_case(known);
     }
@@ -337,7 +337,7 @@ impl<'de> Visitor<'de> for Key {
 }
 
 /// A text, borrowed unless it is written with escapes.
-struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

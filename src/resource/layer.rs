@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, Method};
 use tower::{Layer, Service};
 
-use super::gate::{Gate, Refusal};
+use super::gate::{Admitted, Gate, Refusal};
 use crate::cors;
 
 /// Lets through what the gate admits. The server behind finds an `Arc<Principal>` in the extensions of each request,
@@ -83,11 +83,13 @@ where
         return cors::preflight(origin.as_ref(), request.headers());
     }
     let mut response = match gate.admit(request).await {
-        Ok(admitted) => {
-            let (mut request, principal, era) = admitted.take();
+        Ok(Admitted {
+            mut request,
+            admission,
+        }) => {
             remove_forged(request.headers_mut());
             let Ok(answer) = inner.call(request).await;
-            gate.finish(answer.into_response(), principal, era)
+            gate.finish(answer.into_response(), admission).await
         }
         Err(Refusal(answer)) => *answer,
     };

@@ -55,6 +55,8 @@ pub struct Call<'a> {
     pub method: Cow<'a, str>,
     /// The tool, prompt, resource or task, where the method is about one.
     pub name: Option<Cow<'a, str>>,
+    /// Whether the name is that of a resource or template, where `completion/complete` is about it, and not of a prompt.
+    pub completes_uri: bool,
     /// The resources that `subscriptions/listen` wants to hear of.
     pub subscribed: Vec<Cow<'a, str>>,
     /// `_meta["io.modelcontextprotocol/protocolVersion"]`.
@@ -140,6 +142,7 @@ fn is_id(id: &RawValue) -> bool {
 /// The call, unless it lacks the name that its method needs.
 fn call<'a>(method: Cow<'a, str>, params: Params<'a>) -> Option<Call<'a>> {
     let is_modern = matches!(&params.meta.version, Field::Text(version) if version == MODERN);
+    let completes_uri = !matches!(params.reference.uri, Field::Absent);
     let (name, needed) = match &*method {
         "tools/call" | "prompts/get" => (params.name, true),
         "resources/read" => (params.uri, true),
@@ -162,6 +165,7 @@ fn call<'a>(method: Cow<'a, str>, params: Params<'a>) -> Option<Call<'a>> {
     (name.is_some() || !needed).then(|| Call {
         method,
         name,
+        completes_uri,
         subscribed: params.subscribed.0,
         version: text(params.meta.version),
         has_capabilities: matches!(params.meta.capabilities, Field::Object),

@@ -139,29 +139,22 @@ fn judge_mirrors(headers: &HeaderMap, message: &Message<'_>, era: Era) -> Result
         None if needs_mirrors => return Err(mismatch("Mcp-Method header is missing")),
         _ => {}
     }
-    if !has_mirrored_name(call) {
-        return Ok(());
-    }
     match name.map(unwrap_sentinel) {
         Some(None) => Err(mismatch("Mcp-Name header is not valid base64")),
+        // Of a method that is about nothing by name it could only lie.
         Some(name) if name != call.name => Err(mismatch("Mcp-Name header does not match the body")),
-        None if needs_mirrors && !call.method.starts_with("tasks/") => {
+        None if needs_mirrors && has_mirrored_name(call) => {
             Err(mismatch("Mcp-Name header is missing"))
         }
         _ => Ok(()),
     }
 }
 
-/// Methods of which `Mcp-Name` repeats the name; for tasks an extension does so.
+/// Methods of which `Mcp-Name` must repeat the name; that of a task may be repeated.
 fn has_mirrored_name(call: &Call<'_>) -> bool {
     matches!(
         &*call.method,
-        "tools/call"
-            | "prompts/get"
-            | "resources/read"
-            | "tasks/get"
-            | "tasks/update"
-            | "tasks/cancel"
+        "tools/call" | "prompts/get" | "resources/read"
     )
 }
 

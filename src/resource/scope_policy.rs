@@ -1,4 +1,8 @@
 //! MCP method and name -> the scopes that open it; the most specific rule decides.
+//!
+//! Names are compared byte for byte, as MCP tells them apart: `Delete_x` is another tool than `delete_x`, and falls to the
+//! rule for all others if there is one. Before a server that takes the two for the same no wide rule should stand:
+//! where only open names are named, every other spelling is refused.
 
 use std::collections::HashMap;
 
@@ -86,6 +90,42 @@ impl ScopePolicy {
         rules.is_some_and(|rules| rules.iter().any(|rule| rule.pattern.is_some()))
     }
 
+    /// Whether who holds these scopes may use `method` with every name there is.
+    #[must_use]
+    pub fn opens_every_name(&self, method: &str, held: &ScopeSet) -> bool {
+        let is_open = |rule: &Rule| rule.scopes.iter().any(|scope| held.contains(scope));
+        self.rules.get(method).is_some_and(|rules| {
+            rules.iter().any(|rule| rule.pattern.is_none()) && rules.iter().all(is_open)
+        })
+    }
+
+    /// What `method` needs for one URI of `template` (RFC 6570) at least, as far as patterns tell: the scopes of every rule
+    /// that can decide for one, the widest first. A rule that holds for all of them leaves nothing to less specific ones.
+    #[must_use]
+    pub fn needed_by_template(&self, method: &str, template: &str) -> Need<'_> {
+        let Some(rules) = self.rules.get(method) else {
+            return self.needed(method, None);
+        };
+        let literals = literals(template);
+        // No pattern has a NUL in it: what fits this fits whatever stands in the place of the expressions.
+        let any = literals.join("\0");
+        let mut decided = None;
+        let mut scopes = Vec::new();
+        for rule in rules.iter().filter(|rule| rule.meets(&literals)) {
+            if decided.is_some_and(|decided| rule.specificity < decided) {
+                break;
+            }
+            scopes.splice(0..0, &rule.scopes);
+            if rule.fits(Some(&any)) {
+                decided = Some(rule.specificity);
+            }
+        }
+        if scopes.is_empty() {
+            return Need::Unknown;
+        }
+        Need::AnyOf(scopes)
+    }
+
     /// What `method` needs, where it is about `name`.
     #[must_use]
     pub fn needed(&self, method: &str, name: Option<&str>) -> Need<'_> {
@@ -149,6 +189,37 @@ impl Rule {
             (Some(_), None) => false,
         }
     }
+
+    /// Whether it fits a text that has these literals with anything between them.
+    fn meets(&self, literals: &[&str]) -> bool {
+        let Some(pattern) = self.pattern.as_deref() else {
+            return true;
+        };
+        match (pattern.split_once('*'), literals) {
+            (_, [name]) => matches(pattern, name),
+            (None, literals) => fits(literals.iter().copied(), pattern),
+            // What stands in the middle of one has room where the other leaves it open: only the ends can clash.
+            (Some((head, rest)), literals) => {
+                let tail = rest.rsplit('*').next().unwrap_or_default();
+                let (first, last) = (literals.first(), literals.last());
+                first.is_some_and(|first| first.starts_with(head) || head.starts_with(first))
+                    && last.is_some_and(|last| last.ends_with(tail) || tail.ends_with(last))
+            }
+        }
+    }
+}
+
+/// What is the same in all URIs of a template: the text around its expressions. One that is never closed goes to the end.
+#[must_use]
+pub fn literals(template: &str) -> Vec<&str> {
+    let mut literals = Vec::new();
+    let mut rest = template;
+    while let Some((literal, after)) = rest.split_once('{') {
+        literals.push(literal);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    literals.push(rest);
+    literals
 }
 
 /// The scopes of the fitting rules that are more specific than all others.
@@ -163,14 +234,18 @@ fn most_specific<'a>(rules: &'a [Rule], name: Option<&str>) -> Need<'a> {
 
 /// Whether `name` is what `pattern` describes; `*` stands for any characters.
 fn matches(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(mut left) = name.strip_prefix(head) else {
+    fits(pattern.split('*'), name)
+}
+
+/// Whether `name` has these parts in their order, with anything between them.
+fn fits<'a>(mut parts: impl DoubleEndedIterator<Item = &'a str>, name: &str) -> bool {
+    let Some(mut left) = parts.next().and_then(|head| name.strip_prefix(head)) else {
         return false;
     };
-    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
+    let Some(tail) = parts.next_back() else {
+        return left.is_empty();
+    };
+    for part in parts {
         match left.find(part) {
             Some(at) => left = &left[at + part.len()..],
             None => return false,
@@ -290,6 +365,40 @@ mod tests {
             ("a", "ab", false),
         ] {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+
+    /// RS-14
+    #[test]
+    fn a_template_needs_what_one_of_its_uris_needs() {
+        let policy = policy(&[
+            ("read", &["resources/read"]),
+            ("vault", &["resources/read:vault://*"]),
+            ("key", &["resources/read:vault://*/key"]),
+            ("one", &["resources/read:vault://a/one"]),
+            ("only", &["acme/x:ab*c"]),
+        ]);
+        for (method, template, expected) in [
+            ("resources/read", "file:///{path}", "read"),
+            ("resources/read", "file:///a", "read"),
+            ("resources/read", "{+uri}", "read|vault|key|one"),
+            ("resources/read", "va{x}", "read|vault|key|one"),
+            ("resources/read", "vault://{x}", "vault|key|one"),
+            ("resources/read", "vault://{x}/lock", "vault"),
+            ("resources/read", "vault://{x}/key", "key"),
+            ("resources/read", "vault://a/{x}e", "vault|one"),
+            ("resources/read", "vault://a/{", "vault|key|one"),
+            ("resources/read", "vault://a/one", "one"),
+            ("resources/read", "Vault://{x}", "read"),
+            ("acme/x", "a{x}", "only"),
+            ("acme/x", "abcd{x}", "only"),
+            ("acme/x", "abcd{x}d", "unknown"),
+            ("acme/x", "b{x}", "unknown"),
+            ("acme/y", "{x}", "unknown"),
+            ("ping", "{x}", "open"),
+        ] {
+            let need = shown(policy.needed_by_template(method, template));
+            assert_eq!(need, expected, "{method} {template}");
         }
     }
 

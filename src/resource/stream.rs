@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
 use tokio::time::sleep;
 
@@ -42,7 +42,7 @@ struct WhileInForce {
 /// responses pass as they are.
 #[must_use]
 pub fn guard(response: Response, principal: Arc<Principal>, watch: &Watch) -> Response {
-    if !is_event_stream(&response) {
+    if !is_event_stream(response.headers()) {
         return response;
     }
     let over = Box::pin(watch.clone().until_over(Arc::clone(&principal)));
@@ -92,11 +92,9 @@ impl Watch {
     }
 }
 
-fn is_event_stream(response: &Response) -> bool {
-    let kind = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
+/// Whether a response is a stream of events.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.and_then(|kind| kind.split(|&byte| byte == b';').next())
         .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }

@@ -178,7 +178,8 @@ async fn the_client_of_rmcp_is_told_which_scope_it_lacks() {
     for mode in modes() {
         let manager = served.sign_in(&["mcp:tools:read"]).await;
         let client = served.connect(manager, mode).await;
-        assert!(!client.list_all_tools().await.unwrap().is_empty());
+        // It may ask for the list, and may call nothing of what is in it.
+        assert!(client.list_all_tools().await.unwrap().is_empty());
         let refused = client.call_tool(CallToolRequestParams::new("whoami")).await;
         let told = format!("{:?}", refused.unwrap_err());
         assert!(told.contains("mcp:tools:execute"), "{told}");

@@ -452,8 +452,13 @@ fn the_gate_answers_with_no_code_of_its_own_among_those_of_json_rpc_and_mcp() {
     ];
     let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/resource");
     let mut seen = 0;
-    for file in std::fs::read_dir(room).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    let files = [room.clone(), room.join("listing")];
+    let files = files
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files = files.map(|file| file.unwrap().path());
+    for file in files.filter(|file| file.is_file()) {
+        let text = std::fs::read_to_string(file).unwrap();
         for (at, _) in text.match_indices("-32") {
             let code: String = text[at + 1..]
                 .chars()

@@ -147,6 +147,30 @@ impl World {
         self.settings.as_mut().unwrap().hosts.push(host);
     }
 
+    /// The same with other scopes, each with what it opens; the first is challenged for.
+    pub(crate) fn with_policy(mut self, scopes: &[(&str, &[&str])]) -> Self {
+        let default = ScopeSet::parse(scopes[0].0).unwrap();
+        let scopes = scopes.iter().map(|(scope, patterns)| {
+            let patterns = patterns.iter().map(|text| pattern(text)).collect();
+            (Scope::parse(scope).unwrap(), patterns)
+        });
+        let policy = ScopePolicy::new(scopes.collect(), default);
+        self.settings.as_mut().unwrap().policy = policy;
+        self
+    }
+
+    /// A good token of a person from whom some scopes are withheld.
+    pub(crate) fn token_without(&self, scopes: &str, withheld: &str) -> String {
+        let claims = self.claims("github:1", "c", scopes);
+        let mut sessions = self.sessions.standing.lock().unwrap();
+        let session = Id::parse(&claims.sid).unwrap();
+        let identity = sessions[&session].identity.clone();
+        let mut standing = Standing::new(session, ClientId::new("client"), identity);
+        standing.withheld = ScopeSet::parse(withheld).unwrap();
+        sessions.insert(session, Arc::new(standing));
+        signed(&claims)
+    }
+
     pub(crate) fn gate(&mut self) -> Gate {
         Gate::new(self.settings.take().unwrap()).unwrap()
     }
