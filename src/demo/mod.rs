@@ -3,6 +3,7 @@
 mod profile;
 mod prompts;
 mod resources;
+pub mod stdio;
 mod tools;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{prompt_handler, tool_handler};
 
+use self::stdio::Person;
 pub use profile::GitHubApi;
 
 /// The sample server as a tower service, for `Router::nest_service` or `route_service`. It is to be made inside a
@@ -67,11 +69,14 @@ pub struct Sample {
     tools: Arc<ToolRouter<Self>>,
     prompts: Arc<PromptRouter<Self>>,
     github: Arc<[GitHubApi]>,
+    /// Whose child this process is.
+    person: Option<Arc<Person>>,
 }
 
 impl Sample {
     fn new(github: Vec<GitHubApi>) -> Self {
         Self {
+            person: None,
             tools: Arc::new(Self::tools()),
             prompts: Arc::new(Self::prompts()),
             github: github.into(),

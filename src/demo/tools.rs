@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use rmcp::handler::server::router::tool::ToolRouter;
-use rmcp::handler::server::tool::Extension;
 use rmcp::handler::server::wrapper::Parameters;
-use rmcp::model::{CallToolResult, ContentBlock};
+use rmcp::model::{CallToolResult, ContentBlock, Extensions};
 use rmcp::{tool, tool_router};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -133,15 +132,17 @@ impl Sample {
 
     /// Who is signed in: account, name, verified e-mail address, client and scopes, as this server sees them
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
-    fn whoami(Extension(parts): Extension<Parts>) -> CallToolResult {
-        whoami(parts.extensions.get::<Arc<Principal>>().map(AsRef::as_ref))
+    fn whoami(&self, extensions: Extensions) -> CallToolResult {
+        match &self.person {
+            Some(person) => person.tell(),
+            None => whoami(caller(&extensions)),
+        }
     }
 
     /// The profile of the signed-in person at GitHub, fetched in their name with the token of their sign-in
     #[tool(annotations(read_only_hint = true, open_world_hint = true))]
-    async fn github_profile(&self, Extension(parts): Extension<Parts>) -> CallToolResult {
-        let principal = parts.extensions.get::<Arc<Principal>>();
-        match profile::of(principal.map(AsRef::as_ref), &self.github).await {
+    async fn github_profile(&self, extensions: Extensions) -> CallToolResult {
+        match profile::of(caller(&extensions), &self.github).await {
             Ok(profile) => {
                 let text = ContentBlock::text(profile.text());
                 let mut result = CallToolResult::success(vec![text]);
@@ -151,6 +152,12 @@ impl Sample {
             Err(why) => CallToolResult::error(vec![ContentBlock::text(why)]),
         }
     }
+}
+
+/// Who calls, where a gate stands before this process.
+fn caller(extensions: &Extensions) -> Option<&Principal> {
+    let parts = extensions.get::<Parts>()?;
+    parts.extensions.get::<Arc<Principal>>().map(AsRef::as_ref)
 }
 
 /// A number as text, or what is wrong with the arguments: a tool error, which the model reads and can put right.

@@ -9,6 +9,7 @@ mod bad_input;
 mod callback;
 mod changed_meanwhile;
 mod checklist;
+mod children;
 mod client_documents;
 mod clients;
 mod command;

@@ -1,6 +1,14 @@
 //! MCP servers that are children of ours, and speak over stdin and stdout.
 
+mod back_off;
+mod child;
+pub mod children;
+mod environment;
 pub mod hub;
+mod process;
+mod roster;
+pub mod settings;
+mod stderr;
 
 use std::any::Any;
 use std::sync::Arc;
