@@ -69,6 +69,10 @@ impl Sample {
 }
 
 #[tool_router]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the macro hands over what it has taken out of the request"
+)]
 impl Sample {
     /// Adds two numbers
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]

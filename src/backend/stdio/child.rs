@@ -144,7 +144,7 @@ where
         clock: Arc::clone(&plan.clock),
     };
     let stderr = tokio::spawn(teller.tell(stderr));
-    let hub = Hub::default();
+    let hub = Hub;
     let transport = AsyncRwTransport::new_client(stdout, stdin);
     let served = tokio::select! {
         biased;

@@ -213,12 +213,7 @@ impl Nursery {
         if ended_by_itself {
             tracing::warn!(server, pid, status, "an MCP server ended by itself");
         } else {
-            tracing::info!(
-                server,
-                pid,
-                status,
-                "an MCP server that nobody uses was ended"
-            );
+            tracing::info!(server, pid, status, "an MCP server was ended");
         }
     }
 

@@ -91,9 +91,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::backend::stdio::settings::Sharing;
     use crate::protocol::ids::{ProviderId, Subject};
-
-    use super::super::settings::Sharing;
 
     fn settings(environment: &[(&str, &str)]) -> ChildSettings {
         let environment = environment.iter();

@@ -120,13 +120,11 @@ impl Roster {
         if self.is_closed {
             return Err(NoChild::NotStarted(Duration::ZERO));
         }
-        let fitting = self.fitting(&asker);
-        let (child, to_start) = match fitting {
-            Some(child) => (child, None),
-            None => {
-                let (child, to_start) = self.add(&asker, now)?;
-                (child, Some(to_start))
-            }
+        let (child, to_start) = if let Some(child) = self.fitting(&asker) {
+            (child, None)
+        } else {
+            let (child, to_start) = self.add(&asker, now)?;
+            (child, Some(to_start))
         };
         let entry = self.children.get_mut(&child);
         let entry = entry.ok_or(NoChild::NotStarted(Duration::ZERO))?;
@@ -295,5 +293,83 @@ impl Roster {
         for child in all {
             self.dismiss(child);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::identity::Identity;
+    use crate::protocol::ids::{ClientId, ProviderId};
+    use crate::secret::Secret;
+
+    const NOW: UnixTime = UnixTime(1_000);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn asker(account: &str, token: &str) -> Asker {
+        let subject = Subject::at(&ProviderId::new("github"), account);
+        let identity = Identity {
+            subject: subject.clone(),
+            login: None,
+            name: None,
+            verified_email: None,
+        };
+        let standing = Standing::new(Id::new(NOW), ClientId::new("c"), identity);
+        Asker {
+            who: Who::Person(subject),
+            standing: Some(Arc::new(standing)),
+            token: Some(Secret::new(token).digest()),
+        }
+    }
+
+    fn seat(roster: &mut Roster, account: &str, token: &str) -> Option<u64> {
+        Some(roster.seat(asker(account, token), NOW).ok()?.child)
+    }
+
+    #[test]
+    fn somebody_has_two_children_at_most_while_their_token_changes() {
+        let mut roster = Roster::new(3, IDLE);
+        let first = seat(&mut roster, "mona", "1").unwrap();
+        let second = seat(&mut roster, "mona", "2").unwrap();
+        assert_eq!(roster.judge(first, NOW), Verdict::Stays);
+        // one that was slow
+        assert_eq!(seat(&mut roster, "mona", "1"), Some(second));
+        let third = seat(&mut roster, "mona", "3").unwrap();
+        assert!(!roster.has(first) && roster.has(second) && roster.has(third));
+        roster.leave(second, NOW);
+        assert_eq!(roster.judge(second, NOW), Verdict::Stays);
+        roster.leave(second, NOW);
+        assert_eq!(roster.judge(second, NOW), Verdict::Ends);
+        assert!(roster.has(third));
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_both_the_old_one_ends_at_once() {
+        let mut roster = Roster::new(1, IDLE);
+        let first = seat(&mut roster, "mona", "1").unwrap();
+        assert_eq!(seat(&mut roster, "octavia", "1"), None);
+        let second = seat(&mut roster, "mona", "2").unwrap();
+        assert!(!roster.has(first) && roster.has(second));
+        roster.leave(first, NOW);
+        roster.leave(second, NOW);
+        let third = seat(&mut roster, "octavia", "1").unwrap();
+        assert!(!roster.has(second) && roster.has(third));
+    }
+
+    #[test]
+    fn those_who_are_gone_are_forgotten() {
+        let mut roster = Roster::new(2, IDLE);
+        for number in 0..100 {
+            let somebody = asker(&number.to_string(), "1");
+            let who = somebody.who.clone();
+            let child = roster.seat(somebody, NOW).unwrap().child;
+            roster.failed(child, &who, NOW);
+        }
+        assert_eq!((roster.children.len(), roster.places.len()), (0, 100));
+        let later = NOW + Duration::from_secs(301);
+        let child = roster.seat(asker("mona", "1"), later).unwrap().child;
+        assert_eq!((roster.children.len(), roster.places.len()), (1, 1));
+        roster.close();
+        assert!(!roster.has(child) && roster.seat(asker("mona", "1"), later).is_err());
     }
 }

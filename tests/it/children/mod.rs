@@ -33,6 +33,7 @@ const GREETS: &str = r#"read -r line; echo '{"jsonrpc":"2.0","id":0,"result":{"p
 "#;
 
 const IDLE: Duration = Duration::from_secs(600);
+const NEARLY_IDLE: Duration = Duration::from_secs(599);
 
 /// Children to be, of which every process can be found: each has a mark in its environment.
 struct Family {

@@ -16,7 +16,6 @@ use async_trait::async_trait;
 use super::{Family, GREETS, environment, identity, in_session, lend, person, refused, until};
 use crate::harness::log::Log;
 
-/// P13
 #[tokio::test]
 async fn a_child_sees_nothing_of_our_environment() {
     // cargo gives the tests many variables
@@ -52,22 +51,25 @@ async fn a_child_has_no_files_of_ours() {
     let _open = fs::File::open("/proc/self/stat").unwrap();
     let children = family.children();
     drop(lend(&children, &person(1)).await);
-    let folder = format!("/proc/{}/fd", family.only());
-    let files = fs::read_dir(folder).unwrap().flatten();
-    let files: BTreeSet<_> = files
-        .map(|file| {
+    let files = |pid: u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let files = files.map(|file| {
             let to = fs::read_link(file.path()).unwrap_or_default();
-            let is_pipe = ["pipe:", "socket:"].map(|kind| to.to_string_lossy().starts_with(kind));
-            let name = file.file_name().to_string_lossy().into_owned();
-            (name, is_pipe.contains(&true))
-        })
-        .collect();
-    let pipes = ["0", "1", "2"].map(|number| (number.to_owned(), true));
-    assert_eq!(files, BTreeSet::from(pipes));
+            (file.file_name().into_string().unwrap(), to)
+        });
+        files.collect::<BTreeSet<_>>()
+    };
+    let ours = files(std::process::id());
+    // what this process was started with, and nobody opened here
+    let inherited = files(std::os::unix::process::parent_id());
+    let theirs = files(family.only());
+    let theirs: Vec<_> = theirs.difference(&inherited).collect();
+    let numbers: Vec<_> = theirs.iter().map(|(number, _)| &**number).collect();
+    assert_eq!(numbers, ["0", "1", "2"], "{theirs:?}");
+    assert!(theirs.iter().all(|file| !ours.contains(file)), "{theirs:?}");
     children.end_all().await;
 }
 
-/// U1
 #[tokio::test]
 async fn no_shell_reads_the_words_of_a_command() {
     let word = "$(echo read) `id` ; \"x\" > y";
@@ -82,7 +84,7 @@ async fn no_shell_reads_the_words_of_a_command() {
     children.end_all().await;
 }
 
-/// LOG-01
+/// SEC-04
 #[tokio::test]
 async fn what_a_child_writes_to_stderr_is_told_without_the_secrets_that_it_was_given() {
     let (log, _listening) = Log::listen("info");
