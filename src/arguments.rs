@@ -68,6 +68,9 @@ pub(crate) enum Command {
         /// Where to listen
         #[arg(long, default_value = "127.0.0.1:9000")]
         listen: SocketAddr,
+        /// Speak over stdin and stdout instead, as a child of whoever starts it
+        #[arg(long, conflicts_with = "listen")]
+        stdio: bool,
     },
 }
 

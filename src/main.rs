@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         Command::Sessions(sessions) => order(sessions.order()),
         Command::Clients(clients) => order(clients.order()),
         Command::Keys(keys) => order(keys.order()),
-        Command::Sample { listen } => command::sample(listen),
+        Command::Sample { stdio: true, .. } => command::sample_over_stdio(),
+        Command::Sample { listen, .. } => command::sample(listen),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

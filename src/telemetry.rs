@@ -42,6 +42,9 @@ pub enum TelemetryError {
     Taken,
 }
 
+/// At lower levels it writes whole messages of clients and servers down: for whoever asks for it by name.
+const QUIET: &str = "rmcp=error";
+
 fn subscriber<W>(
     format: Format,
     filter: &str,
@@ -51,8 +54,8 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
+        .map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
     let lines = fmt::layer().with_writer(writer).with_ansi(colours);
     let lines = match format {
         Format::Text => lines.boxed(),
@@ -134,6 +137,17 @@ mod tests {
                 tracing::info!("one");
                 tracing::debug!("two");
             });
+            assert_eq!(told.len(), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn messages_are_written_down_where_somebody_asks_for_it_by_name() {
+        for (filter, expected) in [("info", 0), ("debug", 0), ("info,rmcp=info", 1)] {
+            let told = lines(
+                filter,
+                || tracing::info!(target: "rmcp::service", "a message"),
+            );
             assert_eq!(told.len(), expected, "{filter}");
         }
     }

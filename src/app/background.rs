@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::App;
+use crate::backend::stdio::children::Children;
 use crate::endpoint::Endpoints;
 use crate::event::Causes;
 use crate::flow::Flows;
@@ -24,6 +26,7 @@ const AT_REST: Duration = Duration::from_secs(15);
 pub struct Background {
     flows: Arc<Flows>,
     sweeper: JoinHandle<()>,
+    children: Vec<Arc<Children>>,
     // while it is here, nobody takes the end of the App for the end of the server
     _stop: watch::Sender<bool>,
 }
@@ -35,6 +38,11 @@ impl App {
     pub fn background(&self) -> Background {
         Background {
             flows: Arc::clone(&self.flows),
+            children: self
+                .places
+                .iter()
+                .filter_map(|place| place.children.clone())
+                .collect(),
             sweeper: tokio::spawn(sweep(Arc::clone(&self.flows), Arc::clone(&self.endpoints))),
             _stop: self.stop.clone(),
         }
@@ -42,10 +50,12 @@ impl App {
 }
 
 impl Background {
-    /// Ends the work, after the last request. It waits, for some seconds at most, for what is being asked of providers:
-    /// a renewal that breaks off loses the new tokens of somebody, and the old ones may be dead.
+    /// Ends the work, after the last request, and the children of servers that are commands. It waits, for some seconds at
+    /// most, for what is being asked of providers: a renewal that breaks off loses the new tokens of somebody, and the old
+    /// ones may be dead.
     pub async fn finish(self) {
         self.sweeper.abort();
+        join_all(self.children.iter().map(|children| children.end_all())).await;
         if timeout(AT_REST, self.flows.vouching.at_rest())
             .await
             .is_err()

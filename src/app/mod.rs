@@ -133,9 +133,6 @@ pub enum AppError {
     /// A backend cannot be used.
     #[error("server {0}: {1}")]
     Backend(String, BadBackend),
-    /// Children are not started yet.
-    #[error("server {0}: a command cannot be started")]
-    Command(String),
     /// The program has something for a path at which the configuration has no server.
     #[error("the configuration has no server at {0}")]
     NoServer(String),
@@ -252,16 +249,8 @@ impl App {
             flows: &flows,
             stopped: &stopped,
         };
-        let places = config.servers.iter().map(|server| {
-            let gate = servers::gate(config, server, &flows, session_key)?;
-            let router = servers::put_behind(&gate, Router::new(), server, &around)?;
-            Ok(Place {
-                path: server.path.clone(),
-                route: servers::route(config, server),
-                gate,
-                router,
-            })
-        });
+        let servers = config.servers.iter();
+        let places = servers.map(|server| servers::place(server, session_key, &around));
         let places = places.collect::<Result<_, AppError>>()?;
         Ok(Self {
             authorization: endpoint::router(Arc::clone(&endpoints), documents, cookie),

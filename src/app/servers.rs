@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse;
+use rmcp::transport::streamable_http_server::StreamableHttpService;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use tokio::sync::watch;
 use tower::{Layer, Service};
 use url::Url;
@@ -15,7 +17,10 @@ use super::{AppError, parts};
 use crate::backend::http::Proxy;
 use crate::backend::introduce::Introduction;
 use crate::backend::introduce::assertion::Assertions;
-use crate::config::{Backend, Config, ProviderKind, Server, Told};
+use crate::backend::stdio::children::Children;
+use crate::backend::stdio::settings::{ChildSettings, Sharing};
+use crate::backend::stdio::{self, Lend};
+use crate::config::{Backend, ChildSessions, Command, Config, ProviderKind, Server, Told};
 use crate::demo::{self, GitHubApi};
 use crate::event::Causes;
 use crate::flow::{Failure, Flows};
@@ -32,12 +37,14 @@ use crate::resource::{Sessions, Unavailable};
 pub(super) struct Place {
     /// `path`
     pub(super) path: String,
-    /// Where it is served.
+    /// Where it is served: the path of its resource identifier.
     pub(super) route: String,
     /// What stands before it.
     pub(super) gate: BearerLayer,
     /// Gate and server; no routes: the program has not brought it yet.
     pub(super) router: Router,
+    /// The children that answer, where a command is behind it.
+    pub(super) children: Option<Arc<Children>>,
 }
 
 impl Place {
@@ -52,11 +59,6 @@ impl Place {
     }
 }
 
-/// Where a server is served: the path of its resource identifier.
-pub(super) fn route(config: &Config, server: &Server) -> String {
-    format!("{}{}", config.public_url.path(), server.path)
-}
-
 /// Over once the server is told to stop, or gone.
 pub(super) fn stopping(
     stopped: &watch::Receiver<bool>,
@@ -68,7 +70,7 @@ pub(super) fn stopping(
 }
 
 /// The gate of a server.
-pub(super) fn gate(
+fn gate(
     config: &Config,
     server: &Server,
     flows: &Arc<Flows>,
@@ -101,36 +103,31 @@ pub(super) fn gate(
 /// What a server is put together with.
 pub(super) struct Around<'a> {
     pub(super) config: &'a Config,
-    pub(super) flows: &'a Flows,
+    pub(super) flows: &'a Arc<Flows>,
     pub(super) stopped: &'a watch::Receiver<bool>,
 }
 
-/// Puts a server behind its gate, unless the program is to bring it.
-pub(super) fn put_behind(
-    gate: &BearerLayer,
-    router: Router,
+/// A server behind its gate, unless the program is to bring it.
+pub(super) fn place(
     server: &Server,
+    session_key: [u8; 32],
     around: &Around<'_>,
-) -> Result<Router, AppError> {
+) -> Result<Place, AppError> {
     let (config, stopped) = (around.config, around.stopped);
-    let path = route(config, server);
-    Ok(match &server.backend {
+    let mut place = Place {
+        path: server.path.clone(),
+        route: format!("{}{}", config.public_url.path(), server.path),
+        gate: gate(config, server, around.flows, session_key)?,
+        router: Router::new(),
+        children: None,
+    };
+    match &server.backend {
         Backend::Sample => {
-            // the gate has looked at the host; the sample is asked by its own name
-            let hosts = vec![
-                config.public_url.authority().to_owned(),
-                config.listen.to_string(),
-                "localhost".to_owned(),
-                "127.0.0.1".to_owned(),
-                "[::1]".to_owned(),
-            ];
-            let apis = github_apis(config)?;
-            let sample = Arc::new(demo::service(hosts, apis, stopping(stopped)));
-            let sample = tower::service_fn(move |request: Request| {
+            let sample = sample(config, stopped)?;
+            place.put_behind(tower::service_fn(move |request: Request| {
                 let sample = Arc::clone(&sample);
                 async move { Ok(sample.handle(request).await) }
-            });
-            router.route_service(&path, gate.layer(sample))
+            }));
         }
         Backend::Http(url) => {
             let authorities = authority::read(&config.outbound.ca)?;
@@ -138,11 +135,55 @@ pub(super) fn put_behind(
                 .map_err(|bad| AppError::Backend(server.path.clone(), bad))?
                 .with_introduction(introduction(server.identity, url, around.flows))
                 .until(stopped.clone());
-            router.route_service(&path, gate.layer(proxy))
+            place.put_behind(proxy);
         }
-        Backend::Here => router,
-        Backend::Command(_) => return Err(AppError::Command(server.path.clone())),
-    })
+        Backend::Command(command) => {
+            let clock = Arc::clone(&around.flows.clock);
+            let children = Arc::new(Children::new(child_settings(server, command), clock));
+            let lend = Arc::clone(&children) as Arc<dyn Lend>;
+            place.put_behind(stdio::service(lend, Vec::new(), stopping(stopped)));
+            place.children = Some(children);
+        }
+        Backend::Here => {}
+    }
+    Ok(place)
+}
+
+/// The sample server. The gate has looked at the host; the sample is asked by its own name.
+fn sample(
+    config: &Config,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Arc<StreamableHttpService<demo::Sample, LocalSessionManager>>, AppError> {
+    let hosts = vec![
+        config.public_url.authority().to_owned(),
+        config.listen.to_string(),
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "[::1]".to_owned(),
+    ];
+    let apis = github_apis(config)?;
+    Ok(Arc::new(demo::service(hosts, apis, stopping(stopped))))
+}
+
+/// How the children of a server are started.
+fn child_settings(server: &Server, command: &Command) -> ChildSettings {
+    let told = server.identity;
+    ChildSettings {
+        server: server.name.clone(),
+        words: command.words.clone(),
+        environment: command.environment.clone(),
+        directory: command.directory.clone(),
+        sharing: match command.sessions {
+            ChildSessions::PerUser => Sharing::PerPerson,
+            ChildSessions::Shared => Sharing::Shared,
+        },
+        idle: command.idle,
+        children: command.children,
+        headers: told.headers,
+        upstream_token: told
+            .upstream_token
+            .then(|| command.upstream_token_variable.clone()),
+    }
 }
 
 /// What a server over HTTP is told of whoever calls.

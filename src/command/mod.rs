@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -230,6 +231,19 @@ pub fn sample(address: SocketAddr) -> Outcome {
     })
 }
 
+/// Serves the sample MCP server to whoever started this process, over stdin and stdout, until they close stdin.
+///
+/// # Errors
+/// Where they do not speak MCP.
+pub fn sample_over_stdio() -> Outcome {
+    telemetry::init(Format::Text, &log_filter())?;
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(demo::stdio::serve(told_to_stop()));
+    // not even for the thread that reads a terminal
+    runtime.shutdown_background();
+    outcome
+}
+
 /// Writes to standard output; where nobody reads it, nothing is lost.
 fn say(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
@@ -252,10 +266,11 @@ fn connector(config: &Config) -> String {
 
 fn run(work: impl Future<Output = Outcome>) -> Outcome {
     file_limit::raise();
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(work)
+    runtime()?.block_on(work)
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
 }
 
 /// Ctrl+C, or the signal by which service managers stop a process.

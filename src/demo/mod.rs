@@ -4,6 +4,7 @@ mod person;
 mod profile;
 mod prompts;
 mod resources;
+pub mod stdio;
 mod tools;
 
 use std::future::Future;
@@ -23,6 +24,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{prompt_handler, tool_handler};
 
+use self::person::Person;
 pub use profile::GitHubApi;
 
 /// The sample server as a tower service, for `Router::nest_service` or `route_service`. It is to be made inside a
@@ -69,6 +71,8 @@ pub struct Sample {
     tools: Arc<ToolRouter<Self>>,
     prompts: Arc<PromptRouter<Self>>,
     github: Arc<[GitHubApi]>,
+    /// Whose child this process is.
+    person: Option<Arc<Person>>,
 }
 
 impl Sample {
@@ -77,6 +81,7 @@ impl Sample {
             tools: Arc::new(Self::tools()),
             prompts: Arc::new(Self::prompts()),
             github: github.into(),
+            person: None,
         }
     }
 }

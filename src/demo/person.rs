@@ -1,4 +1,5 @@
-//! Who calls, as the sample server sees it: from the gate in this process, or from the headers of an anteroom before it.
+//! Who calls, as the sample server sees it: from the gate in this process, or from what an anteroom before it says in
+//! headers, or in the environment of a child.
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -51,6 +52,23 @@ impl Person {
             scopes: told("x-anteroom-scopes")
                 .map(|scopes| scopes.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),
+        })
+    }
+
+    /// Whose child this process is, as an anteroom has told it in its environment.
+    pub(super) fn of_process() -> Option<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "these are no settings: they tell a child whose child it is"
+        )]
+        let told = |variable| std::env::var(variable).ok();
+        Some(Self {
+            subject: told("ANTEROOM_USER")?,
+            login: told("ANTEROOM_LOGIN"),
+            name: told("ANTEROOM_NAME"),
+            verified_email: told("ANTEROOM_EMAIL"),
+            client_id: None,
+            scopes: Vec::new(),
         })
     }
 

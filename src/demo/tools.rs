@@ -2,9 +2,8 @@
 
 use http::request::Parts;
 use rmcp::handler::server::router::tool::ToolRouter;
-use rmcp::handler::server::tool::Extension;
 use rmcp::handler::server::wrapper::Parameters;
-use rmcp::model::{CallToolResult, ContentBlock};
+use rmcp::model::{CallToolResult, ContentBlock, Extensions};
 use rmcp::{tool, tool_router};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -69,6 +68,10 @@ impl Sample {
 }
 
 #[tool_router]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the macro hands over what it has taken out of the request"
+)]
 impl Sample {
     /// Adds two numbers
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
@@ -132,14 +135,16 @@ impl Sample {
 
     /// Who is signed in: account, name, verified e-mail address, client and scopes, as this server sees them
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
-    fn whoami(Extension(parts): Extension<Parts>) -> CallToolResult {
-        whoami(Person::of(&parts))
+    fn whoami(&self, extensions: Extensions) -> CallToolResult {
+        let caller = extensions.get::<Parts>().and_then(Person::of);
+        whoami(caller.as_ref().or(self.person.as_deref()))
     }
 
     /// The profile of the signed-in person at GitHub, fetched in their name with the token of their sign-in
     #[tool(annotations(read_only_hint = true, open_world_hint = true))]
-    async fn github_profile(&self, Extension(parts): Extension<Parts>) -> CallToolResult {
-        match profile::of(Principal::of(&parts).ok(), &self.github).await {
+    async fn github_profile(&self, extensions: Extensions) -> CallToolResult {
+        let caller = extensions.get::<Parts>().map(Principal::of);
+        match profile::of(caller.and_then(Result::ok), &self.github).await {
             Ok(profile) => {
                 let text = ContentBlock::text(profile.text());
                 let mut result = CallToolResult::success(vec![text]);
@@ -218,7 +223,7 @@ fn factorial(n: f64) -> Answer {
     finite(factors.take_while(|factor| *factor <= n).product())
 }
 
-fn whoami(person: Option<Person>) -> CallToolResult {
+fn whoami(person: Option<&Person>) -> CallToolResult {
     let Some(person) = person else {
         let text = "nobody is signed in: this server runs without authorization";
         let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);

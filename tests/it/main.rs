@@ -10,6 +10,7 @@ mod bridge;
 mod callback;
 mod changed_meanwhile;
 mod checklist;
+mod children;
 mod client_documents;
 mod clients;
 mod command;

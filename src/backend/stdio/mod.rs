@@ -1,12 +1,20 @@
 //! MCP servers that are children of ours, and speak over stdin and stdout.
 
 mod ask;
+mod back_off;
 pub mod bridge;
 mod call;
+mod child;
+pub mod children;
+mod environment;
 pub mod front;
 pub mod hub;
 pub mod overheard;
+mod process;
+mod roster;
 mod session;
+pub mod settings;
+mod stderr;
 mod subscriptions;
 
 use std::any::Any;
