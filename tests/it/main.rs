@@ -20,6 +20,7 @@ mod crash;
 mod demo;
 mod departure;
 mod described_consent;
+mod dev_command;
 mod discovery;
 mod fewer_scopes;
 mod flood;
