@@ -12,7 +12,6 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use serde_json::json;
 
-#[derive(Clone, Default)]
 pub(super) struct Capable;
 
 impl ServerHandler for Capable {
@@ -36,13 +35,10 @@ impl ServerHandler for Capable {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let mut list = ListToolsResult::default();
-        let name = match page.and_then(|page| page.cursor).as_deref() {
-            Some("second") => "ask",
-            _ => {
-                list.next_cursor = Some("second".to_owned());
-                "echo"
-            }
-        };
+        let cursor = page.and_then(|page| page.cursor);
+        let is_second = cursor.as_deref() == Some("second");
+        let name = if is_second { "ask" } else { "echo" };
+        list.next_cursor = (!is_second).then(|| "second".to_owned());
         list.tools
             .push(Tool::new(name, "a tool", JsonObject::new()));
         Ok(list)

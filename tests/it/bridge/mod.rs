@@ -52,6 +52,8 @@ pub(crate) struct World {
     wires: AsyncMutex<mpsc::UnboundedReceiver<Wire>>,
 }
 
+type Running = (RunningService<RoleClient, Hub>, Hub);
+
 type Start = Box<dyn Fn(DuplexStream) + Send + Sync>;
 
 /// Children in this process: one for all, or one for each person.
@@ -59,7 +61,7 @@ pub(crate) struct TestChildren {
     start: Start,
     is_shared: bool,
     lifecycle: ClientLifecycleMode,
-    running: AsyncMutex<HashMap<String, (RunningService<RoleClient, Hub>, Hub)>>,
+    running: AsyncMutex<HashMap<String, Running>>,
     pub(crate) none: Mutex<Option<NoChild>>,
     /// Leases that are held.
     pub(crate) held: Arc<AtomicUsize>,
@@ -85,9 +87,9 @@ impl Lend for TestChildren {
             principal.identity().subject.as_str().to_owned()
         };
         let mut running = self.running.lock().await;
-        if !running
+        if running
             .get(&whose)
-            .is_some_and(|(child, _)| !child.peer().is_transport_closed())
+            .is_none_or(|(child, _)| child.peer().is_transport_closed())
         {
             let (ours, theirs) = tokio::io::duplex(1 << 16);
             (self.start)(theirs);
@@ -112,6 +114,7 @@ impl Lend for TestChildren {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(crate) enum Whose {
     Everybody,
     OnePerson,
@@ -141,7 +144,7 @@ pub(crate) fn capable(lifecycle: ClientLifecycleMode) -> World {
     let (_, wires) = mpsc::unbounded_channel();
     let start = |stream| {
         tokio::spawn(async move {
-            let server = rmcp::ServiceExt::serve(capable::Capable::default(), stream);
+            let server = rmcp::ServiceExt::serve(capable::Capable, stream);
             let _ = server.await.unwrap().waiting().await;
         });
     };
