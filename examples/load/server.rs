@@ -50,7 +50,7 @@ pub(crate) fn in_fast_motion(program: &Path, backend_port: u16) -> String {
         path = "/child"
         name = "Child"
         command = ["{}", "sample", "--stdio"]
-        idle = "5s"
+        idle = "1m"
         children = 50
 
         [tokens]

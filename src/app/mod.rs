@@ -298,7 +298,9 @@ impl App {
     /// it, all share the limits of one address, and `X-Forwarded-For` is not believed.
     pub fn router(&self) -> Router {
         let places = self.places.iter();
-        let router = places.fold(self.authorization.clone(), |router, place| {
+        let authorization = self.authorization.clone();
+        let root = endpoint::root(Arc::clone(&self.endpoints));
+        let router = places.fold(authorization.merge(root), |router, place| {
             router.merge(place.router.clone())
         });
         secured(router.fallback(error::not_found))

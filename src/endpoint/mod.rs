@@ -149,7 +149,6 @@ where
         .route(&at("/logo/{sealed}"), get(logo::get))
         .route(&at(style_path()), get(style))
         .route(&at(icon_path()), get(icon));
-    let for_people = put_root(for_people, &endpoints);
     // CORS-01: what a token is worth is no matter of a web page either
     let mut for_servers = Router::new();
     if endpoints.flows.introspects() {
@@ -171,22 +170,20 @@ where
         .with_state(endpoints)
 }
 
-/// Leads a browser from the bare public URL to the first MCP server, unless one is there.
-fn put_root(router: Router<Arc<Endpoints>>, endpoints: &Endpoints) -> Router<Arc<Endpoints>> {
+/// Leads a browser from the bare public URL to the first MCP server, unless one is there. Apart from the rest, because that
+/// place belongs to the website of a program that has one.
+pub fn root(endpoints: Arc<Endpoints>) -> Router {
     let issuer = &endpoints.flows.issuer;
-    let is_issuer = |resource: &str| resource.trim_end_matches('/') == issuer.as_str();
-    if endpoints
-        .servers
-        .iter()
-        .any(|server| is_issuer(&server.resource))
-    {
-        return router;
+    let is_issuer = |server: &Described| server.resource.trim_end_matches('/') == issuer.as_str();
+    if endpoints.servers.iter().any(is_issuer) {
+        return Router::new();
     }
     // not 405: what is there for browsers alone is nothing to a client
     let root = || get(root::get).fallback(error::not_found);
-    let router = router.route(&format!("{}/", issuer.path()), root());
-    match issuer.path() {
+    let router = Router::new().route(&format!("{}/", issuer.path()), root());
+    let router = match issuer.path() {
         "" => router,
         path => router.route(path, root()),
-    }
+    };
+    router.with_state(endpoints)
 }
