@@ -156,11 +156,8 @@ for (const { over, sdks, start } of arrangements) {
       await client.close();
     });
   }
-}
 
-test("everything over HTTP: a question of the server to the client is answered in the middle of a call", async () => {
-  const server = await arrangements[0].start();
-  try {
+  test(`everything over ${over}: a question of the server to the client is answered in the middle of a call`, async () => {
     const prepare = (client) =>
       client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => ({
         model: "none",
@@ -171,10 +168,8 @@ test("everything over HTTP: a question of the server to the client is answered i
     const answer = await client.callTool({ name: "trigger-sampling-request", arguments: { prompt: "hello", maxTokens: 10 } });
     assert.match(text(answer), /you said: .*hello/);
     await client.close();
-  } finally {
-    await server.stop();
-  }
-});
+  });
+}
 
 /** Notifications of one kind. */
 function hear(client, method, heard) {
