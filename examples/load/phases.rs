@@ -286,11 +286,13 @@ impl Load {
             token: token.unwrap_or_default(),
         };
         println!("memory of idle event streams");
+        let before = (self.bare_proxy.memory()?, self.server.memory()?);
         for count in [1000, 5000] {
             let bare = "bare proxy: each of so many";
-            streams::measure(bare, &self.bare_proxy, &through_bare, count).await?;
-            let server = "each of so many, at most 36 KB";
-            streams::measure(server, &self.server, &through_server, count).await?;
+            let (proxy, server) = (&self.bare_proxy, &self.server);
+            streams::measure(bare, proxy, &through_bare, (count, before.0)).await?;
+            let guarded = "each of so many, at most 36 KB";
+            streams::measure(guarded, server, &through_server, (count, before.1)).await?;
         }
         Ok(())
     }

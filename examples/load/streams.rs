@@ -19,15 +19,14 @@ pub(crate) struct Place<'a> {
     pub(crate) token: &'a str,
 }
 
-/// Opens `count` streams, each with its first event read, and writes what `process` holds for each while they are idle.
-/// They are closed again, and what is left of them is written as well.
+/// Opens `count` streams, each with its first event read, and writes what `process` holds for each while they are idle,
+/// beyond the memory that it had `before` the first of any. They are closed again, and what is left is written as well.
 pub(crate) async fn measure(
     name: &str,
     process: &Process,
     place: &Place<'_>,
-    count: usize,
+    (count, before): (usize, f64),
 ) -> Result<()> {
-    let before = process.memory()?;
     let streams: Vec<TcpStream> = stream::iter(0..count)
         .map(|_| open(place))
         .buffer_unordered(32)
@@ -42,9 +41,7 @@ pub(crate) async fn measure(
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     let each = (with - before) * 1024.0 / count as f64;
     println!(
-        "{name:<44}{count:>9}{each:>9.1} KB{handles:>10} file handles; {:.1} MB, {:.1} MB with them, {:.1} MB and {} handles after",
-        before,
-        with,
+        "{name:<44}{count:>9}{each:>9.1} KB{handles:>10} file handles; {before:.1} MB, {with:.1} MB with them, {:.1} MB and {} handles after",
         process.memory()?,
         process.handles()?
     );

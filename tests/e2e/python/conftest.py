@@ -26,13 +26,13 @@ def anyio_backend():
 
 
 class Server:
-    """`anteroom dev` and where it is."""
+    """`anteroom dev` and where it is; `behind` says what stands behind it."""
 
-    def __init__(self):
+    def __init__(self, behind=()):
         port, standin = _free_port(), _free_port()
         self.issuer = f"http://localhost:{port}"
         self.url = f"{self.issuer}/mcp"
-        dev = [BINARY, "dev", "--listen", f"127.0.0.1:{port}", "--standin", f"127.0.0.1:{standin}"]
+        dev = [BINARY, "dev", "--listen", f"127.0.0.1:{port}", "--standin", f"127.0.0.1:{standin}", *behind]
         self.process = subprocess.Popen(dev, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.output = ""
         self._ready = threading.Event()
@@ -59,10 +59,10 @@ class Server:
             self.process.wait()
 
 
-@pytest.fixture(scope="session")
-def server():
-    """One server for all tests: each test is a client of its own."""
-    running = Server()
+@pytest.fixture(scope="session", params=[(), ("--", BINARY, "sample", "--stdio")], ids=["sample", "child"])
+def server(request):
+    """One server for all tests, each of which is a client of its own; and one before the same sample as a child."""
+    running = Server(request.param)
     yield running
     running.stop()
 
