@@ -1,6 +1,7 @@
 //! What an MCP client of the older transport sends.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
@@ -30,6 +31,25 @@ pub(crate) async fn open_session(
     let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
     send(server, path, token, &session, ready).await?;
     Ok(session)
+}
+
+/// Ends a session, as a client does that is closed.
+pub(crate) async fn close_session(
+    server: &mut Connection,
+    path: &str,
+    token: &str,
+    session: &str,
+) -> Result<()> {
+    let bearer = format!("Bearer {token}");
+    let message = Message {
+        method: "DELETE",
+        path,
+        headers: &[("authorization", &bearer), ("mcp-session-id", session)],
+        body: Bytes::new(),
+    };
+    let answer = server.send(message).await?;
+    ensure!(answer.status.is_success(), "{}", answer.status);
+    Ok(())
 }
 
 /// A call that must be answered with a result.

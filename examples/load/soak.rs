@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
 use url::Url;
 
-use crate::mcp::{ADD, PING, call, open_session};
+use crate::mcp::{ADD, PING, call, close_session, open_session};
 use crate::process::Process;
 use crate::streams::{self, Place};
 use crate::visitor::{Tokens, Visitor, place};
@@ -142,7 +142,7 @@ impl Soak {
             call(server, path, &tokens.access, &session, ADD).await?;
             count(&done.calls);
         }
-        Ok(())
+        close_session(server, path, &tokens.access, &session).await
     }
 
     /// Streams that are open for a while.
