@@ -1,4 +1,4 @@
-//! The parts of anteroom in an axum server of one's own: a website, and behind the gate a handler that speaks JSON-RPC by
+//! The parts of anteroom in a server of the program's own: a website, and behind the gate a handler that speaks MCP by
 //! hand, with the caller as an argument.
 //!
 //! `cargo run --example axum_server` has people from a stand-in for GitHub; `cargo run --example axum_server providers.toml`
@@ -10,36 +10,63 @@ use std::net::SocketAddr;
 use anteroom::command::stand_in;
 use anteroom::standin::Standin;
 use anteroom::{App, Backend, Config, Environment, Principal};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Answers any request with who sent it. A server that does more is better written with rmcp.
-async fn mcp(caller: Principal, Json(message): Json<Value>) -> Json<Value> {
-    let text = format!("{} calls {}", caller.identity().subject, message["method"]);
-    let result = json!({ "content": [{ "type": "text", "text": text }] });
-    Json(json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }))
+/// A server with one tool, which says who calls. One that does more is better written with rmcp.
+async fn mcp(caller: Principal, Json(message): Json<Value>) -> Response {
+    let Some(id) = message.get("id") else {
+        // a notification
+        return StatusCode::ACCEPTED.into_response();
+    };
+    let (method, params) = (message["method"].as_str(), &message["params"]);
+    let result = match (method.unwrap_or_default(), params["name"].as_str()) {
+        ("initialize", _) => json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": { "tools": {} },
+            "serverInfo": { "name": "axum_server", "version": "1" },
+        }),
+        ("ping", _) => json!({}),
+        ("tools/list", _) => json!({ "tools": [{
+            "name": "whoami",
+            "description": "Who calls",
+            "inputSchema": { "type": "object" },
+        }] }),
+        ("tools/call", Some("whoami")) => {
+            json!({ "content": [{ "type": "text", "text": caller.identity().subject.as_str() }] })
+        }
+        _ => {
+            let error = json!({ "code": -32601, "message": "there is no such method, or tool" });
+            return Json(json!({ "jsonrpc": "2.0", "id": id, "error": error })).into_response();
+        }
+    };
+    Json(json!({ "jsonrpc": "2.0", "id": id, "result": result })).into_response()
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let standin = Standin::start(([127, 0, 0, 1], 0).into()).await?;
-    let mut config = match std::env::args().nth(1) {
-        Some(file) => {
-            anteroom::config::load(Some(file.as_ref()), &Environment::of_process())?.config
-        }
-        None => Config::dev(
-            ([127, 0, 0, 1], 8080).into(),
-            stand_in(&standin)?,
-            Backend::Here,
-        ),
+    // people of its own only where no file says where they sign in
+    let standin;
+    let mut config = if let Some(file) = std::env::args().nth(1) {
+        anteroom::config::load(Some(file.as_ref()), &Environment::of_process())?.config
+    } else {
+        standin = Standin::start(([127, 0, 0, 1], 0).into()).await?;
+        let listen = ([127, 0, 0, 1], 8080).into();
+        Config::dev(listen, stand_in(&standin)?, Backend::Here)
     };
     config.servers[0].backend = Backend::Here;
 
     let app = App::new(&config).await?;
     let path = &config.servers[0].path;
-    let behind_the_gate = Router::new().route(path, post(mcp)).layer(app.layer(path)?);
+    // where clients look for it: below the path of the public URL, if that has one
+    let route = format!("{}{path}", config.public_url.path());
+    let behind_the_gate = Router::new()
+        .route(&route, post(mcp))
+        .layer(app.layer(path)?);
     let router = Router::new()
         .route("/", get("The website of this program"))
         .merge(behind_the_gate)

@@ -48,16 +48,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = App::new(&config).await?;
     // the gate has looked at Host; rmcp would know this machine's own names alone
     let settings = StreamableHttpServerConfig::default().disable_allowed_hosts();
-    let (stop, stopping) = (settings.cancellation_token.clone(), app.stopping());
     let sessions = Arc::new(LocalSessionManager::default());
     let tools = StreamableHttpService::new(|| Ok(Tools), sessions, settings);
     let app = app.with_service("/mcp", tools)?;
 
-    // streams end when the server is to stop
-    tokio::spawn(async move {
-        stopping.await;
-        stop.cancel();
-    });
     println!("connector: {}", config.public_url.resource("/mcp"));
     let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
     app.serve(listener, ctrl_c).await?;

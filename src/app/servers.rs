@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::extract::Request;
-use axum::response::IntoResponse;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use tokio::sync::watch;
@@ -15,6 +17,7 @@ use url::Url;
 
 use super::{AppError, parts};
 use crate::backend::http::Proxy;
+use crate::backend::http::ending::{UntilStopped, only_listens};
 use crate::backend::introduce::Introduction;
 use crate::backend::introduce::assertion::Assertions;
 use crate::backend::stdio::children::Children;
@@ -31,6 +34,7 @@ use crate::resource::gate::{Gate, GateSettings};
 use crate::resource::help::Help;
 use crate::resource::layer::BearerLayer;
 use crate::resource::scope_policy::ScopePolicy;
+use crate::resource::stream::is_event_stream;
 use crate::resource::{Sessions, Unavailable};
 
 /// A server of the configuration.
@@ -45,18 +49,38 @@ pub(super) struct Place {
     pub(super) router: Router,
     /// The children that answer, where a command is behind it.
     pub(super) children: Option<Arc<Children>>,
+    /// That the server is told to stop.
+    stopped: watch::Receiver<bool>,
 }
 
 impl Place {
-    /// Puts a service of the program's own behind the gate.
+    /// Puts a service of the program's own behind the gate. Streams that only listen end when the server is to stop, so
+    /// that it stops soon.
     pub(super) fn put_behind<S>(&mut self, service: S)
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        self.router = Router::new().route_service(&self.route, self.gate.layer(service));
+        let ending = from_fn_with_state(self.stopped.clone(), end_streams);
+        self.router = Router::new()
+            .route_service(&self.route, self.gate.layer(service))
+            .layer(ending);
     }
+}
+
+/// Has an event stream in which nothing is under way say no more once the server is told to stop.
+async fn end_streams(
+    State(stopped): State<watch::Receiver<bool>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let listens = only_listens(request.method(), request.headers());
+    let response = next.run(request).await;
+    if !listens || !is_event_stream(response.headers()) {
+        return response;
+    }
+    response.map(|body| Body::new(UntilStopped::new(body, stopped)))
 }
 
 /// Over once the server is told to stop, or gone.
@@ -120,6 +144,7 @@ pub(super) fn place(
         gate: gate(config, server, around.flows, session_key)?,
         router: Router::new(),
         children: None,
+        stopped: stopped.clone(),
     };
     match &server.backend {
         Backend::Sample => {

@@ -1,10 +1,11 @@
 //! The program as it is started: what it says, and what it refuses.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use anteroom::command::behind;
 use anteroom::config::Backend;
+
+use crate::harness::process::Process;
 
 #[expect(clippy::unwrap_used, reason = "a test fails by it")]
 fn anteroom(arguments: &[&str]) -> Output {
@@ -81,24 +82,14 @@ fn check_shows_what_is_in_force_without_a_secret() {
 
 #[test]
 fn the_program_takes_as_many_open_files_as_the_system_grants() {
-    let mut program = Command::new("sh")
-        .args([
-            "-c",
-            "ulimit -Sn 64; ulimit -Hn 512; exec \"$0\" sample --listen 127.0.0.1:0",
-        ])
-        .arg(env!("CARGO_BIN_EXE_anteroom"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    BufReader::new(program.stdout.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
+    let limited = "ulimit -Sn 64; ulimit -Hn 512; exec \"$0\" sample --listen 127.0.0.1:0";
+    let mut program = Command::new("sh");
+    program
+        .args(["-c", limited, env!("CARGO_BIN_EXE_anteroom")])
+        .stderr(Stdio::null());
+    let mut program = Process::start(program);
+    let said = program.wait_until_it_says("listens on").unwrap();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.id())).unwrap();
-    program.kill().unwrap();
-    program.wait().unwrap();
     let files = limits
         .lines()
         .find(|line| line.starts_with("Max open files"));

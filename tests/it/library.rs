@@ -3,16 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anteroom::config::{self, Source};
 use anteroom::{App, AppError, Backend, Environment, NoGate, Principal, Scope, listen};
+use axum::body::Body;
 use axum::routing::{any, get};
 use axum::{Extension, Router};
-use futures_util::FutureExt as _;
-use http::HeaderMap;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use http::{HeaderMap, Method};
 use rmcp::model::CallToolRequestParams;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -20,13 +22,15 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ServiceExt as _, tool, tool_router};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tower::ServiceExt as _;
 
 use crate::harness::answer::{Answer, request, request_with};
 use crate::harness::client::{Client, message};
-use crate::harness::process::{Cookies, Http, Journey};
+use crate::harness::patience::{in_time, until};
+use crate::harness::process::{Cookies, Http};
 use crate::harness::server::{Builder, Server, rate, server};
+use crate::harness::visitor::sign_in;
 
 /// A server whose program brings what stands behind the gate.
 fn here() -> Builder {
@@ -301,12 +305,7 @@ async fn the_parts_in_a_server_of_the_programs_own_do_what_the_whole_does() {
             .await;
         assert_eq!(answer.unwrap().body, page);
     }
-    let client = http.register(&base, "none").await.unwrap();
-    let journey = Journey::begin(&http, &base, &client).await.unwrap();
-    let code = journey.code("mona").await.unwrap();
-    let url = format!("{base}/token");
-    let token = http.ask_as(&client, &url, &code.form()).await.unwrap();
-    let token = token.text("access_token");
+    let token = sign_in(&base, "mona").await;
     let list = message("tools/list", &json!({}));
     let url = format!("{base}/mcp");
     let answer = http.call(&url, &token, &list).await.unwrap();
@@ -317,7 +316,7 @@ async fn the_parts_in_a_server_of_the_programs_own_do_what_the_whole_does() {
     let refused = http.call(&url, "a.b.c", &list).await.unwrap();
     assert_eq!(refused.status, 401);
     stop.send(()).unwrap();
-    running.await.unwrap();
+    in_time("the end", running).await.unwrap();
 }
 
 /// AT-08
@@ -331,21 +330,55 @@ async fn the_background_sees_to_the_keys_until_it_is_dropped() {
     server.app.flows().rotate_signing_key().await.unwrap();
     assert_eq!(flows.jwks(), keys);
     let background = app.background();
-    until(|| flows.jwks() == server.app.flows().jwks()).await;
+    until("the key of the other one is published", || {
+        flows.jwks() == server.app.flows().jwks()
+    })
+    .await;
     assert_ne!(flows.jwks(), keys);
     drop(background);
-    until(|| Arc::strong_count(flows) == held).await;
+    until("nothing goes on", || Arc::strong_count(flows) == held).await;
 }
 
-/// Lets everybody act until it is so.
-async fn until(is_so: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if is_so() {
-            return;
+#[tokio::test]
+async fn at_the_end_a_stream_that_only_listens_ends_and_an_answer_is_given_whole() {
+    let world = here().start().await;
+    let app = app(&world).await;
+    let (begun, over) = (Arc::new(Semaphore::new(0)), app.stopping().shared());
+    let says = {
+        let (begun, over) = (Arc::clone(&begun), over);
+        async move |method: Method| {
+            let rest = async move {
+                begun.add_permits(1);
+                over.await;
+                if method == Method::GET {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>("data: 2\n\n")
+            };
+            let first = stream::iter([Ok("data: 1\n\n")]);
+            let body = Body::from_stream(first.chain(stream::once(rest)));
+            ([("content-type", "text/event-stream")], body)
         }
-        tokio::task::yield_now().await;
-    }
-    panic!("nobody sees to it");
+    };
+    let service = Router::new().fallback(any(says));
+    let app = app.with_service("/mcp", service).unwrap();
+    let server = world.serving(app.router());
+    let client = server.client().await;
+    let token = client.sign_in("mona").await.access;
+    let mut listen = request("GET", "/mcp");
+    let headers = listen.headers_mut();
+    headers.insert("accept", "text/event-stream".parse().unwrap());
+    let bearer = format!("Bearer {token}");
+    headers.insert("authorization", bearer.parse().unwrap());
+    let call = message("tools/call", &json!({"name": "who"}));
+    let stop = async {
+        let _ = begun.acquire_many(2).await.unwrap();
+        app.stop();
+    };
+    let both = async { tokio::join!(server.send(listen), client.call(&token, "", &call), stop) };
+    let (listened, answered, ()) = in_time("the end of the streams", both).await;
+    assert_eq!(listened.text(), "data: 1\n\n");
+    assert_eq!(answered.text(), "data: 1\n\ndata: 2\n\n");
 }
 
 #[tokio::test]

@@ -6,39 +6,37 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anteroom::standin::{CLIENT_ID, CLIENT_SECRET, Standin};
-use rmcp::ServiceExt as _;
+use rmcp::RoleClient;
 use rmcp::model::CallToolRequestParams;
-use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use serde_json::json;
+use rmcp::service::RunningService;
 
-use crate::harness::client::message;
-use crate::harness::process::{Http, Journey, Process, free_port};
+use crate::harness::process::{Process, free_port};
+use crate::harness::visitor::{connect, sign_in};
 
-/// An example, built: cargo has put it beside the folder of this test, unless it was told to build this test alone.
+/// An example as it stands here: cargo builds it where it built this test and in the same way, so that there is nothing to do
+/// where it has built both.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.ancestors().nth(2).unwrap();
-    let found = built.join("examples").join(name);
-    if !found.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--locked", "--quiet", "--example", name])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env("CARGO_TARGET_DIR", built.parent().unwrap());
-        if built.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success());
-    }
-    found
+    let profile = match built.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        named => named,
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--locked", "--offline", "--quiet"])
+        .args(["--profile", profile, "--example", name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CARGO_TARGET_DIR", built.parent().unwrap());
+    assert!(cargo.status().unwrap().success());
+    built.join("examples").join(name)
 }
 
 /// An example, just started with one argument, and the URL that it gives to clients.
 async fn start(name: &str, argument: String) -> (Process, String) {
-    let program = example(name);
+    let name = name.to_owned();
     let starting = tokio::task::spawn_blocking(move || {
-        let mut command = Command::new(program);
+        let mut command = Command::new(example(&name));
         command.arg(argument).env_clear();
         let mut process = Process::start(command);
         let said = process.wait_until_it_says("connector: ").unwrap();
@@ -47,45 +45,42 @@ async fn start(name: &str, argument: String) -> (Process, String) {
     starting.await.unwrap()
 }
 
-/// Signs in as mona, in a browser: an access token.
-async fn sign_in(http: &Http, base: &str) -> String {
-    let client = http.register(base, "none").await.unwrap();
-    let journey = Journey::begin(http, base, &client).await.unwrap();
-    let code = journey.code("mona").await.unwrap();
-    let url = format!("{base}/token");
-    let answer = http.ask_as(&client, &url, &code.form()).await.unwrap();
-    answer.text("access_token")
+/// mona, who has signed in and connected.
+async fn mona(url: &str) -> RunningService<RoleClient, ()> {
+    let token = sign_in(url.strip_suffix("/mcp").unwrap(), "mona").await;
+    connect(url, &token).await
+}
+
+/// What a tool without arguments says.
+async fn said(client: &RunningService<RoleClient, ()>, tool: &'static str) -> String {
+    let said = client.call_tool(CallToolRequestParams::new(tool)).await;
+    let said = said.unwrap();
+    said.content[0].as_text().unwrap().text.clone()
 }
 
 /// RS-01
 #[tokio::test]
 async fn the_server_of_rmcp_greets_whoever_is_signed_in() {
     let (_process, url) = start("rmcp_server", "127.0.0.1:0".to_owned()).await;
-    let token = sign_in(&Http::new(), url.strip_suffix("/mcp").unwrap()).await;
-    let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(token);
-    let transport = StreamableHttpClientTransport::from_config(config);
-    let client = ().serve(transport).await.unwrap();
-    for (tool, expected) in [
-        ("greet", "Hello, Mona Lísa!"),
-        ("can_ask_provider", "yes: there is a token of the provider"),
-    ] {
-        let said = client.call_tool(CallToolRequestParams::new(tool)).await;
-        let said = said.unwrap();
-        assert_eq!(said.content[0].as_text().unwrap().text, expected);
-    }
+    let client = mona(&url).await;
+    assert_eq!(said(&client, "greet").await, "Hello, Mona Lísa!");
+    let can_ask = said(&client, "can_ask_provider").await;
+    assert_eq!(can_ask, "yes: there is a token of the provider");
     client.cancel().await.unwrap();
 }
 
 /// RS-01
 #[tokio::test]
-async fn the_parts_in_a_server_of_axum_say_who_calls() {
+async fn the_parts_in_a_server_of_axum_say_who_calls_below_a_path_too() {
     let standin = Standin::start(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let (port, provider) = (free_port(), standin.base_url());
+    let provider = standin.base_url();
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("providers.toml");
-    let text = format!(
-        r#"
-public_url = "http://localhost:{port}"
+    for below in ["", "/tools"] {
+        let port = free_port();
+        let file = directory.path().join("providers.toml");
+        let text = format!(
+            r#"
+public_url = "http://localhost:{port}{below}"
 listen = "127.0.0.1:{port}"
 store = "memory"
 [[server]]
@@ -98,15 +93,19 @@ base_url = "{provider}"
 api_url = "{provider}/api"
 allow.anyone = true
 "#
-    );
-    std::fs::write(&file, text).unwrap();
-    let file = file.to_str().unwrap().to_owned();
-    let (process, url) = start("axum_server", file).await;
-    assert_eq!(url, format!("http://localhost:{port}/mcp"));
-    let http = Http::new();
-    let token = sign_in(&http, url.strip_suffix("/mcp").unwrap()).await;
-    let list = message("tools/list", &json!({}));
-    let answer = http.call(&url, &token, &list).await.unwrap();
-    assert!(answer.body.contains("github:"), "{answer:?}");
-    drop(process);
+        );
+        std::fs::write(&file, text).unwrap();
+        let (_process, url) = start("axum_server", file.to_str().unwrap().to_owned()).await;
+        assert_eq!(url, format!("http://localhost:{port}{below}/mcp"));
+        let client = mona(&url).await;
+        let tools = client.list_all_tools().await.unwrap();
+        assert_eq!(tools.len(), 1);
+        let who = said(&client, "whoami").await;
+        assert!(who.starts_with("github:"), "{who}");
+        // what it does not know it says, and lives
+        let unknown = client.call_tool(CallToolRequestParams::new("other")).await;
+        assert!(unknown.is_err(), "{unknown:?}");
+        assert!(client.list_all_prompts().await.is_err());
+        client.cancel().await.unwrap();
+    }
 }

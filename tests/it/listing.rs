@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tower::{ServiceExt as _, service_fn};
 
 use crate::harness::gate::{World, post, rpc, with};
+use crate::harness::revision::{MODERN, meta};
 
 /// Some tools, resources and prompts are for few.
 pub(crate) const POLICY: [(&str, &[&str]); 7] = [
@@ -173,15 +174,8 @@ async fn a_list_holds_what_the_token_may_call() {
 }
 
 fn modern(token: &str, method: &str) -> Request {
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let mut request = post(token, &rpc(method, &json!({ "_meta": meta })));
-    for (name, value) in [
-        ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", method),
-    ] {
+    let mut request = post(token, &rpc(method, &json!({ "_meta": meta(MODERN) })));
+    for (name, value) in [("mcp-protocol-version", MODERN), ("mcp-method", method)] {
         request.headers_mut().insert(name, value.parse().unwrap());
     }
     request

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use crate::harness::gate::{World, echo, post, rpc, send, with};
+use crate::harness::revision::{MODERN, meta};
 
 /// A path before a server that counts what reaches it, and a token for everything but `delete_…`.
 struct Target {
@@ -293,15 +294,9 @@ async fn a_method_is_known_in_one_spelling_alone() {
     );
 }
 
-const MODERN: &str = "2026-07-28";
-
 /// A right call of `add` in 2026-07-28.
 fn modern(token: &str) -> Request {
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let body = rpc("tools/call", &json!({"name": "add", "_meta": meta}));
+    let body = rpc("tools/call", &json!({"name": "add", "_meta": meta(MODERN)}));
     let request = with(post(token, &body), "mcp-protocol-version", MODERN);
     with(with(request, "mcp-method", "tools/call"), "mcp-name", "add")
 }

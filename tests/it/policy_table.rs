@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use crate::harness::gate::{World, bodiless, post, rpc, send, with};
+use crate::harness::revision::{MODERN, meta};
 
-const MODERN: &str = "2026-07-28";
 const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 const ALL: &str = "tools:list tools:call resources prompts";
 
@@ -61,8 +61,8 @@ impl Table {
     }
 
     /// A request with `_meta` of this version, and these headers.
-    fn with_meta(&self, method: &str, meta: &str, header: Option<&str>) -> Request {
-        let body = rpc(method, &json!({"_meta": meta_of(meta)}));
+    fn with_meta(&self, method: &str, version: &str, header: Option<&str>) -> Request {
+        let body = rpc(method, &json!({"_meta": meta(version)}));
         let request = self.post(header, &body);
         with(request, "mcp-method", method)
     }
@@ -93,13 +93,6 @@ fn versioned(request: Request, version: Option<&str>) -> Request {
         Some(version) => with(request, "mcp-protocol-version", version),
         None => request,
     }
-}
-
-fn meta_of(version: &str) -> Value {
-    json!({
-        "io.modelcontextprotocol/protocolVersion": version,
-        "io.modelcontextprotocol/clientCapabilities": {},
-    })
 }
 
 /// RS-01, RS-02
@@ -174,7 +167,7 @@ async fn row_one_an_array_is_a_batch_of_the_first_revision() {
 async fn row_one_an_array_holds_messages_of_any_kind_of_that_revision() {
     let table = Table::new().await;
     let ping = rpc("ping", &json!({}));
-    let meta = json!({"_meta": meta_of(MODERN)});
+    let meta = json!({"_meta": meta(MODERN)});
     let meta = rpc("tools/list", &meta);
     let note = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
     let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;

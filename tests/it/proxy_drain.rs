@@ -5,14 +5,17 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::harness::backend::{Played, Wire, call};
 use crate::harness::gate::rpc;
 use crate::harness::listening::Listening;
+use crate::harness::patience::in_time;
+use crate::harness::revision::{MODERN, meta};
 
-/// Well before the limit of the drain, which is ten seconds.
-const SOON: Duration = Duration::from_secs(6);
+/// Before the limit of the drain, which is ten seconds.
+const SOON: Duration = Duration::from_secs(9);
 
 async fn ends_soon(served: Listening) {
     let ended = timeout(SOON, served.serving).await;
@@ -23,15 +26,20 @@ async fn ends_soon(served: Listening) {
 async fn subscribe(served: &Listening) -> Wire {
     let params = json!({
         "notifications": {"toolsListChanged": true},
-        "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        },
+        "_meta": meta(MODERN),
     });
     let headers = "mcp-protocol-version: 2026-07-28\r\nmcp-method: subscriptions/listen\r\n";
     let body = rpc("subscriptions/listen", &params);
     served.post(headers, &body).await
+}
+
+async fn listens_no_more(served: &Listening) {
+    in_time("it stops listening", async {
+        while TcpStream::connect(served.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 async fn stream(served: &Listening) -> Wire {
@@ -46,9 +54,7 @@ async fn a_call_under_way_is_answered_whole() {
     let (mut wire, _) = backend.asked().await;
     served.stop();
     // it stops listening before it has answered
-    while tokio::net::TcpStream::connect(served.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    listens_no_more(&served).await;
     wire.answer("200 OK", "", r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)
         .await;
     let answer = client.rest().await;
@@ -70,9 +76,7 @@ async fn a_call_that_is_answered_as_a_stream_is_answered_whole_too() {
     wire.send("data: 1\n\n").await;
     assert!(client.read().await.unwrap().starts_with("HTTP/1.1 200 OK"));
     served.stop();
-    while tokio::net::TcpStream::connect(served.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    listens_no_more(&served).await;
     wire.send("data: 2\n\n").await;
     wire.write("0\r\n\r\n").await;
     let rest = client.rest().await;

@@ -1,8 +1,5 @@
 //! What clients are told where the server behind the proxy fails: never that their token is bad, and always under their id.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,17 +8,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::harness::backend::{Played, behind_a_gate, call, in_front_of, list, proxy_to, serve};
+use crate::harness::backend::{
+    Played, behind_a_gate, call, in_front_of, list, nobody, proxy_to, serve,
+};
 use crate::harness::gate::{bodiless, post, send, with};
 use crate::harness::log::Log;
-
-/// An address at which nobody listens.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
-}
 
 /// SEC-15
 #[tokio::test]
@@ -101,7 +93,8 @@ async fn a_failure_carries_the_id_of_its_request_and_of_nothing_else() {
     let notification = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let response = json!({"jsonrpc": "2.0", "id": 3, "result": {}});
     let batch = format!("[{}]", message(json!(1), "ping"));
-    let (router, token) = behind_a_gate(proxy_to(nobody().await));
+    let (_socket, address) = nobody();
+    let (router, token) = behind_a_gate(proxy_to(address));
     for (request, id) in [
         (post(&token, &message(json!(7), "tools/list")), json!(7)),
         (
@@ -205,7 +198,7 @@ async fn no_other_protocol_is_spoken_on_the_connection() {
 #[tokio::test]
 async fn the_log_names_the_server_and_what_to_do_and_nothing_of_the_request() {
     let (log, _listening) = Log::listen("anteroom=info");
-    let address = nobody().await;
+    let (_socket, address) = nobody();
     let (router, token) = behind_a_gate(proxy_to(address));
     let mut request = post(&token, &call());
     *request.uri_mut() = "/mcp?key=secret-of-the-query".parse().unwrap();

@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 
 use crate::harness::backend::{Played, call, client, list, listening, onto, proxy_to, serve};
 use crate::harness::gate::{NOW, World, bodiless, post};
+use crate::harness::patience::in_time;
 
 /// Tells, when it is dropped, that nobody listens any more.
 struct Gone(Option<oneshot::Sender<()>>);
@@ -66,16 +67,24 @@ async fn events_arrive_one_by_one_and_the_head_before_all() {
         let (address, token) = listening(proxy_to(serve(backend).await)).await;
         let request = onto(address, method, post(&token, &list()));
         // Nothing has been sent yet: the head alone must arrive.
-        let response = client().request(request).await.unwrap();
+        let response = in_time("the head", client().request(request))
+            .await
+            .unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         let mut body = response.into_body().into_data_stream();
         for event in ["data: 1\n\n", "data: 2\n\n", ": still there\n\n"] {
             events.send(event).await.unwrap();
-            assert_eq!(body.next().await.unwrap().unwrap(), event);
+            assert_eq!(
+                in_time("an event, or the end", body.next())
+                    .await
+                    .unwrap()
+                    .unwrap(),
+                event
+            );
         }
         drop(events);
-        assert!(body.next().await.is_none());
+        assert!(in_time("an event, or the end", body.next()).await.is_none());
     }
 }
 
@@ -91,12 +100,18 @@ async fn an_open_stream_says_no_more_once_its_session_has_ended() {
     let response = router.oneshot(request).await.unwrap();
     let mut body = response.into_body().into_data_stream();
     events.send("data: 1\n\n").await.unwrap();
-    assert_eq!(body.next().await.unwrap().unwrap(), "data: 1\n\n");
+    assert_eq!(
+        in_time("an event, or the end", body.next())
+            .await
+            .unwrap()
+            .unwrap(),
+        "data: 1\n\n"
+    );
     world.end_all();
     events.send("data: 2\n\n").await.unwrap();
-    assert!(body.next().await.is_none());
+    assert!(in_time("an event, or the end", body.next()).await.is_none());
     drop(body);
-    gone.await.unwrap();
+    in_time("the server is told", gone).await.unwrap();
 }
 
 /// An open stream in which nothing happens, and its world.
@@ -120,7 +135,13 @@ async fn idle() -> (World, Arc<Standing>, BodyDataStream, oneshot::Receiver<()>)
     let response = router.oneshot(request).await.unwrap();
     let mut body = response.into_body().into_data_stream();
     events.send("data: 1\n\n").await.unwrap();
-    assert_eq!(body.next().await.unwrap().unwrap(), "data: 1\n\n");
+    assert_eq!(
+        in_time("an event, or the end", body.next())
+            .await
+            .unwrap()
+            .unwrap(),
+        "data: 1\n\n"
+    );
     // whoever feeds it stays, and says nothing
     tokio::spawn(async move { events.closed().await });
     (world, standing, body, gone)
@@ -153,10 +174,10 @@ async fn a_stream_in_which_nothing_happens_ends_with_its_session() {
                 standing.extend(NOW);
             }
         }
-        let next = timeout(Duration::from_secs(5), body.next()).await;
-        assert!(next.unwrap().is_none(), "{ends}");
+        let next = in_time("the end of the stream", body.next()).await;
+        assert!(next.is_none(), "{ends}");
         drop(body);
-        gone.await.unwrap();
+        in_time("the server is told", gone).await.unwrap();
     }
 }
 
@@ -167,8 +188,14 @@ async fn an_open_stream_goes_on_while_it_cannot_be_told_whether_its_session_is_i
     world.sessions.is_down.store(true, Ordering::SeqCst);
     let asked = world.sessions.asked.load(Ordering::SeqCst);
     world.clock.advance(Duration::from_secs(60));
+    // who looks at the stream looks at its session
+    in_time("it is asked", async {
+        while world.sessions.asked.load(Ordering::SeqCst) == asked {
+            assert!(is_still_open(&mut body).await);
+        }
+    })
+    .await;
     assert!(is_still_open(&mut body).await);
-    assert!(world.sessions.asked.load(Ordering::SeqCst) > asked);
 }
 
 /// SEC-11, CONS-27
@@ -188,8 +215,8 @@ async fn a_stream_ends_where_a_scope_that_it_was_opened_with_is_withheld() {
         if stays {
             assert!(is_still_open(&mut body).await);
         } else {
-            let next = timeout(Duration::from_secs(5), body.next()).await;
-            assert!(next.unwrap().is_none());
+            let next = in_time("the end of the stream", body.next()).await;
+            assert!(next.is_none());
         }
     }
 }
@@ -209,7 +236,13 @@ async fn a_client_that_goes_away_in_a_stream_is_missed_by_the_server() {
         };
         let (response, wire) = tokio::join!(asking, answering);
         let mut body = response.unwrap().into_body().into_data_stream();
-        assert_eq!(body.next().await.unwrap().unwrap(), "data: 1\n\n");
+        assert_eq!(
+            in_time("an event, or the end", body.next())
+                .await
+                .unwrap()
+                .unwrap(),
+            "data: 1\n\n"
+        );
         drop(body);
         wire.closed().await;
     }
@@ -259,10 +292,16 @@ async fn a_server_that_breaks_off_ends_the_stream_of_the_client() {
         };
         let (response, ()) = tokio::join!(asking, answering);
         let mut body = response.unwrap().into_body().into_data_stream();
-        assert_eq!(body.next().await.unwrap().unwrap(), "data: 1\n\n");
+        assert_eq!(
+            in_time("an event, or the end", body.next())
+                .await
+                .unwrap()
+                .unwrap(),
+            "data: 1\n\n"
+        );
         // the piece that came, and then the break and not an end
         let mut last = None;
-        while let Some(piece) = body.next().await {
+        while let Some(piece) = in_time("an event, or the end", body.next()).await {
             last = Some(piece.is_err());
         }
         assert_eq!(last, Some(true));

@@ -6,12 +6,12 @@ use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
 use crate::harness::gate::{World, post, rpc, send, with};
+use crate::harness::revision::{MODERN, meta};
 
 const SCOPES: &str = "tools:list tools:call resources prompts";
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
-const MODERN: &str = "2026-07-28";
 
 /// A path with the echoing server, and a token for it.
 struct Path {
@@ -31,7 +31,7 @@ fn path() -> Path {
 /// Params with the members of a modern request.
 fn modern(version: &str, params: Value) -> Value {
     let mut params = params;
-    params["_meta"] = json!({VERSION: version, CAPABILITIES: {}});
+    params["_meta"] = meta(version);
     params
 }
 

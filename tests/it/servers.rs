@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::harness::answer::Answer;
 use crate::harness::client::{Client, Tokens, message};
+use crate::harness::revision::{MODERN, meta};
 use crate::harness::server::{Builder, Server, server};
 
 /// Where everybody takes notes: it is the first.
@@ -133,11 +134,7 @@ fn requests(server: &Server, url: &str, token: &str) -> Vec<(&'static str, Reque
             .header("accept", "application/json, text/event-stream")
     };
     let post = || with(Method::POST).header("content-type", "application/json");
-    let modern = json!({"_meta": {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }});
+    let modern = json!({"_meta": meta(MODERN)});
     let modern = Body::from(message("tools/list", &modern).to_string());
     let legacy = Body::from(initialize().to_string());
     vec![
@@ -145,7 +142,7 @@ fn requests(server: &Server, url: &str, token: &str) -> Vec<(&'static str, Reque
         (
             "modern",
             post()
-                .header("mcp-protocol-version", "2026-07-28")
+                .header("mcp-protocol-version", MODERN)
                 .header("mcp-method", "tools/list")
                 .body(modern)
                 .unwrap(),

@@ -17,17 +17,16 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use reqwest::header::AUTHORIZATION;
+use rmcp::RoleClient;
 use rmcp::model::CallToolRequestParams;
 use rmcp::service::RunningService;
-use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
 use crate::harness::client::message;
-use crate::harness::process::{Cookies, Http, Journey, Place, Process, free_port};
+use crate::harness::process::{Cookies, Http, Place, Process, free_port};
+use crate::harness::visitor::{connect, sign_in};
 
 /// The paths that anteroom has to get, with all that lies below them: the MCP server, which it guards, is one. All others
 /// are the website's.
@@ -145,23 +144,10 @@ allow.anyone = true
         }
     }
 
-    /// A person signs in at the public address: the access token.
-    async fn sign_in(&self, login: &str) -> String {
-        let (http, base) = (Http::new(), &self.place.base);
-        let client = http.register(base, "none").await.unwrap();
-        let journey = Journey::begin(&http, base, &client).await.unwrap();
-        let code = journey.code(login).await.unwrap();
-        let url = format!("{base}/token");
-        let answer = http.ask_as(&client, &url, &code.form()).await.unwrap();
-        answer.text("access_token")
-    }
-
-    /// A client at the public address.
-    async fn connect(&self, token: String) -> RunningService<RoleClient, ()> {
-        let url = format!("{}/mcp", self.place.base);
-        let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(token);
-        let transport = StreamableHttpClientTransport::from_config(config);
-        ().serve(transport).await.unwrap()
+    /// A person who has signed in at the public address, and the client there.
+    async fn connect(&self, login: &str) -> RunningService<RoleClient, ()> {
+        let token = sign_in(&self.place.base, login).await;
+        connect(&format!("{}/mcp", self.place.base), &token).await
     }
 }
 
@@ -194,7 +180,7 @@ async fn whoami(client: &RunningService<RoleClient, ()>) -> Value {
 async fn whoever_signs_in_at_the_public_address_is_known_to_the_server_behind_both() {
     let parts = Parts::start("", None).await;
     for (login, name) in [("mona", "Mona Lísa"), ("octavia", "Octavia Ångström")] {
-        let client = parts.connect(parts.sign_in(login).await).await;
+        let client = parts.connect(login).await;
         assert_eq!(client.list_all_tools().await.unwrap().len(), 12);
         let told = whoami(&client).await;
         assert_eq!(told["login"], login, "{told}");
@@ -260,7 +246,7 @@ async fn website() -> SocketAddr {
 #[tokio::test]
 async fn beside_a_website_anteroom_needs_these_paths_and_no_other() {
     let parts = Parts::start("", Some(website().await)).await;
-    let client = parts.connect(parts.sign_in("mona").await).await;
+    let client = parts.connect("mona").await;
     assert_eq!(whoami(&client).await["login"], "mona");
     client.cancel().await.unwrap();
     let http = Http::new();

@@ -13,7 +13,6 @@ mod wire;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use anteroom::backend::stdio::hub::Hub;
 use anteroom::backend::stdio::{Lease, Lend, NoChild, service};
@@ -41,9 +40,8 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tower::ServiceExt as _;
 
 use self::wire::Wire;
-
-/// How long something is waited for that has to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::harness::patience::{PATIENCE, in_time};
+use crate::harness::revision::{MODERN, meta};
 
 /// A bridge, behind a gate that believes what it is told.
 pub(crate) struct World {
@@ -342,20 +340,13 @@ impl World {
         params: &Value,
     ) -> Answer {
         let mut params = params.clone();
-        let mut meta = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": { "name": "raw", "version": "1" },
-            "io.modelcontextprotocol/clientCapabilities": {},
-        });
+        let mut meta = meta(MODERN);
         for (key, value) in params["_meta"].as_object().cloned().unwrap_or_default() {
             meta[key] = value;
         }
         params["_meta"] = meta;
         let name = params.get("name").or(params.get("uri")).cloned();
-        let mut headers = vec![
-            ("mcp-protocol-version", "2026-07-28"),
-            ("mcp-method", method),
-        ];
+        let mut headers = vec![("mcp-protocol-version", MODERN), ("mcp-method", method)];
         if let Some(name) = name.as_ref().and_then(Value::as_str) {
             headers.push(("mcp-name", name));
         }
@@ -426,8 +417,8 @@ async fn send(router: &Router, mut request: Request) -> Answer {
     request
         .headers_mut()
         .insert("host", "localhost".parse().unwrap());
-    let response = router.clone().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
+    let response = in_time("an answer", router.clone().oneshot(request)).await;
+    let (parts, body) = response.unwrap().into_parts();
     Answer {
         status: parts.status,
         headers: parts.headers,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::wire::Wire;
 use super::{Answer, Whose, World, capable, modern, played, text, tool};
+use crate::harness::patience::in_time;
 
 /// Has a child say something that everybody hears, and tells what a stream got before it.
 async fn heard_until_change(child: &mut Wire, stream: &mut Answer) -> Vec<Value> {
@@ -240,9 +241,12 @@ async fn a_fresh_child_is_told_what_its_sessions_want_to_hear() {
     child.answer(&told, &json!({})).await;
     asked.last().await;
     drop(child);
-    while !has_gone(&world).await {
-        tokio::task::yield_now().await;
-    }
+    in_time("its end is seen", async {
+        while !has_gone(&world).await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let nothing = json!({});
     let asked = session.ask(2, "tools/list", &nothing);
     let fresh = async {

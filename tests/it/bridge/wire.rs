@@ -5,7 +5,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf,
 };
 
-use super::PATIENCE;
+use crate::harness::patience::{PATIENCE, in_time};
 
 /// A child that the test plays, line by line.
 pub(crate) struct Wire {
@@ -38,7 +38,8 @@ impl Wire {
 
     pub(crate) async fn say(&mut self, message: &Value) {
         let line = format!("{message}\n");
-        self.write.write_all(line.as_bytes()).await.unwrap();
+        let written = self.write.write_all(line.as_bytes());
+        in_time("somebody who reads", written).await.unwrap();
     }
 
     pub(crate) async fn answer(&mut self, request: &Value, result: &Value) {

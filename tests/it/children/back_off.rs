@@ -1,12 +1,15 @@
 //! A child that fails is left alone for a while, and the log says once what happened.
 
+use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anteroom::backend::stdio::{Lend as _, NoChild};
 
-use super::{Family, lend, person, refused, subject, until};
+use super::{Family, lend, person, refused, subject};
 use crate::harness::log::Log;
+use crate::harness::patience::{in_time, until};
 
 fn seconds(seconds: u64) -> NoChild {
     NoChild::NotStarted(Duration::from_secs(seconds))
@@ -48,12 +51,21 @@ async fn a_child_that_cannot_be_started_is_left_alone_for_longer_each_time() {
 #[tokio::test]
 async fn the_log_says_how_a_child_ended_that_did_not_begin() {
     let (log, _listening) = Log::listen("info");
-    let family = Family::script("echo 'no API key' >&2; exit 3");
+    let script = "echo 'no API key' >&2; while [ ! -e go ]; do sleep 0.02; done; exit 3";
+    let family = Family::script(script);
     let children = family.children();
-    assert_eq!(refused(&children, &person(1)).await, seconds(1));
+    let asking = tokio::spawn({
+        let children = Arc::clone(&children);
+        async move { refused(&children, &person(1)).await }
+    });
+    until("what it wrote is told", || {
+        log.text().contains(r#"line="no API key""#)
+    })
+    .await;
+    fs::write(family.path("go"), "").unwrap();
+    assert_eq!(asking.await.unwrap(), seconds(1));
     let log = log.text();
     assert!(log.contains(r#"status="exit status: 3""#), "{log}");
-    assert!(log.contains(r#"line="no API key""#), "{log}");
     // somebody else's child is another one
     assert_eq!(refused(&children, &person(2)).await, seconds(1));
 }
@@ -66,12 +78,15 @@ async fn a_child_that_ends_soon_is_left_alone_and_one_that_lived_long_is_not() {
     let mona = person(1);
     let lease = lend(&children, &mona).await;
     kill(family.only());
-    let mut last = None;
-    while last.is_none() {
-        last = children.lend(&mona).await.err();
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(last, Some(seconds(1)));
+    let last = in_time("its end is seen", async {
+        loop {
+            if let Err(why) = children.lend(&mona).await {
+                break why;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(last.await, seconds(1));
     until("it is seen", || lease.peer.is_transport_closed()).await;
     drop(lease);
     family.clock.advance(Duration::from_secs(1));

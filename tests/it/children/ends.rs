@@ -7,7 +7,8 @@ use anteroom::backend::stdio::{Lend as _, NoChild};
 use rmcp::model::CallToolRequestParams;
 use serde_json::json;
 
-use super::{Family, GREETS, IDLE, NEARLY_IDLE, left_of, lend, person, refused, until};
+use super::{Family, GREETS, IDLE, NEARLY_IDLE, left_of, lend, person, refused};
+use crate::harness::patience::until;
 
 /// In the background, deaf to SIGTERM, and with the pipes of its parent.
 const DEAF: &str = "(trap '' TERM HUP INT; exec sleep 1000) & ";
@@ -66,8 +67,8 @@ async fn what_a_child_has_started_ends_with_it_even_if_it_is_deaf() {
     let family = Family::script(&format!("{DEAF}exec $SAMPLE"));
     let children = family.children();
     drop(lend(&children, &person(1)).await);
+    until("both run", || family.processes().len() == 2).await;
     let processes = family.processes();
-    assert_eq!(processes.len(), 2, "{processes:?}");
     let leader = *processes.values().next().unwrap();
     assert!(processes.values().all(|group| *group == leader));
     children.end_all().await;
@@ -80,7 +81,7 @@ async fn what_a_child_leaves_behind_ends_although_the_child_was_first() {
     let family = Family::script(&format!("{DEAF}{GREETS}read -r line; read -r line; exit 7"));
     let children = family.children();
     let lease = lend(&children, &person(1)).await;
-    assert_eq!(family.processes().len(), 2);
+    until("both run", || family.processes().len() == 2).await;
     let leader = *family.processes().values().next().unwrap();
     let call = CallToolRequestParams::new("the last");
     assert!(lease.peer.call_tool(call).await.is_err());
@@ -100,7 +101,9 @@ async fn a_start_that_fails_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_child_that_does_not_read_any_more_can_be_ended() {
-    let family = Family::script(&format!("{GREETS}trap '' TERM; while :; do sleep 1; done"));
+    let family = Family::script(&format!(
+        "{GREETS}head -c 1000 > begun; trap '' TERM; while :; do sleep 1; done"
+    ));
     let children = family.children();
     let lease = lend(&children, &person(1)).await;
     let calling = tokio::spawn(async move {
@@ -109,7 +112,8 @@ async fn a_child_that_does_not_read_any_more_can_be_ended() {
         let call = call.with_arguments(much.as_object().unwrap().clone());
         lease.peer.call_tool(call).await.is_err()
     });
-    tokio::task::yield_now().await;
+    // more than a pipe takes is still to be written
+    until("it writes", || family.written("begun").len() == 1000).await;
     children.end_all().await;
     assert!(family.processes().is_empty());
     assert!(calling.await.unwrap());
@@ -122,10 +126,11 @@ async fn at_the_end_all_children_end_at_once_and_there_are_no_others() {
     for number in 0..5 {
         drop(lend(&children, &person(number)).await);
     }
+    // one after the other they would take half a minute
     let begun = Instant::now();
     children.end_all().await;
     assert!(
-        begun.elapsed() < Duration::from_secs(12),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
@@ -165,7 +170,7 @@ fn the_end_of_the_runtime_kills_what_is_left() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let children = family.children();
     let lease = runtime.block_on(lend(&children, &person(1)));
-    assert_eq!(family.processes().len(), 2);
+    runtime.block_on(until("both run", || family.processes().len() == 2));
     drop(runtime);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(family.until_gone());

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anteroom::backend::stdio::NoChild;
 
-use super::{Family, lend, person, refused, until};
+use super::{Family, lend, person, refused};
+use crate::harness::patience::until;
 
 #[tokio::test]
 async fn there_are_no_more_children_than_set_and_the_one_unused_for_longest_makes_room() {

@@ -13,7 +13,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anteroom::backend::stdio::children::Children;
 use anteroom::backend::stdio::settings::{ChildSettings, Sharing};
@@ -27,6 +27,8 @@ use anteroom::protocol::scope::ScopeSet;
 use anteroom::secret::Secret;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use tempfile::TempDir;
+
+use crate::harness::patience::until;
 
 /// A server in `sh` that shakes hands, and goes on with what stands behind it.
 const GREETS: &str = r#"read -r line; echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}'
@@ -182,15 +184,6 @@ async fn whoami(lease: &Lease) -> CallToolResult {
 async fn subject(lease: &Lease) -> Option<String> {
     let told = whoami(lease).await.structured_content.unwrap();
     told["subject"].as_str().map(str::to_owned)
-}
-
-/// Waits for what other processes do.
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 fn pids() -> impl Iterator<Item = u32> {

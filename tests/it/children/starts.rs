@@ -7,7 +7,8 @@ use anteroom::backend::stdio::Lend as _;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::{Family, GREETS, lend, person, subject, until};
+use super::{Family, GREETS, lend, person, subject, whoami};
+use crate::harness::patience::until;
 
 #[tokio::test]
 async fn a_child_is_started_when_somebody_needs_it_and_told_whose_it_is() {
@@ -121,11 +122,13 @@ async fn noise_on_stdout_does_not_harm_a_child() {
     assert_eq!(subject(&lease).await.as_deref(), Some("github:1"));
     children.end_all().await;
     // and later
-    let family = Family::script(&format!("{GREETS}{noise}cat > /dev/null"));
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"here"}]}}"#;
+    let family = Family::script(&format!(
+        "{GREETS}read -r ready; {noise}read -r call; {noise}echo '{answer}'; cat > /dev/null"
+    ));
     let children = family.children();
     let lease = lend(&children, &person(1)).await;
-    let pid = family.processes();
-    until("the noise was read", || family.processes().len() == 2).await;
-    assert!(!lease.peer.is_transport_closed() && !pid.is_empty());
+    let said = whoami(&lease).await;
+    assert_eq!(said.content[0].as_text().unwrap().text, "here");
     children.end_all().await;
 }

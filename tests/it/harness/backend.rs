@@ -14,10 +14,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use url::Url;
 
 use super::gate::{World, rpc, with};
+use super::patience::in_time;
+use super::process::free_port;
 
 /// Serves on a port of its own until the test ends.
 pub(crate) async fn serve(router: Router) -> SocketAddr {
@@ -95,6 +97,11 @@ impl Played {
         Self::start_at(([127, 0, 0, 1], 0).into()).await
     }
 
+    /// Where nobody else gets the address while it is down.
+    pub(crate) async fn start_apart() -> Self {
+        Self::start_at(([127, 0, 0, 1], free_port()).into()).await
+    }
+
     /// At an address that may have been another's before.
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
@@ -104,7 +111,8 @@ impl Played {
 
     /// The next connection.
     pub(crate) async fn accept(&self) -> Wire {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let accepted = in_time("a connection", self.listener.accept()).await;
+        let (stream, _) = accepted.unwrap();
         Wire { stream }
     }
 
@@ -114,6 +122,14 @@ impl Played {
         let request = wire.read().await.unwrap();
         (wire, request)
     }
+}
+
+/// An address at which nobody listens, and nobody else can, for as long as the socket lives.
+pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// A connection, byte by byte.
@@ -129,6 +145,10 @@ impl Wire {
 
     /// The next message, head and body (of a `Content-Length`); none where the connection is at its end.
     pub(crate) async fn read(&mut self) -> Option<String> {
+        in_time("a message", self.message()).await
+    }
+
+    async fn message(&mut self) -> Option<String> {
         let mut read = Vec::new();
         loop {
             let text = String::from_utf8_lossy(&read);
@@ -147,7 +167,8 @@ impl Wire {
     }
 
     pub(crate) async fn write(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).await.unwrap();
+        let written = self.stream.write_all(text.as_bytes());
+        in_time("somebody who reads", written).await.unwrap();
     }
 
     /// A whole answer in JSON.
@@ -172,15 +193,14 @@ impl Wire {
     }
 
     /// Waits until the other side has closed the connection.
-    pub(crate) async fn closed(mut self) {
-        let mut rest = Vec::new();
-        let _ = self.stream.read_to_end(&mut rest).await;
+    pub(crate) async fn closed(self) {
+        self.rest().await;
     }
 
     /// Everything until the other side closes.
     pub(crate) async fn rest(mut self) -> String {
         let mut rest = Vec::new();
-        let _ = self.stream.read_to_end(&mut rest).await;
+        let _ = in_time("the end", self.stream.read_to_end(&mut rest)).await;
         String::from_utf8_lossy(&rest).into_owned()
     }
 }

@@ -32,6 +32,8 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::{Service, ServiceExt as _, service_fn};
 
+use super::patience::in_time;
+
 pub(crate) const HOST: &str = "mcp.example.com";
 pub(crate) const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub(crate) const METADATA: &str =
@@ -316,9 +318,10 @@ impl Answer {
 }
 
 pub(crate) async fn send(router: &Router, request: Request) -> Answer {
-    let response = router.clone().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let response = in_time("an answer", router.clone().oneshot(request)).await;
+    let (parts, body) = response.unwrap().into_parts();
+    let body = in_time("the end of it", body.collect()).await;
+    let body = body.unwrap().to_bytes();
     Answer {
         status: parts.status,
         headers: parts.headers,

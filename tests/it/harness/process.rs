@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Lines};
+use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anteroom::entropy;
 use anteroom::standin::{CLIENT_ID, CLIENT_SECRET};
@@ -19,6 +22,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use url::Url;
+
+use super::patience::PATIENCE;
 
 /// Where the clients of these tests are sent back to; nobody listens there.
 pub(crate) const REDIRECT: &str = "http://127.0.0.1:7/back";
@@ -108,7 +113,7 @@ token = "1000000/m"
 /// The running program. It is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    said: Lines<BufReader<ChildStdout>>,
+    said: Receiver<String>,
 }
 
 impl Process {
@@ -116,7 +121,14 @@ impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (say, said) = channel();
+        // read to the end, so that it never waits for a reader, and whoever waits for it need not wait for ever
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = say.send(line);
+            }
+        });
         Self { child, said }
     }
 
@@ -127,8 +139,21 @@ impl Process {
 
     /// Waits for a line that holds this: none where it stopped instead.
     pub(crate) fn wait_until_it_says(&mut self, text: &str) -> Option<String> {
-        let mut lines = self.said.by_ref().map_while(Result::ok);
-        lines.find(|line| line.contains(text))
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.said.recv_timeout(left) {
+                Ok(line) if line.contains(text) => return Some(line),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("it never says {text}"),
+            }
+        }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`
@@ -144,7 +169,15 @@ impl Process {
         let order = format!("kill -TERM {}", self.child.id());
         let told = Command::new("sh").args(["-c", &order]).status();
         assert!(told.unwrap().success());
-        assert!(self.child.wait().unwrap().success());
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < end, "it never ends");
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{status}");
     }
 }
 

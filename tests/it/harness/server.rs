@@ -35,6 +35,7 @@ use tower::ServiceExt as _;
 use super::answer::{Answer, encode, request, request_with};
 use super::browser::Browser;
 use super::client::Client;
+use super::patience::in_time;
 use super::provider::Provider;
 use super::website::Website;
 
@@ -335,7 +336,11 @@ impl Server {
     pub(crate) async fn send(&self, mut request: Request) -> Answer {
         let host = HeaderValue::from_str(self.world.config.public_url.authority()).unwrap();
         request.headers_mut().entry(HOST).or_insert(host);
-        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+        let answering = async {
+            let answer = self.router.clone().oneshot(request).await;
+            Answer::read(answer.unwrap()).await
+        };
+        in_time("an answer", answering).await
     }
 
     /// `path` from the root of the host, whatever the issuer's path is; or a whole URL of ours.
