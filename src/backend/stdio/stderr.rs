@@ -287,7 +287,7 @@ mod tests {
         let secrets = secrets(&[token, "éééééééé", "0123456789"]);
         let parts: Vec<_> = (0..=token.len() - 8).map(|at| &token[at..at + 8]).collect();
         // the first ones make the line shorter
-        for before in ["".to_owned(), token.repeat(3), token.repeat(90)] {
+        for before in [String::new(), token.repeat(3), token.repeat(90)] {
             for at in LONGEST - 60..LONGEST + 160 {
                 let line = format!(
                     "{before:x<at$}{token}{token}éééééééé{token}{}\n",
