@@ -21,9 +21,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::Lease;
 use super::front::Lent;
 use super::hub::{Caller, Calling};
+use super::wire::is_refusal;
+use super::{Lease, NoChild};
 use crate::protocol::principal::Principal;
 use crate::resource::gate::JudgedBody;
 
@@ -153,6 +154,9 @@ pub(super) fn told(error: ServiceError) -> ErrorData {
         ServiceError::McpError(error) => error,
         ServiceError::UnexpectedResponse => {
             ErrorData::internal_error("the MCP server answered something else", None)
+        }
+        error if is_refusal(&error) => {
+            ErrorData::internal_error(NoChild::TooMany.to_string(), None)
         }
         _ => ended(),
     }

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, OptionFuture};
-use rmcp::model::ProtocolVersion;
+use rmcp::model::{ClientRequest, CustomRequest, ProtocolVersion};
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, Peer, RoleClient,
-    RunningService, RunningServiceCancellationToken,
+    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, Peer, PeerRequestOptions,
+    RoleClient, RunningService, RunningServiceCancellationToken,
 };
-use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -23,6 +22,8 @@ use super::hub::Hub;
 use super::process::{Pipes, Process};
 use super::settings::{ChildSettings, Sharing};
 use super::stderr::{Secrets, Teller, shortened};
+use super::traffic::Traffic;
+use super::wire::Wire;
 use crate::clock::Clock;
 
 /// What a child is started with.
@@ -34,13 +35,20 @@ pub(super) struct Plan {
 
 /// A child that has shaken hands.
 pub(super) struct Child {
-    pub(super) peer: Peer<RoleClient>,
-    pub(super) hub: Hub,
+    pub(super) reached: Reached,
     /// Over when its stdout is, or when it was told to stop.
     conversation: Option<BoxFuture<'static, ()>>,
     stop: RunningServiceCancellationToken,
     process: Process,
     stderr: JoinHandle<()>,
+}
+
+/// Where a child is reached.
+#[derive(Clone)]
+pub(super) struct Reached {
+    pub(super) peer: Peer<RoleClient>,
+    pub(super) hub: Hub,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// Why there is no child.
@@ -75,9 +83,6 @@ impl Failure {
         }
     }
 }
-
-/// Bytes of one message of a child. What is longer is dropped, and its caller waits until it gives up.
-const LONGEST_LINE: usize = 64 << 20;
 
 /// Starts a child and shakes hands, unless `give_up` says why not.
 ///
@@ -128,11 +133,15 @@ fn lifecycle(is_modern: bool) -> ClientLifecycleMode {
 async fn attempt<G>(
     plan: &Plan,
     lifecycle: ClientLifecycleMode,
-    give_up: Pin<&mut G>,
+    mut give_up: Pin<&mut G>,
 ) -> Result<Child, Failure>
 where
     G: Future<Output = Failure>,
 {
+    // it may have waited for others to end, or may be the second attempt
+    if let Some(failure) = give_up.as_mut().now_or_never() {
+        return Err(failure);
+    }
     let (mut process, pipes) = Process::spawn(plan.command()).map_err(Failure::Spawn)?;
     let Pipes {
         stdin,
@@ -151,8 +160,8 @@ where
         Sharing::PerPerson => Hub::of_one_person(),
         Sharing::Shared => Hub::default(),
     };
-    let wire = AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(LONGEST_LINE);
-    let transport = hub.over(wire);
+    let traffic = Arc::new(Traffic::new(Arc::clone(&plan.clock)));
+    let transport = hub.over(Wire::new(stdout, stdin, Arc::clone(&traffic)));
     let served = tokio::select! {
         biased;
         served = hub.clone().serve_with_lifecycle(transport, lifecycle) => {
@@ -162,7 +171,14 @@ where
         failure = give_up => Err(failure),
     };
     match served {
-        Ok(service) => Ok(Child::new(service, hub, process, stderr)),
+        Ok(service) => {
+            let reached = Reached {
+                peer: service.peer().clone(),
+                hub,
+                traffic,
+            };
+            Ok(Child::new(service, reached, process, stderr))
+        }
         Err(mut failure) => {
             let ended = process.end().await;
             last_words(stderr).await;
@@ -198,16 +214,30 @@ impl Plan {
     }
 }
 
+impl Reached {
+    /// Asks it whether it is there. Whatever it says is an answer.
+    pub(super) async fn ping(&self) {
+        let peer = &self.peer;
+        let told = peer.peer_info();
+        let is_modern = told.is_some_and(|told| !told.protocol_version.has_initialize());
+        // 2026-07-28 has no ping
+        let method = if is_modern { "server/discover" } else { "ping" };
+        let request = ClientRequest::CustomRequest(CustomRequest::new(method, None));
+        let options = PeerRequestOptions::no_options();
+        let sent = peer.send_request_with_option(request, options);
+        let _ = timeout(SENT, sent).await;
+    }
+}
+
 impl Child {
     fn new(
         service: RunningService<RoleClient, Hub>,
-        hub: Hub,
+        reached: Reached,
         process: Process,
         stderr: JoinHandle<()>,
     ) -> Self {
         Self {
-            peer: service.peer().clone(),
-            hub,
+            reached,
             stop: service.cancellation_token(),
             conversation: Some(service.waiting().map(|_| ()).boxed()),
             process,
@@ -252,4 +282,6 @@ async fn last_words(mut stderr: JoinHandle<()>) {
 
 /// Longer than a process that is told to end lives: without it nobody answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(8);
+/// A message is queued at once, as long as anybody is there to queue it.
+const SENT: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(500);

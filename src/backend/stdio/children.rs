@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
+use super::asker::{Asker, Told, Who};
 use super::child::{self, Child, Failure, Plan};
 use super::environment::{Person, environment};
-use super::roster::{Asker, Progress, Roster, Seat, ToStart, Verdict, Who};
+use super::roster::{Progress, Roster, Seat, ToStart, Verdict};
 use super::settings::{ChildSettings, Sharing};
+use super::traffic::Silence;
 use super::{Lease, Lend, NoChild};
 use crate::clock::Clock;
 use crate::protocol::identity::Identity;
@@ -21,8 +23,8 @@ use crate::secret::Secret;
 /// The children of one server. Each has a task of its own, which starts it, keeps an eye on it and ends it, whoever asked
 /// for it. Dropped, they all end; [`end_all`](Self::end_all) waits for that.
 ///
-/// How long a child was not used is measured by `clock`, as everything else that expires; how long a process is given to
-/// answer or to end, by the machine.
+/// How long a child was not used, or says nothing, is measured by `clock`, as everything else that expires; how long a
+/// process is given to start or to end, by the machine.
 pub struct Children {
     nursery: Arc<Nursery>,
 }
@@ -110,9 +112,11 @@ impl Lend for Children {
         }
         let progress = progress.wait_for(|progress| !matches!(progress, Progress::Starting));
         match progress.await.as_deref() {
-            Ok(Progress::Running(peer, hub)) => Ok(Lease {
-                peer: peer.clone(),
-                hub: hub.clone(),
+            // what it does not read is kept, also when nobody waits for it any more
+            Ok(Progress::Running(child)) if child.traffic.is_full() => Err(NoChild::TooMany),
+            Ok(Progress::Running(child)) => Ok(Lease {
+                peer: child.peer.clone(),
+                hub: child.hub.clone(),
                 held: Box::new(held),
             }),
             Ok(Progress::Failed(why)) => Err(why.clone()),
@@ -155,18 +159,27 @@ impl Nursery {
             let asker = Asker {
                 who: Who::Everybody,
                 standing: None,
-                token: None,
+                told: Told::default(),
+                turn: 0,
             };
             return Ok((asker, None));
         }
+        // before the token is asked for: whoever asked later does not get an older one
+        let turn = self.roster().turn();
         let token = match self.settings.upstream_token {
             Some(_) => Some(principal.upstream_token().await?),
             None => None,
         };
-        let asker = Asker {
-            who: Who::Person(principal.identity().subject.clone()),
-            standing: Some(Arc::clone(&principal.standing)),
+        let identity = principal.identity();
+        let told = Told {
             token: token.as_ref().map(Secret::digest),
+            identity: self.settings.headers.then(|| identity.clone()),
+        };
+        let asker = Asker {
+            who: Who::Person(identity.subject.clone()),
+            standing: Some(Arc::clone(&principal.standing)),
+            told,
+            turn,
         };
         Ok((asker, token))
     }
@@ -201,19 +214,24 @@ impl Nursery {
             subject = who.subject(),
             "an MCP server was started"
         );
-        progress.send_replace(Progress::Running(child.peer.clone(), child.hub.clone()));
-        let ended_by_itself = self.watch(id, &bell, &mut child).await;
+        progress.send_replace(Progress::Running(child.reached.clone()));
+        let fault = self.watch(id, &bell, &mut child).await;
         let lived = self.clock.now() - begun;
         if lived >= HEALTHY {
             self.roster().done(id, &who);
-        } else if ended_by_itself {
+        } else if fault.is_some() {
             self.roster().failed(id, &who, self.clock.now());
         }
         let status = child.end().await.map(|status| status.to_string());
-        if ended_by_itself {
-            tracing::warn!(server, pid, status, "an MCP server ended by itself");
-        } else {
-            tracing::info!(server, pid, status, "an MCP server was ended");
+        match fault {
+            None => tracing::info!(server, pid, status, "an MCP server was ended"),
+            Some(Fault::Over) => {
+                tracing::warn!(server, pid, status, "an MCP server ended by itself");
+            }
+            Some(fault) => {
+                let cause = fault.told();
+                tracing::warn!(server, pid, status, cause, "an MCP server had to be ended");
+            }
         }
     }
 
@@ -269,16 +287,46 @@ impl Nursery {
         }
     }
 
-    /// Stays with a child until its end; whether it was not told to.
-    async fn watch(&self, id: u64, bell: &Notify, child: &mut Child) -> bool {
+    /// Stays with a child until its end; none: it was told to.
+    async fn watch(&self, id: u64, bell: &Notify, child: &mut Child) -> Option<Fault> {
+        let reached = child.reached.clone();
+        let traffic = &reached.traffic;
         while self.roster().judge(id, self.clock.now()) == Verdict::Stays {
+            let is_in_use = self.roster().is_in_use(id);
+            match traffic.silence(is_in_use) {
+                Silence::Fine => {}
+                Silence::Odd => reached.ping().await,
+                Silence::Hangs => return Some(Fault::Hangs),
+            }
             tokio::select! {
-                () = child.ended() => return true,
+                () = child.ended() => {
+                    let is_broken_off = traffic.is_broken_off();
+                    return Some(if is_broken_off { Fault::SaysTooMuch } else { Fault::Over });
+                }
                 () = bell.notified() => {}
                 () = sleep(BETWEEN_LOOKS) => {}
             }
         }
-        false
+        None
+    }
+}
+
+/// Why a child is over that nobody told to end.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// It ended.
+    Over,
+    Hangs,
+    SaysTooMuch,
+}
+
+impl Fault {
+    fn told(self) -> &'static str {
+        match self {
+            Self::Over => "it ended by itself",
+            Self::Hangs => "it said nothing for ten minutes, although it was asked",
+            Self::SaysTooMuch => "a message of it is longer than 16 MiB",
+        }
     }
 }
 

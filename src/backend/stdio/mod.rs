@@ -1,6 +1,7 @@
 //! MCP servers that are children of ours, and speak over stdin and stdout.
 
 mod ask;
+mod asker;
 mod back_off;
 pub mod bridge;
 mod call;
@@ -16,6 +17,8 @@ mod session;
 pub mod settings;
 mod stderr;
 mod subscriptions;
+mod traffic;
+mod wire;
 
 use std::any::Any;
 use std::sync::Arc;

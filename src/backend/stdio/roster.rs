@@ -1,51 +1,24 @@
 //! Who has which child: every decision about it, and no process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::service::{Peer, RoleClient};
 use tokio::sync::{Notify, watch};
 
 use super::NoChild;
+use super::asker::{Asker, Told, Who};
 use super::back_off::BackOff;
-use super::hub::Hub;
+use super::child::Reached;
 use crate::clock::UnixTime;
-use crate::protocol::ids::{Id, Subject};
+use crate::protocol::ids::Id;
 use crate::protocol::principal::Standing;
-use crate::secret::SecretDigest;
-
-/// Who has a child.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Who {
-    Everybody,
-    Person(Subject),
-}
-
-impl Who {
-    /// The person, if it is one.
-    pub(super) fn subject(&self) -> Option<&str> {
-        match self {
-            Self::Everybody => None,
-            Self::Person(subject) => Some(subject.as_str()),
-        }
-    }
-}
-
-/// Somebody who needs one.
-pub(super) struct Asker {
-    pub(super) who: Who,
-    /// The session that it is for; none where the child is everybody's.
-    pub(super) standing: Option<Arc<Standing>>,
-    /// The provider's token that the child must know.
-    pub(super) token: Option<SecretDigest>,
-}
 
 /// How far a child is.
 #[derive(Clone)]
 pub(super) enum Progress {
     Starting,
-    Running(Peer<RoleClient>, Hub),
+    Running(Reached),
     Failed(NoChild),
 }
 
@@ -77,6 +50,7 @@ pub(super) struct Roster {
     idle: Duration,
     is_closed: bool,
     last: u64,
+    turns: u64,
     children: HashMap<u64, Entry>,
     places: HashMap<Who, Place>,
 }
@@ -84,7 +58,10 @@ pub(super) struct Roster {
 /// A child that runs or is being started.
 struct Entry {
     who: Who,
-    token: Option<SecretDigest>,
+    told: Told,
+    /// Who it was started for.
+    turn: u64,
+    starter: Option<Arc<Standing>>,
     progress: watch::Receiver<Progress>,
     bell: Arc<Notify>,
     /// Another one has taken its place, and it is there for its last calls.
@@ -98,8 +75,9 @@ struct Entry {
 #[derive(Default)]
 struct Place {
     child: Option<u64>,
-    /// The token before the present one: whoever was slow still asks with it.
-    token_before: Option<SecretDigest>,
+    /// What the children before the present one were told. Other sessions may be of other tokens and names, and whoever
+    /// was slow still asks with those of before: they do not turn it round.
+    before: VecDeque<Told>,
     back_off: BackOff,
 }
 
@@ -110,6 +88,7 @@ impl Roster {
             idle,
             is_closed: false,
             last: 0,
+            turns: 0,
             children: HashMap::new(),
             places: HashMap::new(),
         }
@@ -140,13 +119,21 @@ impl Roster {
         })
     }
 
-    /// The child that somebody has, if it knows the token.
+    /// A turn for somebody who begins to ask.
+    pub(super) fn turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+
+    /// The child that somebody has, if it was told what they know, or something newer.
     fn fitting(&self, asker: &Asker) -> Option<u64> {
         let place = self.places.get(&asker.who)?;
         let child = place.child?;
-        let known = self.children.get(&child)?.token;
-        let fits = asker.token == known || asker.token == place.token_before;
-        fits.then_some(child)
+        let entry = self.children.get(&child)?;
+        // with its session a token ends, however new it is
+        let is_good = entry.starter.as_ref().is_none_or(|of| !of.has_ended());
+        let is_older = asker.turn < entry.turn || place.before.contains(&asker.told);
+        (asker.told == entry.told || (is_good && is_older)).then_some(child)
     }
 
     fn add(&mut self, asker: &Asker, now: UnixTime) -> Result<(u64, ToStart), NoChild> {
@@ -158,20 +145,30 @@ impl Roster {
             return Err(NoChild::NotStarted(remaining));
         }
         let old = place.and_then(|place| place.child);
+        let entry = old.and_then(|old| self.children.get(&old));
+        let before = entry.map(|entry| entry.told.clone());
         self.make_room(&asker.who, old)?;
+        if let Some(old) = old {
+            self.replace(old);
+        }
         self.last += 1;
         let child = self.last;
         let (progress, receiver) = watch::channel(Progress::Starting);
         let bell = Arc::new(Notify::new());
-        let token_before = old.and_then(|old| self.replace(old));
         let place = self.places.entry(asker.who.clone()).or_default();
         place.child = Some(child);
-        place.token_before = token_before;
+        place.before.extend(before);
+        place.before.retain(|told| *told != asker.told);
+        if place.before.len() > BEFORE {
+            place.before.pop_front();
+        }
         self.children.insert(
             child,
             Entry {
                 who: asker.who.clone(),
-                token: asker.token,
+                told: asker.told.clone(),
+                turn: asker.turn,
+                starter: asker.standing.clone(),
                 progress: receiver,
                 bell: Arc::clone(&bell),
                 is_replaced: false,
@@ -201,12 +198,12 @@ impl Roster {
         Ok(())
     }
 
-    /// A child gives its place up, and ends when nobody uses it. The token that it knows.
-    fn replace(&mut self, child: u64) -> Option<SecretDigest> {
-        let entry = self.children.get_mut(&child)?;
-        entry.is_replaced = true;
-        entry.bell.notify_one();
-        entry.token
+    /// A child gives its place up, and ends when nobody uses it.
+    fn replace(&mut self, child: u64) {
+        if let Some(entry) = self.children.get_mut(&child) {
+            entry.is_replaced = true;
+            entry.bell.notify_one();
+        }
     }
 
     /// Ends a child, whatever it does.
@@ -261,6 +258,12 @@ impl Roster {
         self.children.contains_key(&child)
     }
 
+    /// Whether somebody uses it now.
+    pub(super) fn is_in_use(&self, child: u64) -> bool {
+        let entry = self.children.get(&child);
+        entry.is_some_and(|entry| entry.in_use > 0)
+    }
+
     /// A child could not be started, or ended soon: how long there will be no other.
     pub(super) fn failed(&mut self, child: u64, who: &Who, now: UnixTime) -> Duration {
         self.dismiss(child);
@@ -296,17 +299,20 @@ impl Roster {
     }
 }
 
+/// As many sessions as a person may well have.
+const BEFORE: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::identity::Identity;
-    use crate::protocol::ids::{ClientId, ProviderId};
+    use crate::protocol::ids::{ClientId, ProviderId, Subject};
     use crate::secret::Secret;
 
     const NOW: UnixTime = UnixTime(1_000);
     const IDLE: Duration = Duration::from_secs(60);
 
-    fn asker(account: &str, token: &str) -> Asker {
+    fn asker(account: &str, token: &str, turn: u64) -> Asker {
         let subject = Subject::at(&ProviderId::new("github"), account);
         let identity = Identity {
             subject: subject.clone(),
@@ -314,16 +320,74 @@ mod tests {
             name: None,
             verified_email: None,
         };
-        let standing = Standing::new(Id::new(NOW), ClientId::new("c"), identity);
+        let standing = Standing::new(Id::new(NOW), ClientId::new("c"), identity.clone());
         Asker {
             who: Who::Person(subject),
             standing: Some(Arc::new(standing)),
-            token: Some(Secret::new(token).digest()),
+            told: Told {
+                token: Some(Secret::new(token).digest()),
+                identity: Some(identity),
+            },
+            turn,
         }
     }
 
     fn seat(roster: &mut Roster, account: &str, token: &str) -> Option<u64> {
-        Some(roster.seat(asker(account, token), NOW).ok()?.child)
+        let asker = asker(account, token, roster.turn());
+        Some(roster.seat(asker, NOW).ok()?.child)
+    }
+
+    #[test]
+    fn whoever_was_slow_does_not_turn_a_child_round_that_was_told_what_is_newer() {
+        let mut roster = Roster::new(9, IDLE);
+        let slow = roster.turn();
+        let child = seat(&mut roster, "mona", "new").unwrap();
+        let seat_of_slow = roster.seat(asker("mona", "old", slow), NOW);
+        assert_eq!(seat_of_slow.ok().unwrap().child, child);
+        // of another session
+        assert_ne!(seat(&mut roster, "mona", "other"), Some(child));
+    }
+
+    #[test]
+    fn sessions_with_tokens_of_their_own_do_not_take_turns_at_replacing_a_child() {
+        for most in [1, 9] {
+            let mut roster = Roster::new(most, IDLE);
+            for token in ["1", "2", "3", "4"] {
+                seat(&mut roster, "mona", token).unwrap();
+            }
+            let last = roster.last;
+            for token in ["1", "2", "3", "4", "3", "1"] {
+                assert_eq!(seat(&mut roster, "mona", token), Some(last), "{token}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_with_the_token_of_a_session_that_is_over_is_replaced() {
+        let mut roster = Roster::new(9, IDLE);
+        seat(&mut roster, "mona", "1").unwrap();
+        let turn = roster.turn();
+        let other = asker("mona", "2", turn);
+        let standing = other.standing.clone().unwrap();
+        let child = roster.seat(other, NOW).ok().unwrap().child;
+        assert_eq!(seat(&mut roster, "mona", "1"), Some(child));
+        standing.end();
+        let new = seat(&mut roster, "mona", "1").unwrap();
+        assert_ne!(new, child);
+        assert_eq!(seat(&mut roster, "mona", "2"), Some(new));
+    }
+
+    #[test]
+    fn a_child_is_replaced_when_its_person_has_another_name() {
+        let mut roster = Roster::new(9, IDLE);
+        let child = seat(&mut roster, "mona", "1").unwrap();
+        assert_eq!(seat(&mut roster, "mona", "1"), Some(child));
+        let turn = roster.turn();
+        let mut renamed = asker("mona", "1", turn);
+        if let Some(identity) = &mut renamed.told.identity {
+            identity.login = Some("lisa".to_owned());
+        }
+        assert_ne!(roster.seat(renamed, NOW).ok().unwrap().child, child);
     }
 
     #[test]
@@ -360,16 +424,16 @@ mod tests {
     fn those_who_are_gone_are_forgotten() {
         let mut roster = Roster::new(2, IDLE);
         for number in 0..100 {
-            let somebody = asker(&number.to_string(), "1");
+            let somebody = asker(&number.to_string(), "1", 0);
             let who = somebody.who.clone();
             let child = roster.seat(somebody, NOW).unwrap().child;
             roster.failed(child, &who, NOW);
         }
         assert_eq!((roster.children.len(), roster.places.len()), (0, 100));
         let later = NOW + Duration::from_secs(301);
-        let child = roster.seat(asker("mona", "1"), later).unwrap().child;
+        let child = roster.seat(asker("mona", "1", 0), later).unwrap().child;
         assert_eq!((roster.children.len(), roster.places.len()), (1, 1));
         roster.close();
-        assert!(!roster.has(child) && roster.seat(asker("mona", "1"), later).is_err());
+        assert!(!roster.has(child) && roster.seat(asker("mona", "1", 0), later).is_err());
     }
 }

@@ -24,19 +24,20 @@ impl Teller {
         let mut lines = Lines {
             reader: BufReader::new(stderr),
             // a secret that begins in what is told is seen whole
-            longest: LONGEST + self.secrets.longest(),
+            longest: LONGEST + self.secrets.margin(),
             line: Vec::new(),
+            is_cut: false,
         };
         let mut allowance = Allowance::begin(self.clock.now());
         loop {
             let has_silence_to_tell = allowance.left_out > 0;
             let line = tokio::select! {
                 line = lines.next() => line,
-                () = sleep(WINDOW), if has_silence_to_tell => Some(Vec::new()),
+                () = sleep(WINDOW), if has_silence_to_tell => Some(Line::default()),
             };
             self.left_out(allowance.renew(self.clock.now()));
             match line {
-                Some(line) if line.is_empty() => {}
+                Some(line) if line.bytes.is_empty() => {}
                 Some(line) if allowance.take() => self.line(&line),
                 Some(_) => {}
                 None => return self.left_out(allowance.left_out),
@@ -44,16 +45,11 @@ impl Teller {
         }
     }
 
-    fn line(&self, line: &[u8]) {
+    fn line(&self, line: &Line) {
         let (server, pid) = (&*self.server, self.pid);
-        let text = self.secrets.redact(&String::from_utf8_lossy(line));
+        let text = self.secrets.told(line);
         // as a value and not as the message: then it is written in quotes, and nothing in it looks like a field
-        tracing::info!(
-            server,
-            pid,
-            line = shortened(&text),
-            "an MCP server wrote to stderr"
-        );
+        tracing::info!(server, pid, line = text, "an MCP server wrote to stderr");
     }
 
     fn left_out(&self, lines: u64) {
@@ -100,14 +96,29 @@ impl Secrets {
         })
     }
 
-    fn longest(&self) -> usize {
-        self.0.first().map_or(0, |secret| secret.expose().len())
+    /// As much of a line as is told. At the end of one that was cut may stand a part of a secret, which is not known as
+    /// one: without secrets before it, that is what is left out anyway; with them, the line has become shorter.
+    fn told(&self, line: &Line) -> String {
+        let text = self.redact(&String::from_utf8_lossy(&line.bytes));
+        let margin = if line.is_cut { self.margin() } else { 0 };
+        let most = text.len().saturating_sub(margin).min(LONGEST);
+        beginning(&text, most).to_owned()
+    }
+
+    /// The longest part of a secret at a cut; half a character is told as three bytes.
+    fn margin(&self) -> usize {
+        let longest = self.0.first();
+        longest.map_or(0, |secret| secret.expose().len() + '\u{fffd}'.len_utf8())
     }
 }
 
 /// As much of a text as is told.
 pub(super) fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST);
+    beginning(text, LONGEST)
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -119,11 +130,19 @@ struct Lines<R> {
     reader: BufReader<R>,
     longest: usize,
     line: Vec<u8>,
+    is_cut: bool,
+}
+
+/// A line, or its beginning.
+#[derive(Debug, Default)]
+struct Line {
+    bytes: Vec<u8>,
+    is_cut: bool,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// The next line that is not empty. Can be dropped and asked again.
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    async fn next(&mut self) -> Option<Line> {
         loop {
             let read = self.reader.fill_buf().await.unwrap_or_default();
             let is_over = read.is_empty();
@@ -131,13 +150,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let taken = end.unwrap_or(read.len());
             let kept = taken.min(self.longest - self.line.len());
             self.line.extend_from_slice(&read[..kept]);
+            self.is_cut |= kept < taken;
             let consumed = end.map_or(taken, |end| end + 1);
             self.reader.consume(consumed);
             if is_over || end.is_some() {
                 let line = std::mem::take(&mut self.line);
-                let line = line.trim_ascii_end();
-                if !line.is_empty() {
-                    return Some(line.to_vec());
+                let line = Line {
+                    bytes: line.trim_ascii_end().to_vec(),
+                    is_cut: std::mem::take(&mut self.is_cut),
+                };
+                if !line.bytes.is_empty() {
+                    return Some(line);
                 }
                 if is_over {
                     return None;
@@ -206,10 +229,11 @@ mod tests {
             reader: BufReader::with_capacity(3, bytes),
             longest,
             line: Vec::new(),
+            is_cut: false,
         };
         let mut read = Vec::new();
         while let Some(line) = lines.next().await {
-            read.push(String::from_utf8_lossy(&line).into_owned());
+            read.push(String::from_utf8_lossy(&line.bytes).into_owned());
         }
         read
     }
@@ -253,6 +277,36 @@ mod tests {
             ("a banana", "a banana"),
         ] {
             assert_eq!(secrets.redact(text), told);
+        }
+    }
+
+    /// SEC-04
+    #[tokio::test]
+    async fn no_part_of_a_secret_is_told_wherever_a_line_is_cut() {
+        let token = "gho_0123456789abcdefghijklmnopqrstuvwxyz";
+        let secrets = secrets(&[token, "éééééééé", "0123456789"]);
+        let parts: Vec<_> = (0..=token.len() - 8).map(|at| &token[at..at + 8]).collect();
+        // the first ones make the line shorter
+        for before in [String::new(), token.repeat(3), token.repeat(90)] {
+            for at in LONGEST - 60..LONGEST + 160 {
+                let line = format!(
+                    "{before:x<at$}{token}{token}éééééééé{token}{}\n",
+                    "z".repeat(99)
+                );
+                let mut lines = Lines {
+                    reader: BufReader::new(line.as_bytes()),
+                    longest: LONGEST + secrets.margin(),
+                    line: Vec::new(),
+                    is_cut: false,
+                };
+                let told = secrets.told(&lines.next().await.unwrap());
+                let part = parts.iter().find(|part| told.contains(**part));
+                assert!(part.is_none() && told.len() <= LONGEST, "{at}: {told}");
+                assert!(
+                    told.ends_with(['x', ')', 'z']) || !told.contains("gho_"),
+                    "{at}: {told}"
+                );
+            }
         }
     }
 

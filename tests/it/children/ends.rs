@@ -11,7 +11,7 @@ use super::{Family, GREETS, IDLE, NEARLY_IDLE, left_of, lend, person, refused};
 use crate::harness::patience::until;
 
 /// In the background, deaf to SIGTERM, and with the pipes of its parent.
-const DEAF: &str = "(trap '' TERM HUP INT; exec sleep 1000) & ";
+pub(super) const DEAF: &str = "(trap '' TERM HUP INT; exec sleep 1000) & ";
 
 #[tokio::test]
 async fn a_child_that_nobody_uses_is_ended_and_one_in_use_is_not() {

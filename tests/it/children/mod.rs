@@ -4,7 +4,9 @@
 
 mod back_off;
 mod ends;
+mod hangs;
 mod limits;
+mod program;
 mod starts;
 mod told;
 
