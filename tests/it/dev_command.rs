@@ -71,7 +71,7 @@ async fn dev_stands_before_a_program_that_finds_the_environment_of_the_shell() {
     let server = r#"test "$DEV_TRIAL" = yes && exec "$0" sample --stdio"#;
     let dev = Dev::before(&["sh", "-c", server, ANTEROOM]);
     let behind = dev.says("behind it");
-    assert!(behind.starts_with("sh -c test "), "{behind}");
+    assert!(behind.starts_with("sh with 3 arguments  ("), "{behind}");
     let url = dev.says("connector").to_owned();
     let base = url.strip_suffix("/mcp").unwrap();
 
