@@ -41,7 +41,7 @@ pub(crate) enum Command {
         ca: Vec<PathBuf>,
         /// A program to stand before, instead of the sample, with its arguments: an MCP server that speaks over stdin and
         /// stdout. It is started for each person, here, and finds the whole environment of this shell in its own, but for
-        /// ANTEROOM_...; behind `anteroom serve` it finds none of it
+        /// `ANTEROOM_...`; behind `anteroom serve` it finds none of it
         #[arg(last = true, value_name = "COMMAND", conflicts_with = "backend")]
         command: Vec<String>,
     },
