@@ -1,10 +1,13 @@
 //! The command line: what can be written, and what it orders.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anteroom::admin::{Choice, KeyKind, Order};
-use anteroom::config::private_host;
+use anteroom::config::{backend_url, private_host};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
@@ -27,7 +30,7 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:0")]
         standin: SocketAddr,
         /// The MCP server to stand before, instead of the sample
-        #[arg(long)]
+        #[arg(long, value_name = "URL", value_parser = BackendUrl)]
         backend: Option<Url>,
         /// Where the metadata document of a client that you develop is read although it is no public address, such as
         /// localhost:8443; can be repeated
@@ -37,8 +40,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         ca: Vec<PathBuf>,
         /// A program to stand before, instead of the sample, with its arguments: an MCP server that speaks over stdin and
-        /// stdout. It is started for each person, here, and finds the whole environment of this shell in its own; behind
-        /// `anteroom serve` it finds none of it
+        /// stdout. It is started for each person, here, and finds the whole environment of this shell in its own, but for
+        /// `ANTEROOM_...`; behind `anteroom serve` it finds none of it
         #[arg(last = true, value_name = "COMMAND", conflicts_with = "backend")]
         command: Vec<String>,
     },
@@ -72,6 +75,27 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "listen")]
         stdio: bool,
     },
+}
+
+/// Reads the URL of a server, by the rules of `backend` in the configuration. What is refused is not shown: there may be a
+/// password in it.
+#[derive(Clone)]
+struct BackendUrl;
+
+impl TypedValueParser for BackendUrl {
+    type Value = Url;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Url, clap::Error> {
+        backend_url(value.to_str().unwrap_or_default()).map_err(|wrong| {
+            let message = format!("the URL of --backend {wrong}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
 }
 
 /// Which server is asked: the one that runs, found by its `data_dir`.
@@ -265,6 +289,26 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_written_as_in_the_configuration_and_a_password_is_not_shown() {
+        for (url, wrong) in [
+            ("http://me:s3cr3t@h/mcp", "has a user or a password in it"),
+            ("http://s3cr3t@h", "has a user or a password in it"),
+            ("https://h/mcp?token=s3cr3t", "has a query or a fragment"),
+            ("ftp://s3cr3t", "is not an http or https URL"),
+            ("s3cr3t", "is not a URL"),
+        ] {
+            for line in [&["--backend", url][..], &[&format!("--backend={url}")]] {
+                let refused = behind(&[&["anteroom", "dev"], line].concat()).unwrap_err();
+                assert!(
+                    refused.contains(&format!("--backend {wrong}: ")),
+                    "{refused}"
+                );
+                assert!(!refused.contains("s3cr3t"), "{refused}");
+            }
+        }
+    }
+
+    #[test]
     fn the_help_says_what_the_program_finds_in_its_environment() {
         let said = Arguments::try_parse_from(["anteroom", "dev", "--help"]).err();
         let said = said.map(|said| said.to_string()).unwrap_or_default();
@@ -273,5 +317,6 @@ mod tests {
             said.contains("the whole environment of this shell"),
             "{said}"
         );
+        assert!(said.contains("ANTEROOM_..."), "{said}");
     }
 }

@@ -197,6 +197,7 @@ fn child_settings(server: &Server, command: &Command) -> ChildSettings {
         server: server.name.clone(),
         words: command.words.clone(),
         environment: command.environment.clone(),
+        in_clear: command.in_clear.clone(),
         directory: command.directory.clone(),
         sharing: match command.sessions {
             ChildSessions::PerUser => Sharing::PerPerson,

@@ -29,6 +29,9 @@ use crate::secret::Secret;
 use crate::standin::{self, Standin};
 use crate::telemetry::{self, Format};
 
+/// Why `dev` does not begin: it would ask itself without end.
+const OURSELVES: &str = "--backend is anteroom itself: write where the MCP server is, which needs an address or a port of its own";
+
 /// How a command ends.
 pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -57,6 +60,9 @@ pub fn dev(
     run(async move {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
+        if backend.is_at(address) {
+            return Err(OURSELVES.into());
+        }
         let standin = Standin::start(standin).await?;
         let mut config = Config::dev(address, stand_in(&standin)?, backend);
         config.outbound = outbound;
@@ -127,7 +133,7 @@ fn what_is_behind(config: &Config) -> String {
         Some(Backend::Http(url)) => url.to_string(),
         Some(Backend::Command(command)) => format!(
             "{}  (started for each person, in this environment)",
-            command.words.join(" ")
+            command.in_short()
         ),
         _ => "the sample MCP server".to_owned(),
     }
@@ -189,7 +195,7 @@ fn serve_greeting(config: &Config) -> String {
         "anteroom is running on {}.\n\n{}{}  store          {store}\n\n",
         config.listen,
         servers.collect::<String>(),
-        config.people(),
+        config.summary(),
     )
 }
 

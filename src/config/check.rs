@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ipnet::IpNet;
 
 use super::address;
+use super::advice;
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
@@ -33,7 +34,10 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
     let servers = server::all(reader);
     let scopes = scopes::table(reader);
     let default_scopes = scopes::default(reader, scopes.as_deref());
-    let every = every_scope(servers.as_deref(), scopes.as_deref());
+    // none where something is wrong with them
+    let every = servers.as_deref().zip(scopes.as_deref());
+    let every = every.map(|(servers, scopes)| every_scope(servers, scopes).cloned().collect());
+    let every: Option<Vec<OpenedBy>> = every;
     let roles = roles::all(reader, every.as_deref(), providers.as_deref());
     let clients = clients::all(reader, every.as_deref());
     if let (Some(issuer), Some(listen), Some(servers)) = (&public_url, listen, &servers) {
@@ -69,41 +73,21 @@ pub(super) fn config(reader: &mut Reader<'_>) -> Option<Config> {
         limits: limits?,
         log: log?,
     };
-    advise(reader, &config);
+    advice::give(reader, &config);
     Some(config)
 }
 
-/// What is not wrong, but worth knowing.
-fn advise(reader: &mut Reader<'_>, config: &Config) {
-    if reader.settings.table("scopes").is_some()
-        && config.servers.iter().all(|server| server.scopes.is_some())
-    {
-        reader.warn("scopes", "does nothing: each server has scopes of its own");
-    }
-    if config.public_url.is_https() && config.trusted_proxies.is_empty() {
-        let what = "names no proxy, though https needs one in front: all people count as one for the limits. Write where it \
-                    connects from, such as [\"127.0.0.1/32\"]";
-        reader.warn("proxy.trusted", what);
-    }
-    if config.store == StoreKind::Memory {
-        reader.warn(
-            "store",
-            r#"is "memory": after each start everybody has to sign in again"#,
-        );
-    }
-}
-
-/// Every scope that there is at some server; none where something is wrong with them.
-fn every_scope(servers: Option<&[Server]>, scopes: Option<&[OpenedBy]>) -> Option<Vec<OpenedBy>> {
-    let servers = servers?.iter();
-    let own = servers.filter_map(|server| server.scopes.as_ref().map(|own| &own.scopes));
-    let mut every = scopes?.to_vec();
-    every.extend(own.flatten().cloned());
-    Some(every)
+/// Every scope that there is at some server, and those of `[scopes]`.
+pub(super) fn every_scope<'a>(
+    servers: &'a [Server],
+    scopes: &'a [OpenedBy],
+) -> impl Iterator<Item = &'a OpenedBy> {
+    let own = servers.iter().filter_map(|server| server.scopes.as_ref());
+    scopes.iter().chain(own.flat_map(|own| &own.scopes))
 }
 
 /// A scope, and what it opens.
-type OpenedBy = (Scope, Vec<MethodPattern>);
+pub(super) type OpenedBy = (Scope, Vec<MethodPattern>);
 
 /// The sealing key, in base64. The outer none: it is wrong; the inner: there is none.
 #[expect(

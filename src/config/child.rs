@@ -1,11 +1,14 @@
 //! `server.command`: an MCP server that is started as a child, and everything that goes with it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::preset;
 use super::problem::Wrong;
 use super::reader::Reader;
+use super::redact;
+use super::variable::PREFIX;
 use super::{ChildSessions, Command, Told};
 use crate::secret::Secret;
 
@@ -47,7 +50,43 @@ pub(super) fn command(reader: &mut Reader<'_>, server: &str, told: Told) -> Opti
         idle: idle?,
         children: children?,
         upstream_token_variable: variable,
+        in_clear: Vec::new(),
     })
+}
+
+impl Command {
+    /// The program, and how many arguments it has. They themselves may be secrets: many programs want them there.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        in_short(&words)
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("words", &self.in_short())
+            .field("environment", &self.environment)
+            .field("directory", &self.directory)
+            .field("sessions", &self.sessions)
+            .field("idle", &self.idle)
+            .field("children", &self.children)
+            .field("upstream_token_variable", &self.upstream_token_variable)
+            .finish_non_exhaustive()
+    }
+}
+
+fn in_short(words: &[&str]) -> String {
+    let Some((program, arguments)) = words.split_first() else {
+        return String::new();
+    };
+    let program = redact::shown(program, &[]);
+    match arguments.len() {
+        0 => program,
+        1 => format!("{program} with 1 argument"),
+        count => format!("{program} with {count} arguments"),
+    }
 }
 
 /// Whether one child is for everybody.
@@ -69,11 +108,17 @@ pub(super) fn refuse_besides(reader: &mut Reader<'_>, server: &str) -> Option<()
 }
 
 fn words(reader: &mut Reader<'_>, key: &str) -> Option<Vec<String>> {
-    let words = reader.list(key, word)?;
+    let words = reader.list_in_short(key, in_short, word)?;
     let example = r#"write the program and each of its arguments, such as ["npx", "-y", "x"]"#;
-    let program = words.first().map_or("", |word| word.trim());
+    let first = words.first().map_or("", String::as_str);
+    let program = first.trim();
     if program.is_empty() {
         return reader.refuse(key, Wrong::new("names no program", example));
+    }
+    if program != first {
+        let remedy = "take it out: no program is found under such a name";
+        let wrong = Wrong::new("has white space before or behind the program", remedy);
+        return reader.refuse(key, wrong);
     }
     // `npx -y x` as one word: no program on the PATH is called so
     let name = program.split_whitespace().next().unwrap_or_default();
@@ -120,19 +165,25 @@ fn variable_value(text: &str) -> Result<String, Wrong> {
 }
 
 /// POSIX.1-2024 base definitions §8.1, with small letters as well.
-fn variable_name(name: &str) -> Result<(), Wrong> {
+pub(super) fn is_variable(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let begins = name
-        .bytes()
-        .next()
-        .is_some_and(|byte| !byte.is_ascii_digit());
-    if !begins || !name.bytes().all(is_word) {
+    let first = name.bytes().next();
+    first.is_some_and(|byte| !byte.is_ascii_digit()) && name.bytes().all(is_word)
+}
+
+/// Whether a variable is one of ours, in any letters.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.to_ascii_uppercase().starts_with(PREFIX)
+}
+
+fn variable_name(name: &str) -> Result<(), Wrong> {
+    if !is_variable(name) {
         return Err(Wrong::new(
             "is not the name of a variable",
             "write letters, digits and _, and no digit at the beginning",
         ));
     }
-    if name.to_ascii_uppercase().starts_with("ANTEROOM_") {
+    if is_ours(name) {
         return Err(Wrong::new(
             "begins with ANTEROOM_, which is how children are told who calls",
             "write another name",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::entries::{self, items};
 use super::file;
 use super::problem::{Origin, Wrong};
 use super::schema::{Known, Shape};
@@ -97,12 +98,12 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
         }
         Shape::Text | Shape::Secret | Shape::Number => Value::Text(value.to_owned()),
         // it would mean "any", where somebody forgot to say which
-        Shape::List | Shape::Secrets if value.trim().is_empty() => {
+        Shape::List | Shape::Secrets | Shape::Words if value.trim().is_empty() => {
             let wrong = Wrong::new("is empty", "give it a value, or unset it");
             return settings.refuse(key, origin, wrong);
         }
         // the words of a command may hold commas, and be empty
-        Shape::List if known.key == "server.*.command" && value.trim_start().starts_with('[') => {
+        Shape::Words if value.trim_start().starts_with('[') => {
             let Ok(words) = serde_json::from_str::<Vec<String>>(value) else {
                 let remedy = r#"write npx,-y,x or ["npx", "-y", "x"]"#;
                 let wrong = Wrong::new("begins with [ and is not a list of texts", remedy);
@@ -115,7 +116,7 @@ fn lay(settings: &mut Settings, origin: &Origin, (known, key): (&Known, &str), v
                     .collect(),
             )
         }
-        Shape::List | Shape::Secrets => Value::List(items(value, ',', origin)),
+        Shape::List | Shape::Secrets | Shape::Words => Value::List(items(value, ',', origin)),
         Shape::Flag => match value {
             "true" => Value::Flag(true),
             "false" => Value::Flag(false),
@@ -157,47 +158,16 @@ fn names(settings: &mut Settings, origin: &Origin, table: &str, value: &str) {
     if let Some((before @ ("provider" | "server"), _)) = table.split_once('.') {
         open(settings, origin, before, table);
     }
-    for (entry, _) in items(value, ';', origin) {
-        let Some((name, written)) = entry.split_once('=') else {
-            let wrong = Wrong::new("has an entry without =", how_to_write(table));
-            return settings.refuse(table, origin, wrong);
-        };
-        let value = match last_word(table) {
-            "environment" => Value::Text(written.to_owned()),
-            _ => Value::List(items(written, ',', origin)),
-        };
-        settings.put(Setting {
-            key: format!("{table}.{}", name.trim()),
-            value,
-            origin: origin.clone(),
-        });
+    match entries::read(table, value, origin) {
+        Ok(entries) => entries.into_iter().for_each(|(name, value)| {
+            settings.put(Setting {
+                key: format!("{table}.{name}"),
+                value,
+                origin: origin.clone(),
+            });
+        }),
+        Err(wrong) => settings.refuse(table, origin, wrong),
     }
-}
-
-fn how_to_write(table: &str) -> &'static str {
-    match last_word(table) {
-        "scopes" => {
-            r#"write "scope=method,method;scope=method", such as "mcp:tools:read=tools/list""#
-        }
-        "roles" => {
-            r#"write "scope=role,role;scope=role", such as "files:admin=github:team:acme/platform""#
-        }
-        "environment" => r#"write "NAME=value;NAME=env:OTHER", such as "NODE_ENV=production""#,
-        _ => r#"write "claim=text,text;claim=text", such as "groups=mcp-users""#,
-    }
-}
-
-fn last_word(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or(key)
-}
-
-fn items(value: &str, between: char, origin: &Origin) -> Vec<(String, Origin)> {
-    value
-        .split(between)
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-        .map(|item| (item.to_owned(), origin.clone()))
-        .collect()
 }
 
 #[cfg(test)]

@@ -91,8 +91,13 @@ impl Reader {
 
     fn value(&mut self, path: &str, known: &Known, value: &Spanned<DeValue<'_>>) {
         let origin = Origin::File(value.span());
-        if matches!(known.shape, Shape::Secret | Shape::Secrets) {
-            self.hide_secrets(value);
+        match (known.shape, value.get_ref()) {
+            (Shape::Secret | Shape::Secrets, _) => self.hide_secrets(value),
+            (Shape::Words, DeValue::Array(words)) => {
+                words.iter().skip(1).for_each(|word| self.hide(word));
+            }
+            (Shape::Words, _) => self.hide(value),
+            _ => {}
         }
         let read = match (known.shape, value.get_ref()) {
             (Shape::Text | Shape::Secret, DeValue::String(text)) => {
@@ -103,7 +108,7 @@ impl Reader {
                 let number = u64::from_str_radix(number.as_str(), number.radix());
                 number.ok().map(|number| Value::Text(number.to_string()))
             }
-            (Shape::List | Shape::Secrets, DeValue::Array(items)) => items
+            (Shape::List | Shape::Secrets | Shape::Words, DeValue::Array(items)) => items
                 .iter()
                 .map(item)
                 .collect::<Option<_>>()
@@ -114,12 +119,18 @@ impl Reader {
             let written = match known.shape {
                 Shape::Text | Shape::Secret => "is a text, in quotes",
                 Shape::Flag => "is true or false, without quotes",
-                Shape::List | Shape::Secrets => "is a list of texts, in brackets",
+                Shape::List | Shape::Secrets | Shape::Words => "is a list of texts, in brackets",
                 Shape::Number => "is a number, without quotes",
             };
             let word = path.rsplit('.').next().unwrap_or(path);
-            let meant = meant(known, value).unwrap_or_else(|| known.example.to_owned());
-            let wrong = Wrong::new(written, format!("write {word} = {meant}"));
+            let is_variable = known.key == "server.*.environment.*";
+            let remedy = match value.get_ref() {
+                DeValue::Array(_) | DeValue::Table(_) => None,
+                // not itself: it may be a secret
+                _ => is_variable.then(|| format!("write the value in quotes: {word} = \"...\"")),
+            };
+            let remedy = remedy.unwrap_or_else(|| format!("write {word} = {}", known.example));
+            let wrong = Wrong::new(written, remedy);
             self.settings.refuse(path, &origin, wrong);
             return;
         };
@@ -152,21 +163,6 @@ impl Reader {
             _ => self.hidden.push(value.span()),
         }
     }
-}
-
-/// The list that a command in one text was probably meant to be. No shell reads it, so nobody else takes it apart.
-fn meant(known: &Known, value: &Spanned<DeValue<'_>>) -> Option<String> {
-    let line = value.get_ref().as_str()?;
-    // whoever quotes words knows where they end, and a shell's rules are not ours
-    let is_plain = !line.trim().is_empty() && !line.contains(['"', '\'', '\\', '$']);
-    if known.key != "server.*.command" || !is_plain {
-        return None;
-    }
-    let words: Vec<String> = line
-        .split_whitespace()
-        .map(|word| format!("{word:?}"))
-        .collect();
-    Some(format!("[{}]", words.join(", ")))
 }
 
 fn item(value: &Spanned<DeValue<'_>>) -> Option<(String, Origin)> {

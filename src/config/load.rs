@@ -50,7 +50,7 @@ impl Loaded {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key:keys$}  {value:values$}  {origin}");
         }
-        let _ = write!(text, "\n{}", self.config.people());
+        let _ = write!(text, "\n{}", self.config.summary());
         text
     }
 }

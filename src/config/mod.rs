@@ -1,15 +1,16 @@
 //! `providers.toml` and `ANTEROOM_...` -> [`Config`]: everything that can be set, checked.
 
 mod address;
+mod advice;
 mod allow;
 mod check;
 mod child;
 mod clients;
+mod entries;
 pub mod environment;
 mod file;
 mod identity;
 mod load;
-mod people;
 mod person;
 pub mod preset;
 mod problem;
@@ -21,6 +22,7 @@ mod schema;
 mod scopes;
 mod server;
 mod settings;
+mod summary;
 mod value;
 mod variable;
 
@@ -263,7 +265,7 @@ pub enum Backend {
 }
 
 /// `server.command`, and what goes with it: an MCP server that is started as a child and speaks over stdin and stdout.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Command {
     /// The program and its arguments; never empty. No shell reads them.
     pub words: Vec<String>,
@@ -279,6 +281,8 @@ pub struct Command {
     pub children: NonZeroUsize,
     /// `upstream_token_variable`: the variable that holds the provider's access token, where `identity` gives it.
     pub upstream_token_variable: String,
+    /// Names in `environment` whose values are no secrets, and may stand in the log. Of what a file says, none is.
+    pub in_clear: Vec<String>,
 }
 
 /// `server.sessions`
@@ -387,6 +391,22 @@ impl fmt::Debug for Outbound {
             .field("private_hosts", &self.private_hosts)
             .finish()
     }
+}
+
+impl Backend {
+    /// Whether it is what listens at `listen`, as far as an address says so: whoever stands before it asks itself.
+    #[must_use]
+    pub fn is_at(&self, listen: SocketAddr) -> bool {
+        matches!(self, Self::Http(url) if server::listens_at(url, listen))
+    }
+}
+
+/// Reads `backend`.
+///
+/// # Errors
+/// What is wrong and what to write instead, without the text: there may be a password in it.
+pub fn backend_url(text: &str) -> Result<Url, String> {
+    address::backend_url(text).map_err(|wrong| format!("{}: {}", wrong.what, wrong.remedy))
 }
 
 /// Reads one of `private_hosts`.

@@ -5,6 +5,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::child;
+use super::redact;
 use super::{
     Algorithm, Backend, ChildSessions, Clients, Command, Config, Environment, Limits, LogFormat,
     Outbound, Provider, Rate, Registration, Server, StoreKind, Tokens, Told,
@@ -167,15 +169,24 @@ impl Config {
 }
 
 impl Command {
-    /// The settings to try a program with: one child for each person, and all of `environment` handed on, as a shell does.
-    /// None: there are no words.
+    /// The settings to try a program with: one child for each person, and all of `environment` handed on, as a shell does,
+    /// but for `ANTEROOM_...`: that is who calls, and nothing else. None: there are no words.
     #[must_use]
     pub fn dev(words: Vec<String>, environment: &Environment) -> Option<Self> {
         let variables = environment.variables();
+        let variables: Vec<_> = variables
+            .filter(|(name, _)| !child::is_ours(name))
+            .collect();
+        // nobody has written them here: most say where things are, and would be struck out of every path in the log
+        let in_clear = variables.iter();
+        let in_clear = in_clear.filter(|(name, value)| !redact::may_be_secret(name, value));
+        let in_clear = in_clear.map(|(name, _)| (*name).to_owned()).collect();
+        let variables = variables.into_iter();
         let variables = variables.map(|(name, value)| (name.to_owned(), Secret::new(value)));
         (!words.is_empty()).then(|| Self {
             words,
             environment: variables.collect(),
+            in_clear,
             directory: None,
             sessions: ChildSessions::PerUser,
             idle: CHILD_IDLE,
@@ -208,8 +219,15 @@ mod tests {
 
     #[test]
     fn a_program_is_tried_in_the_environment_that_anteroom_is_in() {
-        let environment = [("PATH", "/bin"), ("TOKEN", "t0p")];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let of_shell = [
+            ("ANTEROOM_PUBLIC_URL", "https://a.example"),
+            ("Anteroom_User", "root"),
+            ("DATABASE", "postgres://me:pw@db"),
+            ("PATH", "/bin"),
+            ("PWD", "/home/mona"),
+            ("TOKEN", "t0p"),
+        ];
+        let environment = of_shell.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment: Environment = environment.into_iter().collect();
         let words = ["npx", "-y", "a server", ""].map(str::to_owned).to_vec();
         let command = Command::dev(words.clone(), &environment).unwrap();
@@ -218,7 +236,9 @@ mod tests {
         let given: Vec<_> = given
             .map(|(name, value)| (name.as_str(), value.expose()))
             .collect();
-        assert_eq!(given, [("PATH", "/bin"), ("TOKEN", "t0p")]);
+        let (left_out, expected) = of_shell.split_at(2);
+        assert_eq!(given, expected, "but for {left_out:?}");
+        assert_eq!(command.in_clear, ["PATH", "PWD"]);
         assert_eq!(command.sessions, ChildSessions::PerUser);
         assert_eq!((command.idle, command.children.get()), (10 * MINUTE, 100));
         assert!(!format!("{command:?}").contains("t0p"));

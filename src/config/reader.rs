@@ -128,9 +128,19 @@ impl Reader<'_> {
         key: &str,
         read: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<Vec<T>> {
+        self.list_in_short(key, |texts| format!("[{}]", texts.join(", ")), read)
+    }
+
+    /// The same, with `in_short` to say what of the texts is shown.
+    pub(super) fn list_in_short<T>(
+        &mut self,
+        key: &str,
+        in_short: impl Fn(&[&str]) -> String,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Vec<T>> {
         let items = self.items(key);
         let texts: Vec<&str> = items.iter().map(|(text, _)| text.as_str()).collect();
-        self.note(key, &format!("[{}]", texts.join(", ")));
+        self.note(key, &in_short(&texts));
         self.each(key, &items, |_, text| read(text))
     }
 

@@ -41,7 +41,7 @@ pub(super) fn unreadable(text: &str) -> Vec<Range<usize>> {
         match key.map(|key| (key.len(), schema::shape_of(key.trim()))) {
             _ if quiet => {}
             _ if of_child || line.contains("environment") => hidden.push(start..end),
-            Some((length, Some(Shape::Secret | Shape::Secrets))) => {
+            Some((length, Some(Shape::Secret | Shape::Secrets | Shape::Words))) => {
                 hidden.push(start + length..end);
             }
             Some((_, Some(_))) => {}
@@ -74,6 +74,16 @@ const SECRETIVE: [&str; 7] = [
     "signing_key",
     "private",
 ];
+
+/// Words of which one stands in the name of a variable that holds a secret, besides those.
+const SECRETIVE_IN_VARIABLES: [&str; 5] = ["token", "key", "pass", "auth", "credential"];
+
+/// Whether a variable of somebody's shell may hold a secret: its name says so, or its value looks like one.
+pub(super) fn may_be_secret(name: &str, value: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let mut words = SECRETIVE.iter().chain(&SECRETIVE_IN_VARIABLES);
+    words.any(|word| lower.contains(word)) || shown(value, &[]) != value
+}
 
 fn suspects(line: &str, start: usize, hidden: &mut Vec<Range<usize>>) {
     let lower = line.to_ascii_lowercase();
@@ -187,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_may_hold_a_secret_is_told_from_one_that_does_not() {
+        for (name, value, expected) in [
+            ("GITHUB_TOKEN", "x", true),
+            ("OPENAI_API_KEY", "x", true),
+            ("PGPASSWORD", "x", true),
+            ("DB_PASS", "x", true),
+            ("client_secret", "x", true),
+            ("DATABASE_URL", "postgres://me:pw@db/x", true),
+            ("OPTIONS", "--password=x", true),
+            ("DATABASE_URL", "postgres://db/x", false),
+            ("HOME", "/home/mona", false),
+            ("PWD", "/home/mona/x", false),
+            ("LANG", "en_US.UTF-8", false),
+            ("NODE_ENV", "development", false),
+        ] {
+            assert_eq!(may_be_secret(name, value), expected, "{name}={value}");
+        }
+    }
+
+    #[test]
     fn of_a_text_that_is_not_toml_only_harmless_lines_are_shown() {
         for (line, expected) in [
             ("[provider.github]", "[provider.github]"),
@@ -207,6 +237,7 @@ mod tests {
                 "* = * ************ = ***** *",
             ),
             (r#"[x] "abc""#, "*** *****"),
+            (r#"command = ["x", "abc""#, "command = ***** *****"),
         ] {
             assert_eq!(strike(line, &unreadable(line)), expected);
         }

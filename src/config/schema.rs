@@ -13,6 +13,8 @@ pub(super) enum Shape {
     List,
     /// Texts that are never shown.
     Secrets,
+    /// A program and its arguments, which are never shown.
+    Words,
     /// A whole number.
     Number,
 }
@@ -78,10 +80,11 @@ pub(super) const KNOWN: &[Known] = &[
     text("server.*.path", r#""/mcp""#),
     text("server.*.name", r#""Example tools""#),
     text("server.*.backend", r#""http://localhost:9000/mcp""#),
-    list(
-        "server.*.command",
-        r#"["npx", "-y", "@modelcontextprotocol/server-everything"]"#,
-    ),
+    Known {
+        key: "server.*.command",
+        shape: Shape::Words,
+        example: r#"["npx", "-y", "@modelcontextprotocol/server-everything"]"#,
+    },
     secret("server.*.environment.*", r#""env:NAME""#),
     text("server.*.directory", r#""/srv/mcp""#),
     text("server.*.sessions", r#""per-user""#),

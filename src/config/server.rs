@@ -108,7 +108,7 @@ pub(super) fn check_not_ours(
 }
 
 /// Whether who asks `url` asks who listens at `listen`.
-fn listens_at(url: &Url, listen: SocketAddr) -> bool {
+pub(super) fn listens_at(url: &Url, listen: SocketAddr) -> bool {
     let is_here = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::from(address) == listen.ip(),
         Some(Host::Ipv6(address)) => IpAddr::from(address) == listen.ip(),

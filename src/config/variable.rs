@@ -5,7 +5,8 @@
 //! `_`. Tables in a row are counted from 0: `ANTEROOM_SERVER_0_PATH`. Lists are separated by commas. A table of names that
 //! may hold anything is one variable, which takes the place of the whole table:
 //! `ANTEROOM_SCOPES="mcp:tools:read=tools/list;files=tools/call:f_*"`, and so are `scope_policy.roles`, `allow.claims`, and
-//! `scopes` and `environment` of a server. The words of a command may stand in a list of JSON, too.
+//! `scopes` and `environment` of a server. The words of a command may stand in a list of JSON, too,
+//! and variables in an object.
 
 use super::problem::Wrong;
 use super::schema::{self, Known};

@@ -30,7 +30,7 @@ async fn dev_stands_before_a_program_that_finds_the_environment_of_the_shell() {
     let mut dev = Process::start(dev);
     let url = said_of(&mut dev, "connector");
     let behind = said_of(&mut dev, "behind it");
-    assert!(behind.starts_with("sh -c test "), "{behind}");
+    assert!(behind.starts_with("sh with 3 arguments  ("), "{behind}");
 
     let token = sign_in(url.strip_suffix("/mcp").unwrap(), "mona").await;
     let session = connect(&url, &token).await;

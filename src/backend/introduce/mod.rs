@@ -120,19 +120,7 @@ impl NoIntroduction {
     #[must_use]
     pub fn error(self) -> RpcError {
         match self {
-            Self::UpstreamToken(NoUpstreamToken::None) => RpcError::http(
-                StatusCode::BAD_GATEWAY,
-                "the MCP server needs a token of the provider, and there is none of this person",
-            ),
-            // the next request finds the session ended, and is told so by the gate
-            Self::UpstreamToken(NoUpstreamToken::Ended) => RpcError::http(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the session is about to end; try again",
-            ),
-            Self::UpstreamToken(_) => RpcError::http(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the provider of the sign-in is not available now; try again later",
-            ),
+            Self::UpstreamToken(none) => none.into(),
             Self::Assertion(_) => RpcError::http(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the MCP server cannot be told now who calls; try again later",

@@ -148,7 +148,7 @@ where
         stdout,
         stderr,
     } = pipes;
-    let secrets = Arc::new(Secrets::of(&plan.variables));
+    let secrets = Arc::new(Secrets::of(&plan.variables, &plan.settings.in_clear));
     let teller = Teller {
         server: plan.settings.server.clone(),
         pid: process.id(),

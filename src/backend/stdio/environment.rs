@@ -102,6 +102,7 @@ mod tests {
             server: "example".to_owned(),
             words: vec!["true".to_owned()],
             environment: environment.collect(),
+            in_clear: Vec::new(),
             directory: None,
             sharing: Sharing::PerPerson,
             idle: Duration::from_secs(60),

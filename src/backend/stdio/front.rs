@@ -22,7 +22,7 @@ use tower::Service;
 
 use super::bridge::Bridge;
 use super::{Lease, Lend, NoChild};
-use crate::protocol::principal::{NoUpstreamToken, Principal};
+use crate::protocol::principal::Principal;
 use crate::resource::answer::RpcError;
 use crate::resource::gate::JudgedBody;
 
@@ -156,16 +156,11 @@ fn refuse(none: &NoChild, id: Option<&RawValue>) -> Response {
             "the MCP server cannot be started now; try again later",
             Some(*again),
         ),
-        NoChild::NoUpstreamToken(NoUpstreamToken::Unavailable) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the provider of the sign-in is not available now; try again later",
-            Some(BUSY),
-        ),
-        NoChild::NoUpstreamToken(_) => (
-            StatusCode::FORBIDDEN,
-            "the MCP server needs the provider's token of the sign-in, and there is none: sign in again",
-            None,
-        ),
+        NoChild::NoUpstreamToken(none) => {
+            let error = RpcError::from(*none);
+            let is_passing = error.status == StatusCode::SERVICE_UNAVAILABLE;
+            (error.status, error.message, is_passing.then_some(BUSY))
+        }
     };
     let mut answer = RpcError::http(status, what).answer(id);
     if let Some(again) = again {

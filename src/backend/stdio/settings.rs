@@ -15,6 +15,8 @@ pub struct ChildSettings {
     pub words: Vec<String>,
     /// All that a child finds in its environment, besides PATH and what it is told of its person.
     pub environment: Vec<(String, Secret)>,
+    /// Names in `environment` whose values may stand in the log; those of all others are taken out of what a child writes.
+    pub in_clear: Vec<String>,
     /// Where it runs; none: where this process runs.
     pub directory: Option<PathBuf>,
     /// Who has which child.

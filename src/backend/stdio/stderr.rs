@@ -70,9 +70,11 @@ impl Teller {
 pub(super) struct Secrets(Vec<Secret>);
 
 impl Secrets {
-    /// The values of variables. Those of a few characters are words like any other, and PATH is no secret.
-    pub(super) fn of(variables: &Variables) -> Self {
-        let values = variables.iter().filter(|(name, _)| name != "PATH");
+    /// The values of variables, but for those that are `in_clear`. Those of a few characters are words like any other, and
+    /// PATH is no secret.
+    pub(super) fn of(variables: &Variables, in_clear: &[String]) -> Self {
+        let values = variables.iter();
+        let values = values.filter(|(name, _)| name != "PATH" && !in_clear.contains(name));
         // a key of several lines comes line by line
         let parts = values.flat_map(|(_, value)| value.expose().lines());
         let parts = parts
@@ -220,6 +222,7 @@ mod tests {
             &values
                 .map(|value| ("NAME".to_owned(), Secret::new(*value)))
                 .collect(),
+            &[],
         )
     }
 
@@ -308,6 +311,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_told() {
+        let variables = [
+            ("PATH", "/usr/bin"),
+            ("PWD", "/home/mona"),
+            ("X", "hunter2x"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), Secret::new(value)));
+        let secrets = Secrets::of(&variables.to_vec(), &["PWD".to_owned()]);
+        let told = secrets.redact("/home/mona/a.js /usr/bin hunter2x");
+        assert_eq!(told, "/home/mona/a.js /usr/bin (secret)");
     }
 
     #[test]

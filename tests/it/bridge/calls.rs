@@ -231,8 +231,8 @@ async fn without_a_child_the_answer_says_when_to_come_again_and_is_never_a_401()
         ),
         (NoChild::NotStarted(Duration::ZERO), 503, Some("1")),
         (NoUpstreamToken::Unavailable.into(), 503, Some("5")),
-        (NoUpstreamToken::None.into(), 403, None),
-        (NoUpstreamToken::Ended.into(), 403, None),
+        (NoUpstreamToken::None.into(), 502, None),
+        (NoUpstreamToken::Ended.into(), 503, Some("5")),
     ] {
         *world.lent.none.lock().unwrap() = Some(none.clone());
         for answer in [

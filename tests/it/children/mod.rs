@@ -56,6 +56,7 @@ impl Family {
             server: "example".to_owned(),
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             environment: vec![("MARK".to_owned(), Secret::new(mark.clone()))],
+            in_clear: Vec::new(),
             directory: Some(directory.path().to_owned()),
             sharing: Sharing::PerPerson,
             idle: IDLE,

@@ -35,9 +35,11 @@ fn command(server: &Server) -> &Command {
 fn a_command_is_a_list_of_words_and_stands_alone() {
     check_refusals(
         r#"
-        $[[server]] / command = "npx -y x"                    | 7:11 server.0.command is a list of texts, in brackets            | command = ["npx", "-y", "x"]
+        $[[server]] / command = "npx -y x"                    | 7:11 server.0.command is a list of texts, in brackets            | command = ["npx", "-y", "@
         $[[server]] / command = "npx 'a b'"                   | 7:11 server.0.command is a list of texts, in brackets            | command = ["npx", "-y", "@
         $[[server]] / command = ["npx -y x"]                  | 7:11 server.0.command is one word with spaces in it              | each of its arguments
+        $[[server]] / command = ["npx ", "-y"]                | 7:11 server.0.command has white space before or behind the program | take it out
+        $[[server]] / command = ["\tnpx"]                     | 7:11 server.0.command has white space before or behind the program | take it out
         $[[server]] / command = []                            | 7:11 server.0.command names no program                           | ["npx", "-y", "x"]
         $[[server]] / command = [" ", "x"]                    | 7:11 server.0.command names no program                           | each of its arguments
         $[[server]] / command = ["x", "\u0000"]               | 7:17 server.0.command holds a NUL                                | take it out
@@ -60,7 +62,8 @@ fn what_goes_with_a_command_is_told_how_it_is_written() {
         $[[server]] / command = ["x"] / children = "many"             | 8:12 server.0.children is a number, without quotes              | children = 100
         $[[server]] / command = ["x"] / directory = "none-such"       | 8:13 server.0.directory names a folder that is not there        | make it
         $[[server]] / command = ["x"] / environment = "A=b"           | 8:1 server.0.environment is a table                             | write [server.environment]
-        $[[server]] / command = ["x"] / environment.A = 1             | 8:17 server.0.environment."A" is a text, in quotes              | env:NAME
+        $[[server]] / command = ["x"] / environment.A = 1             | 8:17 server.0.environment."A" is a text, in quotes              | write the value in quotes: A = "..."
+        $[[server]] / command = ["x"] / environment.A = ["b"]         | 8:17 server.0.environment."A" is a text, in quotes              | A = "env:NAME"
         $[[server]] / command = ["x"] / environment.1A = "b"          | 8:18 server.0.environment."1A" is not the name of a variable    | letters, digits and _
         $[[server]] / command = ["x"] / environment."A=B" = "b"       | 8:21 server.0.environment."A=B" is not the name of a variable   | letters, digits and _
         $[[server]] / command = ["x"] / environment.ANTEROOM_USER = "b" | 8:29 server.0.environment."ANTEROOM_USER" begins with ANTEROOM_, which is how children are told who calls | another name
@@ -111,7 +114,7 @@ fn a_command_has_everything_that_is_not_written() {
 #[test]
 fn a_child_finds_what_the_file_says_and_no_output_shows_it() {
     let text = r#"[[server]]
-command = ["./run", "--quiet"]
+command = ["./run", "--token=s3cr3t-0123456789abcdef"]
 environment = { TOKEN = "env:GITHUB_CLIENT_SECRET", PLAIN = "s3cr3t-0123456789abcdef", EMPTY_ONE = "" }
 directory = "."
 sessions = "per-user"
@@ -142,9 +145,9 @@ identity.upstream_token = true"#;
     }
     let explained = in_single_spaces(&loaded);
     for line in [
-        r"server.0.command [./run, --quiet] providers.toml:7",
+        r"server.0.command ./run with 1 argument providers.toml:7",
         r#"server.0.environment."PLAIN" (set) providers.toml:8"#,
-        " server /mcp runs ./run --quiet for each person, 7 at most, which is told who calls, and gets the provider's token of each\n",
+        " server /mcp runs ./run with 1 argument for each person, 7 at most, which is told who calls, and gets the provider's token of each\n",
     ] {
         assert!(explained.contains(line), "{line}\n{explained}");
     }
@@ -219,7 +222,7 @@ fn a_variable_of_a_server_is_told_how_it_is_written() {
         (
             "ENVIRONMENT",
             "A",
-            "(server.0.environment) has an entry without =",
+            "(server.0.environment) holds something between two ; that is not NAME=value",
         ),
         ("ENVIRONMENT", "", "(server.0.environment) is empty"),
         ("SCOPES", "", "(server.0.scopes) is empty"),
@@ -361,7 +364,15 @@ scopes = ["files:read", "mcp:tools:read"]"#;
         expected.map(|(count, default)| (count, default.to_owned()))
     );
     assert_eq!(config.roles.len(), 2);
-    assert_eq!(warnings(loaded.clone()), Vec::<String>::new());
+    let warned = warnings(loaded.clone());
+    let expected = [
+        "providers.toml:27: clients.known.0.scopes goes by name at every server, and files:read opens one thing at /mcp and another at /b: ",
+        "providers.toml:11: server.0.default_scopes leaves out files:write: ",
+    ];
+    assert_eq!(warned.len(), expected.len(), "{warned:?}");
+    for (warned, expected) in warned.iter().zip(expected) {
+        assert!(warned.starts_with(expected), "{warned}");
+    }
     let line = r#"server.0.scopes."files:read" [tools/list, tools/call:read_*] providers.toml:9"#;
     let explained = in_single_spaces(&loaded);
     assert!(explained.contains(line), "{explained}");
@@ -389,6 +400,147 @@ fn scopes_of_a_server_are_refused_as_those_of_all_are() {
         warned,
         ["providers.toml:9: scopes does nothing: each server has scopes of its own"]
     );
+}
+
+#[test]
+fn what_is_said_of_scopes_that_no_server_has_is_worth_a_warning() {
+    let own = "[[server]]\nsample = true\nscopes.x = [\"tools/list\"]\n";
+    let shared = "[[server]]\nsample = true\npath = \"/b\"\nname = \"B\"\n";
+    let client =
+        "[[clients.known]]\nid = \"ci\"\nredirect_uris = [\"https://ci.acme.com/callback\"]\n";
+    for (said, warning) in [
+        (
+            "[scope_policy]\ndefault = [\"mcp:tools:execute\", \"mcp:resources:read\", \"mcp:prompts:read\"]".to_owned(),
+            "scope_policy.default does nothing: ",
+        ),
+        (
+            "[scope_policy.roles]\n\"mcp:tools:execute\" = [\"github:user:octocat\"]".to_owned(),
+            "scope_policy.roles.\"mcp:tools:execute\" does nothing for mcp:tools:execute: ",
+        ),
+        (
+            format!("{client}scopes = [\"x\", \"offline_access\", \"mcp:tools:read\"]"),
+            "clients.known.0.scopes does nothing for mcp:tools:read: ",
+        ),
+        ("[scope_policy.roles]\nx = [\"github:user:octocat\"]".to_owned(), ""),
+        (format!("{client}scopes = [\"x\"]"), ""),
+    ] {
+        let warned = warnings(servers(&format!("{own}{said}")));
+        assert_eq!(warned.len(), usize::from(!warning.is_empty()), "{warned:?}");
+        assert!(warned.iter().all(|warned| warned.contains(warning)), "{warned:?}");
+        // one server has those of all
+        let warned = warnings(servers(&format!("{own}{shared}{said}")));
+        assert_eq!(warned, Vec::<String>::new(), "{said}");
+    }
+}
+
+#[test]
+fn a_name_that_means_two_things_is_worth_a_warning_where_it_limits_somebody() {
+    let two = |first: &str, second: &str, rest: &str| {
+        let text = format!(
+            "[[server]]\nsample = true\nname = \"A\"\nscopes.x = [{first}]\n[[server]]\npath = \"/b\"\nsample = true\nscopes.x = [{second}]\n{rest}"
+        );
+        warnings(servers(&text))
+    };
+    let (list, call) = ("\"tools/list\"", "\"tools/call\"");
+    let both = format!("{list}, {call}");
+    let turned = format!("{call}, {list}");
+    let role = "[scope_policy.roles]\nx = [\"github:user:octocat\"]";
+    let warned = two(list, call, role);
+    let expected = "providers.toml:15: scope_policy.roles.\"x\" goes by name at every server, and x opens one thing at /mcp and another at /b";
+    assert!(
+        matches!(&warned[..], [one] if one.starts_with(expected)),
+        "{warned:?}"
+    );
+    assert_eq!(two(list, call, ""), Vec::<String>::new());
+    assert_eq!(two(&both, &turned, role), Vec::<String>::new());
+}
+
+#[test]
+fn a_default_that_hides_what_people_came_for_is_worth_a_warning() {
+    let of_server = |scopes: &str, default: &str| {
+        let text = format!("[[server]]\nsample = true\n{scopes}\ndefault_scopes = {default}");
+        warnings(servers(&text))
+    };
+    let scopes = r#"scopes = { list = ["tools/list"], call = ["tools/call"], read = ["tools/call", "resources/list"], say = ["prompts/get:a"] }"#;
+    for (default, expected) in [
+        (r#"["list", "call", "read", "say"]"#, None),
+        // what read opens is open, and a list is nothing without what it lists
+        (r#"["call", "say"]"#, None),
+        (r#"["list", "say"]"#, Some("leaves out call, read: ")),
+        (r#"["list", "read"]"#, Some("leaves out say: ")),
+    ] {
+        let warned = of_server(scopes, default);
+        let expected =
+            expected.map(|what| format!("providers.toml:9: server.0.default_scopes {what}"));
+        assert_eq!(warned.len(), usize::from(expected.is_some()), "{warned:?}");
+        for (warned, expected) in warned.iter().zip(expected) {
+            assert!(warned.starts_with(&expected), "{warned}");
+        }
+    }
+    let of_all = warnings(servers(
+        "[[server]]\nsample = true\n[scope_policy]\ndefault = [\"mcp:tools:read\", \"mcp:tools:execute\"]",
+    ));
+    let expected =
+        "providers.toml:9: scope_policy.default leaves out mcp:resources:read, mcp:prompts:read: ";
+    assert!(
+        matches!(&of_all[..], [one] if one.starts_with(expected)),
+        "{of_all:?}"
+    );
+}
+
+/// P3
+#[test]
+fn no_argument_of_a_command_is_shown() {
+    for command in [
+        r#""npx -y x --token s3cr3t-0123456789abcdef""#,
+        r#"["npx -y x postgres://me:s3cr3t-0123456789abcdef@db"]"#,
+        r#"[" npx", "--token", "s3cr3t-0123456789abcdef"]"#,
+        r#"["npx", 1, "s3cr3t-0123456789abcdef"]"#,
+        r#"["npx", "s3cr3t-0123456789abcdef"] x"#,
+        "[\"npx\",\n\"s3cr3t-0123456789abcdef\"\nsessions",
+    ] {
+        let refused = read(&with_servers(&format!("[[server]]\ncommand = {command}"))).unwrap_err();
+        for said in [refused.to_string(), format!("{refused:?}")] {
+            assert!(!said.contains(SECRET), "{command}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_value_with_a_semicolon_is_refused_or_whole() {
+    let file = smallest("", "").replace("backend = \"http://localhost:9000/mcp\"\n", "");
+    let read = |value: &str| {
+        let variables = [
+            ("ANTEROOM_SERVER_0_COMMAND", "x"),
+            ("ANTEROOM_SERVER_0_ENVIRONMENT", value),
+        ];
+        read_with(&file, &variables)
+    };
+    let read_whole = read(r#" {"A": "b;c=d", "B": "env:GITHUB_CLIENT_SECRET", "C": ""}"#).unwrap();
+    let found = command(&read_whole.config.servers[0]).environment.iter();
+    let found: Vec<(&str, &str)> = found
+        .map(|(name, value)| (name.as_str(), value.expose()))
+        .collect();
+    assert_eq!(found, [("A", "b;c=d"), ("B", SECRET), ("C", "")]);
+    for value in [
+        "TOKEN=abc;s3cr3t-0123456789abcdef",
+        "TOKEN=abc;s3cr3t-0123456789abcdef==",
+        "TOKEN=abc;=s3cr3t-0123456789abcdef",
+        "TOKEN=s3cr3t-0123456789abcdef;",
+        "TOKEN=s3cr3t-0123456789abcdef;;A=b",
+        r#"{"TOKEN": "s3cr3t-0123456789abcdef", "PORT": 3000}"#,
+        r#"{"TOKEN": "s3cr3t-0123456789abcdef""#,
+    ] {
+        let refused = read(value).unwrap_err();
+        let said = refused.to_string();
+        assert!(
+            said.contains("JSON") || said.contains("texts alone"),
+            "{said}"
+        );
+        for said in [said, format!("{refused:?}")] {
+            assert!(!said.contains(&SECRET[..6]), "{said}");
+        }
+    }
 }
 
 #[test]

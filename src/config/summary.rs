@@ -1,15 +1,15 @@
 //! Who may enter where, what is not for everybody, and what each server is told of them, in words.
 
-use super::redact;
 use super::{Backend, ChildSessions, Config, Server, Told};
 use crate::protocol::ids::ProviderId;
 use crate::protocol::person_rule::PersonRule;
 
 impl Config {
-    /// For those who run it: what stands behind each path, the callback URL of each provider, who may enter by way of it, and the scopes that are not for
-    /// everybody. Addresses of people are counted and not named, because it may end up in a log.
+    /// For those who run it: what stands behind each path, the callback URL of each provider, who may enter by way of it,
+    /// and the scopes that are not for everybody. Addresses of people are counted and not named, because it may end up in
+    /// a log.
     #[must_use]
-    pub fn people(&self) -> String {
+    pub fn summary(&self) -> String {
         let servers = self.servers.iter().map(|server| {
             let behind = behind(server);
             format!("  server         {}  {behind}\n", server.path)
@@ -49,7 +49,7 @@ fn behind(server: &Server) -> String {
         Backend::Here => "is in this process".to_owned(),
         Backend::Http(url) => format!("passes on to {url}, {}", is_told(server.identity)),
         Backend::Command(command) => {
-            let words = redact::shown(&command.words.join(" "), &[]);
+            let words = command.in_short();
             match command.sessions {
                 ChildSessions::Shared => {
                     format!("runs {words} once, for everybody; it is not told who calls")
