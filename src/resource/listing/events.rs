@@ -41,12 +41,21 @@ struct Events {
     answers: Option<Box<RawValue>>,
     /// A line of an event has been read that is not complete yet.
     is_in_event: bool,
-    /// Something was held back that may have been what the client waits for.
-    is_owing: bool,
-    /// The request has been answered.
-    is_answered: bool,
+    /// What has become of the request.
+    asked: Asked,
     /// The last line ended with a CR; an LF that follows belongs to it.
     is_after_return: bool,
+}
+
+/// What has become of the request that a stream answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Its answer is to come.
+    Waits,
+    /// Something was held back that may have been its answer.
+    Doubted,
+    /// It has been answered.
+    Answered,
 }
 
 impl SiftedEvents {
@@ -103,8 +112,7 @@ impl Events {
             is_too_long: false,
             answers: None,
             is_in_event: false,
-            is_owing: false,
-            is_answered: false,
+            asked: Asked::Waits,
             is_after_return: false,
         }
     }
@@ -142,7 +150,7 @@ impl Events {
         let is_in_event = self.is_in_event;
         self.end_event(b"", out);
         let id = self.filter.id.as_deref();
-        if let Some(id) = id.filter(|_| self.is_owing && !self.is_answered) {
+        if let Some(id) = id.filter(|_| self.asked == Asked::Doubted) {
             if is_in_event {
                 out.extend_from_slice(b"\n\n");
             }
@@ -198,11 +206,13 @@ impl Events {
         self.is_in_event = false;
         if mem::take(&mut self.is_too_long) {
             let id = self.answers.take();
-            self.hold_back(NO_DATA, id, out);
+            self.hold_back(NO_DATA, id.as_deref(), out);
         } else {
             match self.sift(&held) {
                 Ok(sifted) => {
-                    self.is_answered |= sifted.has_answer;
+                    if sifted.has_answer {
+                        self.asked = Asked::Answered;
+                    }
                     self.filter.tell(&sifted);
                     match sifted.text {
                         Some(data) => replace_data(&held, Some(&data), out),
@@ -214,7 +224,7 @@ impl Events {
                 }
                 Err(Unreadable) => {
                     let id = whom_it_answers(&held);
-                    self.hold_back(&held, id, out);
+                    self.hold_back(&held, id.as_deref(), out);
                 }
             }
         }
@@ -223,13 +233,16 @@ impl Events {
     }
 
     /// Writes an event without its data: whoever it answers is told, and nobody else, since their answer may come yet.
-    fn hold_back(&mut self, event: &[u8], id: Option<Box<RawValue>>, out: &mut Vec<u8>) {
+    fn hold_back(&mut self, event: &[u8], id: Option<&RawValue>, out: &mut Vec<u8>) {
         self.filter
             .warn("an event is too long, not JSON, or can be read in two ways");
-        self.is_owing |= id.is_none();
         let own = self.filter.id.as_deref().map(RawValue::get);
-        self.is_answered |= id.as_deref().is_some_and(|id| Some(id.get()) == own);
-        let error = id.as_deref().map(error);
+        match id {
+            None if self.asked == Asked::Waits => self.asked = Asked::Doubted,
+            Some(id) if Some(id.get()) == own => self.asked = Asked::Answered,
+            _ => {}
+        }
+        let error = id.map(error);
         replace_data(event, error.as_deref(), out);
     }
 
