@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 
 use crate::clock::UnixTime;
+use crate::protocol::allowance::never_allowed;
 use crate::protocol::client_metadata::DocumentUrl;
 use crate::protocol::grant::Grant;
 use crate::protocol::ids::{ClientId, Id, Subject};
@@ -33,6 +34,8 @@ struct Place {
     standing: Arc<Standing>,
     /// When the provider said what it goes by.
     checked: UnixTime,
+    /// What its client may never be given, whoever the person is.
+    beyond: ScopeSet,
     /// What stood here before something about the person changed: whoever still holds it is to see the end, too.
     before: Vec<Weak<Standing>>,
 }
@@ -89,12 +92,13 @@ impl Place {
     fn learn(&mut self, grant: &Grant, withheld: &ScopeSet, until: UnixTime) {
         self.checked = grant.checked;
         let old = &self.standing;
-        if old.identity == grant.identity && old.withheld == *withheld {
+        let withheld = withheld.union(&self.beyond);
+        if old.identity == grant.identity && old.withheld == withheld {
             return old.extend(until);
         }
         let (client, identity) = (old.client_id.clone(), grant.identity.clone());
         let mut new = Standing::new(old.session, client, identity);
-        new.withheld = withheld.clone();
+        new.withheld = withheld;
         new.upstream.clone_from(&old.upstream);
         old.extend(UnixTime(i64::MIN));
         self.before.retain(|before| before.strong_count() > 0);
@@ -125,6 +129,7 @@ impl Flows {
                 return Ok(None);
             };
             let withheld = self.vouching.withheld(&found.grant);
+            let beyond = self.beyond(&found.session.client_id);
             let place = self.live.places.entry(session);
             // a session that ended between the look and the entry would stay in force: then look again. Whoever ends
             // one while we hold its place has to wait, and finds what we put there
@@ -135,11 +140,12 @@ impl Flows {
                 let identity = found.grant.identity.clone();
                 let client = found.session.client_id;
                 let mut standing = Standing::new(session, client, identity);
-                standing.withheld = withheld.clone();
+                standing.withheld = withheld.union(&beyond);
                 standing.upstream = Some(Access::to(&self.vouching));
                 Place {
                     standing: Arc::new(standing),
                     checked: found.grant.checked,
+                    beyond,
                     before: Vec::new(),
                 }
             });
@@ -148,6 +154,15 @@ impl Flows {
                 place.learn(&found.grant, &withheld, found.until);
             }
             return Ok(Some(Arc::clone(&place.standing)));
+        }
+    }
+
+    /// What a client may never be given of what there is: only those of the configuration have such a limit (CLI-62).
+    fn beyond(&self, id: &ClientId) -> ScopeSet {
+        let mut known = self.admission.known.iter();
+        match known.find(|known| known.id == *id) {
+            Some(client) => never_allowed(&self.resources.scopes(), client),
+            None => ScopeSet::default(),
         }
     }
 
@@ -233,6 +248,7 @@ mod tests {
         let place = Place {
             standing: Arc::clone(&standing),
             checked: NOW,
+            beyond: ScopeSet::default(),
             before: Vec::new(),
         };
         live.places.insert(standing.session, place);
@@ -266,6 +282,21 @@ mod tests {
         assert!(!other.is_good_at(NOW));
         let place = live.places.get(&standing.session).unwrap();
         assert!(Arc::ptr_eq(&place.standing, &standing));
+    }
+
+    /// CLI-62
+    #[test]
+    fn what_a_client_may_never_be_given_stays_withheld_whatever_the_provider_says() {
+        let live = LiveSessions::default();
+        let standing = with(&live, "c");
+        let scopes = |text| ScopeSet::parse(text).unwrap();
+        live.places.get_mut(&standing.session).unwrap().beyond = scopes("b");
+        let grant = grant("mona", &[standing.session]);
+        for (person, all) in [("a", "a b"), ("", "b")] {
+            live.learn(&grant, &scopes(person), UnixTime(2_000));
+            let place = live.places.get(&standing.session).unwrap();
+            assert_eq!(place.standing.withheld, scopes(all));
+        }
     }
 
     /// CLI-46, AT-13

@@ -70,6 +70,17 @@ pub fn still_allowed(granted: &ScopeSet, client: &Client) -> Option<ScopeSet> {
     }
 }
 
+/// What a client may never be given of what there is (CLI-62).
+#[must_use]
+pub fn never_allowed(existing: &ScopeSet, client: &Client) -> ScopeSet {
+    let Some(most) = &client.scopes else {
+        return ScopeSet::default();
+    };
+    let beyond = existing.without(most);
+    let beyond = beyond.iter().filter(|scope| !opens_nothing(scope));
+    beyond.cloned().collect()
+}
+
 /// What a resource still has of what was granted for it once: less, where scopes were taken out since then. None where that
 /// opens nothing any more.
 #[must_use]

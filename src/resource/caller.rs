@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
+use serde_json::Value;
 
 use super::bearer;
 use super::challenge::Denial;
@@ -57,7 +60,12 @@ impl Callers {
         now: UnixTime,
     ) -> Result<Arc<Principal>, Denial> {
         let verified = self.verifier.verify(token, &self.resource, now);
-        let claims = verified.map_err(Denial::BadToken)?;
+        let claims = verified.map_err(|fault| {
+            if fault == TokenFault::WrongAudience {
+                self.tell_audience(token);
+            }
+            Denial::BadToken(fault)
+        })?;
         let scopes =
             ScopeSet::parse(&claims.scope).ok_or(Denial::BadToken(TokenFault::Malformed))?;
         let session = Id::parse(&claims.sid).ok_or(Denial::BadToken(TokenFault::Malformed))?;
@@ -107,6 +115,19 @@ impl Callers {
                 Err(denial)
             }
         }
+    }
+
+    /// A client that takes the token of one server to another signs in again and again. Only who runs them can see why.
+    fn tell_audience(&self, token: &str) {
+        let claims = token.split('.').nth(1);
+        let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+        let claims = claims.and_then(|claims| serde_json::from_slice::<Value>(&claims).ok());
+        let audience = claims.as_ref().map(|claims| &claims["aud"]);
+        tracing::info!(
+            resource = self.resource,
+            audience = audience.map(|audience| format!("{audience:.200}")),
+            "a token is for another resource than the one it was sent to"
+        );
     }
 
     async fn standing(&self, session: Id) -> Result<Arc<Standing>, Denial> {

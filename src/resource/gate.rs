@@ -7,7 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, IF_RANGE, RANGE,
+    TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -19,7 +20,7 @@ use super::challenge::{Challenges, Denial, UnquotableUrl};
 use super::content;
 use super::door::{Door, Stranger};
 use super::help::Help;
-use super::listing::{ListFilter, Listing};
+use super::listing::{Care, ListFilter, Listing, Room};
 use super::mcp_session::{NotYours, SESSION_ID, SessionKey};
 use super::message::{self, Body as Messages, Fault, FaultKind, Message};
 use super::reach::Reach;
@@ -64,6 +65,8 @@ pub struct Gate {
     body_limit: usize,
     look_again: Duration,
     help: Option<Help>,
+    /// For the lists that are being filtered.
+    room: Room,
 }
 
 /// A request that passed every check.
@@ -84,7 +87,7 @@ pub(super) struct Admission {
 #[derive(Debug)]
 struct Judgement {
     era: Era,
-    /// Where the answer can hold entries that are not open to the token.
+    /// Where the answer is not the same for every token.
     filter: Option<ListFilter>,
 }
 
@@ -109,11 +112,19 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether the session of an open stream has ended, or is to be asked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-const NOT_OPEN: &str =
-    "this operation is not open to the person who signed in; signing in again changes nothing";
+/// Bytes that a request to listen may have: it is kept for as long as its stream is open.
+const LISTEN_LIMIT: usize = 64 << 10;
+
+const NOT_OPEN: &str = "this operation is not open to the person who signed in, or not to this client; signing in again changes nothing";
+
+const LISTENS_TO_MUCH: &str =
+    "a request to listen may have 64 KiB: listen to fewer resources at once";
 
 const AMBIGUOUS: &str =
     "the name or URI can be read in more than one way: write it in its normal form";
+
+/// Opens a stream of changes (MCP 2026-07-28).
+const LISTEN: &str = "subscriptions/listen";
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -140,6 +151,7 @@ impl Gate {
             body_limit: BODY_LIMIT,
             look_again: LOOK_AGAIN,
             help: None,
+            room: Room::new(),
         })
     }
 
@@ -200,6 +212,8 @@ impl Gate {
             let bytes = content::read(&parts.headers, body, self.body_limit).await?;
             let judgement = self.judge(&parts.headers, &bytes, &principal)?;
             parts.extensions.insert(JudgedBody(bytes.clone()));
+            // A stream is taken up again by GET alone: a server that looks here would repeat what nobody asked for now.
+            parts.headers.remove(LAST_EVENT_ID);
             if parts.headers.remove(TRANSFER_ENCODING).is_some() {
                 let length = HeaderValue::from(bytes.len());
                 parts.headers.insert(CONTENT_LENGTH, length);
@@ -211,15 +225,23 @@ impl Gate {
             for header in [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_TYPE] {
                 parts.headers.remove(header);
             }
-            // A stream that is taken up again repeats answers of any kind.
-            let filter = self.filter(&principal, Listing::ALL, None);
             let era = Era::Legacy;
+            // A stream that is taken up again repeats answers of any kind.
+            let lists: &[_] = if parts.method == Method::GET {
+                &Listing::ALL
+            } else {
+                &[]
+            };
+            let filter = self.filter(&principal, era, lists, None);
+            let filter = filter.filter(|filter| filter.care == Care::Hide);
             (Judgement { era, filter }, Body::empty())
         } else {
             return Err(method_not_allowed());
         };
-        if judgement.filter.is_some() {
-            parts.headers.remove(ACCEPT_ENCODING);
+        if judgement.filter.as_ref().is_some_and(ListFilter::reads) {
+            for header in [ACCEPT_ENCODING, RANGE, IF_RANGE] {
+                parts.headers.remove(header);
+            }
         }
         self.open_session(&mut parts, judgement.era, &principal)?;
         parts.extensions.insert(Arc::clone(&principal));
@@ -276,6 +298,7 @@ impl Gate {
         body: &[u8],
         principal: &Arc<Principal>,
     ) -> Result<Judgement, Refusal> {
+        let is_long = body.len() > LISTEN_LIMIT;
         let body = message::parse(body).map_err(|fault| fault_answer(&fault))?;
         let messages = match &body {
             Messages::Single(message) => std::slice::from_ref(message),
@@ -288,6 +311,10 @@ impl Gate {
         let mut lacking = Vec::new();
         for message in messages {
             let Some(call) = message.call() else { continue };
+            if is_long && call.method == LISTEN {
+                let error = RpcError::http(StatusCode::PAYLOAD_TOO_LARGE, LISTENS_TO_MUCH);
+                return Err(refuse(error, message.id()));
+            }
             if reach.is_ambiguous(call) {
                 let error = RpcError::new(StatusCode::BAD_REQUEST, -32602, AMBIGUOUS);
                 return Err(refuse(error, message.id()));
@@ -300,11 +327,12 @@ impl Gate {
         if lacking.is_empty() {
             let lists = messages.iter().filter_map(Message::call);
             let lists = lists.filter_map(|call| Listing::of(&call.method));
+            let lists: Vec<_> = lists.collect();
             let only_id = first_id.filter(|_| messages.len() == 1);
-            let filter = self.filter(principal, lists, only_id);
+            let filter = self.filter(principal, era, &lists, only_id);
             return Ok(Judgement { era, filter });
         }
-        // RS-18: whoever is told of a scope asks for it, and this person cannot be given it
+        // RS-18: whoever is told of a scope asks for it, and this person, or this client, cannot be given it
         let is_withheld = |scope: &&Scope| principal.standing.withheld.contains(scope);
         if lacking.iter().any(is_withheld) {
             return Err(refuse(
@@ -326,19 +354,32 @@ impl Gate {
         }
     }
 
-    /// What hides entries of these lists, if there can be some that are not open.
+    /// What looks after the answer, if one of these lists is not the same for every token.
     fn filter(
         &self,
         principal: &Arc<Principal>,
-        lists: impl IntoIterator<Item = Listing>,
+        era: Era,
+        lists: &[Listing],
         id: Option<&RawValue>,
     ) -> Option<ListFilter> {
         let reach = self.reach(principal);
-        let can_hide = lists.into_iter().any(|list| list.can_hide(&reach));
-        can_hide.then(|| ListFilter {
+        let care = if lists.iter().any(|list| list.can_hide(&reach)) {
+            Care::Hide
+        } else if lists.iter().any(|list| list.is_personal(&self.policy)) {
+            // Only 2026-07-28 says in the answer itself who may keep it.
+            match era {
+                Era::Modern => Care::Mark,
+                Era::Legacy => Care::Head,
+            }
+        } else {
+            return None;
+        };
+        Some(ListFilter {
+            care,
             policy: Arc::clone(&self.policy),
             principal: Arc::clone(principal),
             id: id.map(ToOwned::to_owned),
+            room: self.room.clone(),
         })
     }
 
@@ -351,7 +392,6 @@ impl Gate {
     ) -> Result<(), Refusal> {
         if era == Era::Modern {
             parts.headers.remove(SESSION_ID);
-            parts.headers.remove(LAST_EVENT_ID);
             return Ok(());
         }
         self.session_key

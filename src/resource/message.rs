@@ -134,7 +134,7 @@ fn judge(members: Members<'_>) -> Result<Message<'_>, Fault<'_>> {
 }
 
 /// An id is a string or a number (MCP), short enough to be repeated in an answer.
-fn is_id(id: &RawValue) -> bool {
+pub(super) fn is_id(id: &RawValue) -> bool {
     let text = id.get();
     text.len() <= 256 && text.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9'))
 }

@@ -2,7 +2,7 @@
 
 use super::message::Call;
 use super::revision::{self, Era};
-use super::scope_policy::{Need, ScopePolicy, has_one_reading, literals};
+use super::scope_policy::{Need, ScopePolicy, literals};
 use crate::protocol::principal::Principal;
 use crate::protocol::scope::Scope;
 
@@ -26,13 +26,21 @@ pub enum Subject<'a> {
     Uri(&'a str),
     /// The resources of a template (RFC 6570): one of them at least.
     Template(&'a str),
+    /// All resources of a template.
+    EveryUri(&'a str),
 }
 
 impl<'a> Reach<'a> {
     /// Whether a call of `method` about `subject` would be admitted.
     #[must_use]
     pub fn opens(&self, method: &str, subject: Subject<'_>) -> bool {
-        self.grants(&self.need(method, subject)) && !self.is_unclear(method, subject)
+        self.grants_all(method, subject) && !self.is_unclear(method, subject)
+    }
+
+    /// Whether it would, if what it is about could be read in one way alone.
+    #[must_use]
+    pub fn opens_one_reading(&self, method: &str, subject: Subject<'_>) -> bool {
+        self.grants_all(method, subject) && self.is_unclear(method, subject)
     }
 
     /// Whether a call of `method` would be admitted whatever it is about.
@@ -55,12 +63,13 @@ impl<'a> Reach<'a> {
             return None;
         }
         let mut lacking = Vec::new();
-        for (method, subject) in operations(call) {
-            match self.need(method, subject) {
+        let needs = operations(call).flat_map(|(method, subject)| self.needs(method, subject));
+        for need in needs {
+            match need {
                 Need::Unknown => return None,
                 need if self.grants(&need) => {}
                 Need::Open => {}
-                // one that the person can get, where there is one
+                // one that the person and the client can get, where there is one
                 Need::AnyOf(scopes) => {
                     let withheld = &self.principal.standing.withheld;
                     let mut open = scopes.iter().filter(|scope| !withheld.contains(scope));
@@ -71,12 +80,22 @@ impl<'a> Reach<'a> {
         Some(lacking)
     }
 
-    fn need(&self, method: &str, subject: Subject<'_>) -> Need<'a> {
-        match subject {
+    /// All that has to be granted.
+    fn needs(&self, method: &str, subject: Subject<'_>) -> Vec<Need<'a>> {
+        let need = match subject {
             Subject::Nothing => self.policy.needed(method, None),
             Subject::Name(name) | Subject::Uri(name) => self.policy.needed(method, Some(name)),
             Subject::Template(template) => self.policy.needed_by_template(method, template),
-        }
+            Subject::EveryUri(template) => {
+                return self.policy.needed_by_every_uri(method, template);
+            }
+        };
+        vec![need]
+    }
+
+    fn grants_all(&self, method: &str, subject: Subject<'_>) -> bool {
+        let needs = self.needs(method, subject);
+        needs.iter().all(|need| self.grants(need))
     }
 
     fn grants(&self, need: &Need<'_>) -> bool {
@@ -96,9 +115,12 @@ impl<'a> Reach<'a> {
             && !match subject {
                 Subject::Nothing => true,
                 Subject::Name(name) => self.has_one_need(method, name),
-                Subject::Uri(uri) => has_one_reading(uri),
+                Subject::Uri(uri) => self.policy.has_one_reading(method, uri),
                 // any URI of it stands for all: the literals are to be in their normal form
-                Subject::Template(template) => has_one_reading(&literals(template).join("x")),
+                Subject::Template(template) | Subject::EveryUri(template) => {
+                    let uri = literals(template).join("x");
+                    self.policy.has_one_reading(method, &uri)
+                }
             }
     }
 
@@ -124,7 +146,8 @@ fn operations<'a>(call: &'a Call<'_>) -> impl Iterator<Item = (&'a str, Subject<
     // What completes the arguments of a prompt or template, or tells of a resource's changes, is as closed as the thing itself.
     let thing = match (method, call.name.as_deref()) {
         ("completion/complete", Some(uri)) if call.completes_uri => {
-            Some(("resources/read", Subject::Template(uri)))
+            // values are completed for all URIs, whichever is meant
+            Some(("resources/read", Subject::EveryUri(uri)))
         }
         ("completion/complete", Some(name)) => Some(("prompts/get", Subject::Name(name))),
         ("resources/subscribe", Some(uri)) => Some(("resources/read", Subject::Uri(uri))),

@@ -8,7 +8,9 @@ use anteroom::protocol::ids::ClientId;
 use anteroom::protocol::redirect_uri::RedirectUri;
 use anteroom::protocol::scope::ScopeSet;
 
-use crate::harness::client::{Client, LOOPBACK, Tokens};
+use serde_json::json;
+
+use crate::harness::client::{Client, LOOPBACK, Tokens, message};
 use crate::harness::server::{Builder, Server, server};
 use crate::introspect::{ask, trust};
 
@@ -132,4 +134,23 @@ async fn a_code_gives_no_scope_that_its_client_may_no_longer_have() {
     let less = from_now_on(&before, Some("mcp:tools:read")).await;
     let tokens = Tokens::read(&client.moved_to(&less).redeem(&code).await);
     assert_eq!(tokens.scope, "mcp:tools:read offline_access");
+}
+
+/// CLI-62, RS-18
+#[tokio::test]
+async fn a_client_is_not_sent_for_a_scope_that_it_may_never_have() {
+    let before = at_most(None).start().await;
+    let client = Client::named(&before, "ci", LOOPBACK);
+    let tokens = Tokens::read(&client.redeem(&code(&client).await).await);
+    let tool = message("tools/call", &json!({"name": "whoami", "arguments": {}}));
+    let free = client.call(&tokens.access, "", &tool).await;
+    assert_ne!(free.status, 403, "{}", free.text());
+    // the token that it has is good for less from now on
+    let after = from_now_on(&before, Some("mcp:tools:read")).await;
+    let client = client.moved_to(&after);
+    let refused = client.call(&tokens.access, "", &tool).await;
+    assert_eq!(refused.status, 403);
+    assert!(!refused.headers.contains_key("www-authenticate"));
+    assert!(refused.text().contains("this client"), "{}", refused.text());
+    assert_eq!(client.initialize(&tokens.access).await.status, 200);
 }

@@ -66,7 +66,7 @@ async fn a_browser_is_shown_a_page_with_the_challenge_of_a_client() {
             "<h1>This is an MCP server</h1>",
             "sign in with GitHub (stand-in)",
             "<code>https://mcp.example.com/mcp</code>",
-            "claude mcp add --transport http mcp-server https://mcp.example.com/mcp",
+            "claude mcp add --transport http mcp-example-com-mcp https://mcp.example.com/mcp",
             "ChatGPT",
             "vscode:mcp/install?",
             "cursor://anysphere.cursor-deeplink/mcp/install?",

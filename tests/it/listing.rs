@@ -10,12 +10,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::{ServiceExt as _, service_fn};
 
-use crate::harness::gate::{World, post, rpc, with};
+use crate::harness::gate::{World, bodiless, post, rpc, with};
+use crate::harness::log::Log;
 use crate::harness::revision::{MODERN, meta};
 
 /// Some tools, resources and prompts are for few.
@@ -173,7 +174,7 @@ async fn a_list_holds_what_the_token_may_call() {
     }
 }
 
-fn modern(token: &str, method: &str) -> Request {
+pub(crate) fn modern(token: &str, method: &str) -> Request {
     let mut request = post(token, &rpc(method, &json!({ "_meta": meta(MODERN) })));
     for (name, value) in [("mcp-protocol-version", MODERN), ("mcp-method", method)] {
         request.headers_mut().insert(name, value.parse().unwrap());
@@ -257,12 +258,117 @@ async fn a_list_made_for_one_token_is_not_for_shared_caches() {
     for (tool, said, got) in [
         ("delete_all", "public", "private"),
         ("delete_all", "private", "private"),
-        ("add", "public", "public"),
+        // another token gets another list
+        ("add", "public", "private"),
     ] {
         let answer = list("list call", "tools/list", &answer(tool, said)).await;
         assert_eq!(answer.json()["result"]["cacheScope"], got, "{tool} {said}");
         assert_eq!(answer.json()["result"]["ttlMs"], 60_000);
     }
+}
+
+/// RS-14, HTTP-28
+#[tokio::test]
+async fn who_sees_all_of_a_list_shares_it_with_no_cache_either() {
+    let text = r#"{"jsonrpc":"2.0","id":7,"result":{"cacheScope":"public","tools":[{"name":"delete_all","name":"x"},5]}}"#;
+    let says = Says::json(text).header("cache-control", "public");
+    let newer = |token: &str| modern(token, "tools/list");
+    let got = ask(EVERYTHING, &says, newer).await;
+    assert_eq!(got.headers["cache-control"], "no-store");
+    assert_eq!(got.text(), text.replace("public", "private"));
+    let events = Says::json(format!("data: {text}\n\n"));
+    let events = Says {
+        headers: vec![("content-type", "text/event-stream")],
+        ..events
+    };
+    let got = ask(EVERYTHING, &events, newer).await;
+    assert_eq!(
+        got.text(),
+        format!("data: {text}\n\n").replace("public", "private")
+    );
+    // it may have what cannot be read, too
+    for unreadable in [
+        Says::json("<html>"),
+        Says::json([0x1F, 0x8B]).header("content-encoding", "gzip"),
+    ] {
+        let got = ask(EVERYTHING, &unreadable, newer).await;
+        assert_eq!(
+            (got.status, got.bytes),
+            (StatusCode::OK, unreadable.pieces.concat())
+        );
+        assert_eq!(got.headers["cache-control"], "no-store");
+    }
+    // before 2026-07-28 the head alone tells
+    let got = list(EVERYTHING, "tools/list", &says).await;
+    assert_eq!(
+        (got.text(), &got.headers["cache-control"]),
+        (text, &"no-store".parse().unwrap())
+    );
+}
+
+/// HTTP-28
+#[tokio::test]
+async fn a_list_that_is_the_same_for_every_token_stays_public() {
+    let text =
+        r#"{"jsonrpc":"2.0","id":7,"result":{"cacheScope":"public","tools":[{"name":"a"}]}}"#;
+    let says = Says::json(text).header("cache-control", "public");
+    let mut world = World::new().with_policy(&[("all", &["tools/list", "tools/call"])]);
+    let token = world.token("github:1", "c", "all");
+    let router = world.before(service_fn(move |_: Request| {
+        let response = says.response();
+        async { Ok::<_, Infallible>(response) }
+    }));
+    let got = fetch(&router, modern(&token, "tools/list")).await;
+    assert_eq!(
+        (got.text(), &got.headers["cache-control"]),
+        (text, &"public".parse().unwrap())
+    );
+}
+
+/// RS-14
+#[tokio::test]
+async fn the_answer_to_the_end_of_a_session_is_no_list() {
+    let says = Says::json("gone").header("content-encoding", "identity, x");
+    let got = ask("list call", &says, |token| bodiless(Method::DELETE, token)).await;
+    assert_eq!((got.status, got.text()), (StatusCode::OK, "gone"));
+}
+
+#[tokio::test]
+async fn a_request_asks_for_no_part_of_what_will_be_read() {
+    let mut world = World::new().with_policy(&POLICY);
+    let (some, all) = (
+        world.token("a", "c", "list call"),
+        world.token("a", "c", EVERYTHING),
+    );
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let router = world.before(service_fn(move |request: Request| {
+        let names = ["range", "if-range", "last-event-id"];
+        let names = names.map(|name| request.headers().contains_key(name));
+        told.lock().unwrap().push(names);
+        async { Ok::<_, Infallible>(Says::json(TOOLS).response()) }
+    }));
+    let asks = |request| {
+        let request = with(with(request, "range", "bytes=9-"), "if-range", "x");
+        with(request, "last-event-id", "3")
+    };
+    for request in [
+        post(&some, &rpc("tools/list", &json!({}))),
+        post(&all, &rpc("ping", &json!({}))),
+        modern(&all, "tools/list"),
+        bodiless(Method::GET, &some),
+    ] {
+        fetch(&router, asks(request)).await;
+    }
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            [false, false, false],
+            [true, true, false],
+            [false, false, false],
+            [false, false, true],
+        ]
+    );
 }
 
 #[tokio::test]
@@ -285,7 +391,7 @@ async fn what_headers_say_of_a_list_is_true_of_what_is_left() {
         for (name, _) in OF_THE_BYTES {
             assert_eq!(got.headers.contains_key(name), !is_changed, "{name}");
         }
-        assert_eq!(got.headers["cache-control"] == "no-store", is_changed);
+        assert_eq!(got.headers["cache-control"], "no-store");
         assert_eq!(got.bytes == text.as_bytes(), !is_changed);
     }
 }
@@ -491,6 +597,25 @@ async fn what_the_server_says_of_a_failure_passes() {
         let got = list("list call", "tools/list", &says).await;
         assert_eq!((got.status.as_u16(), got.text()), (status, text));
     }
+    // words that nobody can read as JSON keep their status: a client begins a new session where it is 404
+    for (status, says) in [
+        (404, Says::json("no such session")),
+        (405, Says::json("{").header("allow", "POST")),
+        (
+            400,
+            Says::json([0x1F, 0x8B]).header("content-encoding", "gzip"),
+        ),
+    ] {
+        let says = Says { status, ..says };
+        let got = list("list call", "tools/list", &says).await;
+        assert_eq!(got.status.as_u16(), status);
+        assert_eq!(got.json()["error"]["code"], status);
+        assert_eq!(
+            (&got.json()["id"], got.headers.contains_key("allow")),
+            (&json!(7), status == 405)
+        );
+        assert!(!got.headers.contains_key("content-encoding"));
+    }
     // rmcp's client reads a message from these too
     let mut says = Says::json(TOOLS);
     says.status = 404;
@@ -499,6 +624,46 @@ async fn what_the_server_says_of_a_failure_passes() {
         (got.status.as_u16(), names(&got, "tools", "name")),
         (404, vec!["add".to_owned()])
     );
+}
+
+/// RS-14
+#[tokio::test]
+async fn a_long_list_in_pieces_is_filtered_as_a_whole() {
+    let entry = |name: &str| json!({"name": name, "description": "x".repeat(1000)});
+    let mut tools: Vec<_> = (0..2000).map(|n| entry(&format!("tool{n}"))).collect();
+    let left = json!({"id": 7, "result": {"tools": tools}}).to_string();
+    tools.insert(1000, entry("delete_all"));
+    let text = json!({"id": 7, "result": {"tools": tools}}).to_string();
+    let says = Says {
+        pieces: text.as_bytes().chunks(10_007).map(<[u8]>::to_vec).collect(),
+        ..Says::json("")
+    };
+    let got = list("list call", "tools/list", &says).await;
+    assert!(
+        got.text() == left,
+        "{} of {} bytes",
+        got.bytes.len(),
+        left.len()
+    );
+}
+
+/// RS-14
+#[tokio::test]
+async fn whoever_runs_the_server_can_see_why_an_entry_is_missing() {
+    let (log, _guard) = Log::listen("debug");
+    let text = r#"{"id":7,"result":{"resources":[{"uri":"file:///a"},{"uri":"vault://b"},{"uri":"https://me:word@A.example/\n?key=1"}]}}"#;
+    let got = list("list read", "resources/list", &Says::json(text)).await;
+    assert_eq!(names(&got, "resources", "uri"), ["file:///a"]);
+    let told = log.text();
+    let line = told
+        .lines()
+        .find(|line| line.contains("are hidden"))
+        .unwrap();
+    assert!(
+        line.contains("hidden=2") && line.contains(r"A.example/\n"),
+        "{line}"
+    );
+    assert!(!told.contains("word@") && !told.contains("key=1"), "{line}");
 }
 
 /// SEC-11

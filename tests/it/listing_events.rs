@@ -101,24 +101,28 @@ async fn where_the_pieces_are_cut_makes_no_difference() {
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_held_back_and_the_stream_goes_on() {
     let twice = r#"{"id":7,"result":{"tools":[],"tools":[{"name":"delete_all"}]}}"#;
-    for data in [
-        format!("data: {twice}\n"),
-        "data: {\"result\":{\"tools\":[{\"name\":\"delete_all\"}]\n".to_owned(),
-        format!("data: \u{FEFF}{TOOLS}\n"),
-        format!("data: {TOOLS}\nData: {TOOLS}\n"),
-        format!("data: x {TOOLS}\n"),
+    for (data, tells_whom) in [
+        (format!("data: {twice}\n"), true),
+        (format!("data: {TOOLS}\nData: {TOOLS}\n"), true),
+        (
+            "data: {\"result\":{\"tools\":[{\"name\":\"delete_all\"}]\n".to_owned(),
+            false,
+        ),
+        (format!("data: \u{FEFF}{TOOLS}\n"), false),
+        (format!("data: x {TOOLS}\n"), false),
     ] {
         let said = format!("id: 1\n{data}event: message\n\ndata: {PROGRESS}\n\n");
         let says = stream(&[said.as_bytes()]);
+        let (here, at_end) = if tells_whom {
+            (format!("data: {HELD_BACK}\n"), String::new())
+        } else {
+            (String::new(), format!("data: {HELD_BACK}\n\n"))
+        };
+        let left = format!("id: 1\n{here}event: message\n\ndata: {PROGRESS}\n\n");
+        assert_eq!(resumed("list call", &says).await.text(), left);
         // who waits for the answer learns that there will be none
-        assert_eq!(
-            posted("list call", &says).await.text(),
-            format!("id: 1\ndata: {HELD_BACK}\nevent: message\n\ndata: {PROGRESS}\n\n")
-        );
-        assert_eq!(
-            resumed("list call", &says).await.text(),
-            format!("id: 1\nevent: message\n\ndata: {PROGRESS}\n\n")
-        );
+        let posted = posted("list call", &says).await;
+        assert_eq!(posted.text(), format!("{left}{at_end}"));
     }
     let not_utf8 = [
         b"data: {\"result\":{\"x\":\"\xFF\"}}\n\n".as_slice(),
@@ -130,6 +134,36 @@ async fn an_event_that_cannot_be_read_is_held_back_and_the_stream_goes_on() {
     );
     let encoded = stream(&[b": x\n\n"]).header("content-encoding", "br");
     assert_eq!(resumed("list call", &encoded).await.status, 502);
+}
+
+/// RS-15
+#[tokio::test]
+async fn what_cannot_be_read_before_the_answer_does_not_stand_for_it() {
+    let progress = r#"{"method":"notifications/progress","method":"x"}"#;
+    let said = format!("data: {progress}\n\ndata: {TOOLS}\n\n");
+    let got = posted("list call", &stream(&[said.as_bytes()])).await;
+    assert_eq!(got.text(), format!("\ndata: {LEFT}\n\n"));
+    // where no answer comes, that is said once
+    let said = format!("data: {progress}\n\ndata: {progress}\n\nid: 1\n");
+    let got = posted("list call", &stream(&[said.as_bytes()])).await;
+    assert_eq!(got.text(), format!("\n\nid: 1\n\n\ndata: {HELD_BACK}\n\n"));
+}
+
+/// RS-15
+#[tokio::test]
+async fn whoever_waits_for_an_answer_that_is_too_long_is_told() {
+    let block = vec![b'x'; 1 << 20];
+    let begin = br#"data: {"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"#;
+    let mut pieces: Vec<&[u8]> = vec![begin, b"\""];
+    pieces.extend(vec![&block[..]; 17]);
+    pieces.push(b"\"}]}}\n\n");
+    let says = stream(&pieces);
+    for got in [
+        resumed("list call", &says).await,
+        posted("list call", &says).await,
+    ] {
+        assert_eq!(got.text(), format!("data: {HELD_BACK}\n\n"));
+    }
 }
 
 /// RS-15
@@ -147,7 +181,7 @@ async fn an_event_that_is_too_long_is_held_back() {
     );
     assert_eq!(
         posted("list call", &says).await.text(),
-        format!("id: 1\ndata: {HELD_BACK}\n\r\ndata: {LEFT}\n\n")
+        format!("id: 1\n\r\ndata: {LEFT}\n\n")
     );
 }
 

@@ -61,7 +61,9 @@ async fn completions_are_as_closed_as_what_they_are_about() {
         ),
         (&some, template("file:///{path}"), 200, ""),
         (&some, template("file:///a"), 200, ""),
-        (&some, template("{+uri}"), 200, ""),
+        // its values are those of all its URIs
+        (&some, template("{+uri}"), 403, "list prompts read vault"),
+        (&some, template("va{x}"), 403, "list prompts read vault"),
         (
             &some,
             template("vault://{key}"),
@@ -77,7 +79,7 @@ async fn completions_are_as_closed_as_what_they_are_about() {
         (&some, template("VAULT://{key}"), 400, ""),
         (&some, template("vault%3A//{key}"), 200, ""),
         (&little, prompt("review"), 403, "list prompts"),
-        (&little, template("{+uri}"), 403, "list read"),
+        (&little, template("{+uri}"), 403, "list read vault"),
         (&none, prompt("secret_plan"), 403, "list prompts secret"),
         (&all, prompt("secret_plan"), 200, ""),
         (&all, template("VAULT://{key}"), 200, ""),
@@ -85,6 +87,49 @@ async fn completions_are_as_closed_as_what_they_are_about() {
         let (got, _, asked) = outcome(&router, token, &body).await;
         assert_eq!((got, &*asked), (status, scopes), "{body}");
     }
+}
+
+/// RS-14
+#[tokio::test]
+async fn a_bare_origin_is_as_closed_as_its_root() {
+    let policy = [
+        ("read", &["resources/read", "resources/list"][..]),
+        ("secret", &["resources/read:https://a.example/*"]),
+    ];
+    let mut world = World::new().with_policy(&policy);
+    let token = world.token("github:1", "c", "read");
+    let all = world.token("github:1", "c", "read secret");
+    let router = world.echo();
+    for (token, uri, status) in [
+        (&token, "https://a.example", 400),
+        (&token, "https://a.example/", 403),
+        (&token, "https://b.example", 200),
+        (&token, "https://b.example/x#y", 400),
+        (&token, "https://me@b.example/", 400),
+        (&all, "https://a.example", 200),
+        (&all, "https://me@b.example/x#y", 200),
+    ] {
+        let read = rpc("resources/read", &json!({ "uri": uri }));
+        let (got, ..) = outcome(&router, token, &read).await;
+        assert_eq!(got, status, "{uri}");
+    }
+}
+
+/// RS-18
+#[tokio::test]
+async fn a_request_to_listen_is_short() {
+    let mut world = World::new().with_policy(&POLICY);
+    let token = world.token("github:1", "c", EVERYTHING);
+    let router = world.echo();
+    for (length, status) in [(60 << 10, 200), (65 << 10, 413)] {
+        let listen = rpc("subscriptions/listen", &json!({"x": "x".repeat(length)}));
+        assert_eq!(outcome(&router, &token, &listen).await.0, status);
+    }
+    let call = rpc(
+        "tools/call",
+        &json!({"name": "add", "x": "x".repeat(65 << 10)}),
+    );
+    assert_eq!(outcome(&router, &token, &call).await.0, 200);
 }
 
 /// RS-14

@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use crate::harness::gate::{
-    HOST, METADATA, NOW, World, bodiless, echo, post, rpc, send, signed, with,
+    HOST, METADATA, NOW, RESOURCE, World, bodiless, echo, post, rpc, send, signed, with,
 };
+use crate::harness::log::Log;
 
 fn call(tool: &str) -> String {
     rpc("tools/call", &json!({"name": tool}))
@@ -776,4 +777,24 @@ async fn a_list_of_subscriptions_has_an_end() {
         let answer = send(&router, post(&token, &listen(&vec!["file:///a"; count]))).await;
         assert_eq!(answer.status, status, "{count}");
     }
+}
+
+#[tokio::test]
+async fn whoever_runs_the_servers_sees_that_a_token_is_for_another_one() {
+    let (log, _guard) = Log::listen("info");
+    let mut world = World::new();
+    let mut claims = world.claims("github:1", "c", "tools:list");
+    claims.aud = "https://other.example/mcp\n".to_owned();
+    let router = world.echo();
+    let body = rpc("tools/list", &json!({}));
+    assert_eq!(
+        send(&router, post(&signed(&claims), &body)).await.status,
+        401
+    );
+    let told = log.text();
+    assert!(
+        told.contains(RESOURCE) && told.contains("https://other.example/mcp"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
 }

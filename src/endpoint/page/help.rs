@@ -60,15 +60,26 @@ impl HelpPage {
         Url::parse(&self.url).is_ok_and(|url| is_loopback(&url))
     }
 
-    /// The name as the command lines and files of apps take it: letters, digits, hyphens.
+    /// The name as the command lines and files of apps take it: letters, digits, hyphens. Where its own name says nothing, or
+    /// the same as that of another server here, it goes by its address.
     fn short_name(&self) -> String {
-        let words = self.server_name.split(|c: char| !c.is_ascii_alphanumeric());
-        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-        let name = words.join("-").to_ascii_lowercase();
-        let cut = &name[..name.len().min(SHORT_NAME)];
-        match cut.trim_end_matches('-') {
-            "" => "mcp-server".to_owned(),
-            name => name.to_owned(),
+        let name = plain(&self.server_name);
+        let mut others = self.others.iter();
+        let is_taken = others.any(|(other, _)| plain(other) == name);
+        if !name.is_empty() && !is_taken && !self.is_unnamed() {
+            return name;
+        }
+        let address = self
+            .url
+            .split_once("://")
+            .map_or("", |(_, address)| address);
+        match words(address) {
+            address if address.is_empty() => "mcp-server".to_owned(),
+            // What tells addresses apart stands at their end.
+            address => {
+                let end = &address[address.len().saturating_sub(SHORT_NAME)..];
+                end.trim_start_matches('-').to_owned()
+            }
         }
     }
 
@@ -110,6 +121,19 @@ impl HelpPage {
     }
 }
 
+/// The letters and digits of a name, with hyphens between them, as far as a command line has room.
+fn plain(name: &str) -> String {
+    let name = words(name);
+    let cut = &name[..name.len().min(SHORT_NAME)];
+    cut.trim_end_matches('-').to_owned()
+}
+
+fn words(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-").to_ascii_lowercase()
+}
+
 /// A word that a POSIX shell reads as it is: in quotes where it has a character that means something there.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
@@ -149,18 +173,56 @@ mod tests {
     fn a_name_on_a_command_line_is_letters_digits_and_hyphens() {
         for (name, short) in [
             ("Example tools", "example-tools"),
-            ("MCP server", "mcp-server"),
+            ("MCP server", "mcp-example-com-mcp"),
             ("--scope=user; rm -rf ~", "scope-user-rm-rf"),
             (r#""$(id)" `x` <b> 'y' \"#, "id-x-b-y"),
             ("Büro", "b-ro"),
-            ("道具", "mcp-server"),
-            ("", "mcp-server"),
+            ("道具", "mcp-example-com-mcp"),
+            ("", "mcp-example-com-mcp"),
             ("a_b.c", "a-b-c"),
         ] {
             assert_eq!(page(name, URL).short_name(), short, "{name}");
         }
         let long = page(&"nine char ".repeat(20), URL).short_name();
         assert_eq!(long, "nine-char-nine-char-nine-char-nine-char");
+    }
+
+    #[test]
+    fn servers_of_one_host_have_names_of_their_own() {
+        let servers = [
+            ("Tools", "https://mcp.example.com/a"),
+            ("Tools!", "https://mcp.example.com/b"),
+            ("道具", "https://mcp.example.com/c"),
+            ("工具", "http://localhost:8080/d"),
+            ("MCP server", "https://mcp.example.com/"),
+            ("Notes", "https://mcp.example.com/notes"),
+        ];
+        let names = servers.map(|(name, url)| {
+            let others = servers.iter().filter(|other| other.1 != url);
+            let others = others.map(|other| (other.0.to_owned(), other.1.to_owned()));
+            let others = others.collect();
+            HelpPage {
+                others,
+                ..page(name, url)
+            }
+            .short_name()
+        });
+        assert_eq!(
+            names,
+            [
+                "mcp-example-com-a",
+                "mcp-example-com-b",
+                "mcp-example-com-c",
+                "localhost-8080-d",
+                "mcp-example-com",
+                "notes"
+            ]
+        );
+        let long = "https://a-very-long-name-of-a-host.mcp.example.com/one";
+        assert_eq!(
+            page("", long).short_name(),
+            "g-name-of-a-host-mcp-example-com-one"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Lists in event streams: events are sifted one by one, as they come; all others pass byte for byte.
 
+use std::borrow::Cow;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,8 +8,12 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use http::StatusCode;
 use http_body::Frame;
+use serde_json::value::RawValue;
 
-use super::{ANSWER_LIMIT, ListFilter, UNREADABLE, sift};
+use super::part::answered_id;
+use super::room::{FREE, Place};
+use super::sift::{Sifted, Unreadable};
+use super::{ANSWER_LIMIT, Care, ListFilter, UNREADABLE};
 use crate::resource::answer::RpcError;
 
 /// The body of an event stream without what is hidden.
@@ -28,10 +33,29 @@ struct Events {
     line: Vec<u8>,
     /// The lines of the event from its first data on, with their ends.
     held: Vec<u8>,
+    /// The room that they take.
+    place: Option<Place>,
     /// The event is longer than may be held; its bytes are let go.
     is_too_long: bool,
+    /// Whom it answers, if its beginning told.
+    answers: Option<Box<RawValue>>,
+    /// A line of an event has been read that is not complete yet.
+    is_in_event: bool,
+    /// What has become of the request.
+    asked: Asked,
     /// The last line ended with a CR; an LF that follows belongs to it.
     is_after_return: bool,
+}
+
+/// What has become of the request that a stream answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Its answer is to come.
+    Waits,
+    /// Something was held back that may have been its answer.
+    Doubted,
+    /// It has been answered.
+    Answered,
 }
 
 impl SiftedEvents {
@@ -84,7 +108,11 @@ impl Events {
             limit,
             line: Vec::new(),
             held: Vec::new(),
+            place: None,
             is_too_long: false,
+            answers: None,
+            is_in_event: false,
+            asked: Asked::Waits,
             is_after_return: false,
         }
     }
@@ -113,18 +141,34 @@ impl Events {
         self.begin_line(rest);
     }
 
-    /// The end of the stream: some clients take what stands before it for an event.
+    /// The end of the stream: some clients take what stands before it for an event. Whoever waits for an answer still is to
+    /// know that it will not come.
     fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.line.is_empty() {
             self.end_line(b"", out);
         }
+        let is_in_event = self.is_in_event;
         self.end_event(b"", out);
+        let id = self.filter.id.as_deref();
+        if let Some(id) = id.filter(|_| self.asked == Asked::Doubted) {
+            if is_in_event {
+                out.extend_from_slice(b"\n\n");
+            }
+            replace_data(NO_DATA, Some(&error(id)), out);
+            out.push(b'\n');
+        }
     }
 
     fn begin_line(&mut self, part: &[u8]) {
-        if self.held.len() + self.line.len() + part.len() > self.limit {
+        let length = self.held.len() + self.line.len() + part.len();
+        if !self.is_too_long && (length > self.limit || !self.has_room(length)) {
             self.is_too_long = true;
+            let pieces = [&self.held, &self.line, part].into_iter();
+            let pieces = pieces.flat_map(|piece| piece.iter().copied());
+            let beginning: Vec<u8> = pieces.take(BEGINNING).collect();
+            self.answers = whom_it_answers(&beginning);
             self.held = Vec::new();
+            self.place = None;
         }
         if self.is_too_long {
             // That the line is not empty is all that matters of it.
@@ -136,11 +180,20 @@ impl Events {
         }
     }
 
+    /// Whether so many bytes may be held now.
+    fn has_room(&mut self, length: usize) -> bool {
+        // In steps, so that pieces of some bytes do not ask each.
+        let length = length.next_multiple_of(FREE);
+        length <= FREE || self.filter.room.widen(&mut self.place, length)
+    }
+
     fn end_line(&mut self, end: &[u8], out: &mut Vec<u8>) {
         let line = mem::take(&mut self.line);
         if line.is_empty() {
-            self.end_event(end, out);
-        } else if !self.is_too_long {
+            return self.end_event(end, out);
+        }
+        self.is_in_event = true;
+        if !self.is_too_long {
             let is_held = !self.held.is_empty() || data(&line).is_some();
             let to = if is_held { &mut self.held } else { out };
             to.extend_from_slice(&line);
@@ -150,44 +203,90 @@ impl Events {
 
     fn end_event(&mut self, end: &[u8], out: &mut Vec<u8>) {
         let held = mem::take(&mut self.held);
-        let is_too_long = mem::take(&mut self.is_too_long);
-        let sifted = if is_too_long {
-            Err(sift::Unreadable)
+        self.is_in_event = false;
+        if mem::take(&mut self.is_too_long) {
+            let id = self.answers.take();
+            self.hold_back(NO_DATA, id.as_deref(), out);
         } else {
-            self.sift(&held)
-        };
-        match sifted {
-            Ok(None) => out.extend_from_slice(&held),
-            Ok(Some(data)) => replace_data(&held, Some(&data), out),
-            Err(sift::Unreadable) => {
-                self.filter
-                    .warn("an event is too long, not JSON, or can be read in two ways");
-                let error = RpcError::http(StatusCode::BAD_GATEWAY, UNREADABLE);
-                // Whoever waits for the answer is to know that it will not come.
-                let error = self.filter.id.as_deref().map(|id| error.text(Some(id)));
-                let held = if held.is_empty() {
-                    &b"data\n"[..]
-                } else {
-                    &held
-                };
-                replace_data(held, error.as_deref(), out);
+            match self.sift(&held) {
+                Ok(sifted) => {
+                    if sifted.has_answer {
+                        self.asked = Asked::Answered;
+                    }
+                    self.filter.tell(&sifted);
+                    match sifted.text {
+                        Some(data) => replace_data(&held, Some(&data), out),
+                        None => out.extend_from_slice(&held),
+                    }
+                }
+                Err(Unreadable) if self.filter.care == Care::Mark => {
+                    out.extend_from_slice(&held);
+                }
+                Err(Unreadable) => {
+                    let id = whom_it_answers(&held);
+                    self.hold_back(&held, id.as_deref(), out);
+                }
             }
         }
+        self.place = None;
         out.extend_from_slice(end);
     }
 
-    /// What the data of an event become; none: they stay.
-    fn sift(&self, event: &[u8]) -> Result<Option<String>, sift::Unreadable> {
-        let data: Vec<&[u8]> = lines(event).filter_map(|(line, _)| data(line)).collect();
-        let data = data.join(&b'\n');
+    /// Writes an event without its data: whoever it answers is told, and nobody else, since their answer may come yet.
+    fn hold_back(&mut self, event: &[u8], id: Option<&RawValue>, out: &mut Vec<u8>) {
+        self.filter
+            .warn("an event is too long, not JSON, or can be read in two ways");
+        let own = self.filter.id.as_deref().map(RawValue::get);
+        match id {
+            None if self.asked == Asked::Waits => self.asked = Asked::Doubted,
+            Some(id) if Some(id.get()) == own => self.asked = Asked::Answered,
+            _ => {}
+        }
+        let error = id.map(error);
+        replace_data(event, error.as_deref(), out);
+    }
+
+    /// What the data of an event become.
+    fn sift(&self, event: &[u8]) -> Result<Sifted, Unreadable> {
+        let data = data_of(event);
         // Without a bracket there is no message in it.
         if !data.iter().any(|byte| matches!(byte, b'{' | b'[')) {
-            return Ok(None);
+            return Ok(Sifted::default());
         }
-        let text = std::str::from_utf8(&data).map_err(|_| sift::Unreadable)?;
-        sift::sift(text, &self.filter.reach())
+        self.filter.sift(&data)
     }
 }
+
+/// The data of an event, or of as much as there is of it.
+fn data_of(event: &[u8]) -> Cow<'_, [u8]> {
+    let mut data = lines(event).filter_map(|(line, _)| data(line));
+    let first = data.next().unwrap_or_default();
+    match data.next() {
+        None => first.into(),
+        Some(second) => {
+            let all: Vec<&[u8]> = [first, second].into_iter().chain(data).collect();
+            all.join(&b'\n').into()
+        }
+    }
+}
+
+/// The request that an event answers, if its beginning tells.
+fn whom_it_answers(event: &[u8]) -> Option<Box<RawValue>> {
+    let data = data_of(event.get(..BEGINNING).unwrap_or(event));
+    let text = data.utf8_chunks().next()?.valid();
+    answered_id(text)
+}
+
+/// What whoever waits for an answer is told.
+fn error(id: &RawValue) -> String {
+    RpcError::http(StatusCode::BAD_GATEWAY, UNREADABLE).text(Some(id))
+}
+
+/// An event of which nothing is left.
+const NO_DATA: &[u8] = b"data\n";
+
+/// Bytes of an event in which it is looked for whom it answers.
+const BEGINNING: usize = 64 << 10;
 
 /// Writes the lines of an event with other data, or none; the rest stays.
 fn replace_data(event: &[u8], mut text: Option<&str>, out: &mut Vec<u8>) {

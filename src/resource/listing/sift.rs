@@ -14,9 +14,26 @@ use crate::resource::reach::Reach;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// The text without what is hidden; none: nothing is.
-pub(super) fn sift(text: &str, reach: &Reach<'_>) -> Result<Option<String>, Unreadable> {
-    let mut edits = Vec::new();
+/// What came of a text.
+#[derive(Debug, Default)]
+pub(super) struct Sifted {
+    /// The text without what is hidden; none: it stays as it is.
+    pub(super) text: Option<String>,
+    /// Whether a request is answered in it.
+    pub(super) has_answer: bool,
+    /// How many entries are hidden.
+    pub(super) hidden: usize,
+    /// Some of those that would be open if they could be read in one way alone.
+    pub(super) ambiguous: Vec<String>,
+}
+
+/// Hides what is not open.
+pub(super) fn sift(text: &str, reach: &Reach<'_>) -> Result<Sifted, Unreadable> {
+    let mut sieve = Sieve {
+        reach,
+        edits: Vec::new(),
+        sifted: Sifted::default(),
+    };
     match text
         .trim_start_matches([' ', '\t', '\r', '\n'])
         .as_bytes()
@@ -25,15 +42,26 @@ pub(super) fn sift(text: &str, reach: &Reach<'_>) -> Result<Option<String>, Unre
         Some(b'[') => {
             let batch: Vec<&RawValue> = read(text)?;
             for message in batch {
-                sift_message(message.get(), reach, &mut edits)?;
+                sieve.sift_message(message.get())?;
             }
         }
-        Some(b'{') => sift_message(text, reach, &mut edits)?,
+        Some(b'{') => sieve.sift_message(text)?,
         _ => {
             read::<IgnoredAny>(text)?;
         }
     }
-    Ok((!edits.is_empty()).then(|| apply(text, edits)))
+    let Sieve {
+        edits, mut sifted, ..
+    } = sieve;
+    sifted.text = (!edits.is_empty()).then(|| apply(text, edits));
+    Ok(sifted)
+}
+
+/// What is found while messages are read.
+struct Sieve<'a, 'r> {
+    reach: &'r Reach<'r>,
+    edits: Vec<Edit<'a>>,
+    sifted: Sifted,
 }
 
 /// Another text in the place of a value.
@@ -42,58 +70,96 @@ struct Edit<'a> {
     text: String,
 }
 
-/// Only results hold lists: requests, notifications and errors stay as they are.
-fn sift_message<'a>(
-    message: &'a str,
-    reach: &Reach<'_>,
-    edits: &mut Vec<Edit<'a>>,
-) -> Result<(), Unreadable> {
-    let message = Members::read(message, &["result"])?;
-    let Some(result) = message.get("result").filter(|result| is_object(result)) else {
-        return Ok(());
-    };
-    let known = [
-        Listing::ALL[0].member(),
-        Listing::ALL[1].member(),
-        Listing::ALL[2].member(),
-        Listing::ALL[3].member(),
-        "cacheScope",
-    ];
-    let result = Members::read(result.get(), &known)?;
-    let before = edits.len();
-    for listing in Listing::ALL {
-        if let Some(list) = result.get(listing.member())
-            && list.get().starts_with('[')
-        {
-            let entries: Vec<&RawValue> = read(list.get())?;
-            let open: Vec<_> = entries
-                .iter()
-                .filter(|entry| is_open(entry, listing, reach))
-                .map(|entry| entry.get())
-                .collect();
-            if open.len() < entries.len() {
-                let text = format!("[{}]", open.join(","));
-                edits.push(Edit { value: list, text });
+impl<'a> Sieve<'a, '_> {
+    /// Only results hold lists: requests, notifications and errors stay as they are.
+    fn sift_message(&mut self, message: &'a str) -> Result<(), Unreadable> {
+        let message = Members::read(message, &["result"])?;
+        let result = message.get("result");
+        let is_answer = result.is_some() || message.get("error").is_some();
+        self.sifted.has_answer |= is_answer && message.get("method").is_none();
+        let Some(result) = result.filter(|result| is_object(result)) else {
+            return Ok(());
+        };
+        let known = [
+            Listing::ALL[0].member(),
+            Listing::ALL[1].member(),
+            Listing::ALL[2].member(),
+            Listing::ALL[3].member(),
+            CACHE_SCOPE,
+        ];
+        let result = Members::read(result.get(), &known)?;
+        let mut is_list = false;
+        for listing in Listing::ALL {
+            if let Some(list) = result.get(listing.member())
+                && list.get().starts_with('[')
+            {
+                is_list = true;
+                self.sift_list(list, listing)?;
             }
         }
+        // HTTP-28: what others get otherwise is not for a cache that they share, even where this token sees all of it.
+        let scope = result.get(CACHE_SCOPE).filter(|_| is_list);
+        if let Some(scope) = scope.filter(|scope| scope.get() != PRIVATE) {
+            let text = PRIVATE.to_owned();
+            self.edits.push(Edit { value: scope, text });
+        }
+        Ok(())
     }
-    // HTTP-28: what was made for one token is not for a cache that others share.
-    if let Some(scope) = result.get("cacheScope").filter(|_| edits.len() > before) {
-        let text = r#""private""#.to_owned();
-        edits.push(Edit { value: scope, text });
+
+    fn sift_list(&mut self, list: &'a RawValue, listing: Listing) -> Result<(), Unreadable> {
+        if !listing.can_hide(self.reach) {
+            return Ok(());
+        }
+        let entries: Vec<&RawValue> = read(list.get())?;
+        let mut open = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            if self.is_open(entry, listing) {
+                open.push(entry.get());
+            }
+        }
+        if open.len() < entries.len() {
+            self.sifted.hidden += entries.len() - open.len();
+            let text = format!("[{}]", open.join(","));
+            self.edits.push(Edit { value: list, text });
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether the token may call the entry. One that nobody could call by one name is hidden.
+    fn is_open(&mut self, entry: &RawValue, listing: Listing) -> bool {
+        let Ok(members) = Members::read(entry.get(), &[listing.key()]) else {
+            self.tell("(an entry with two names)");
+            return false;
+        };
+        let name = members.get(listing.key());
+        let Some(Text(name)) = name.and_then(|name| read::<Text<'_>>(name.get()).ok()) else {
+            return false;
+        };
+        let is_open = listing.opens(self.reach, &name);
+        if !is_open && listing.opens_one_reading(self.reach, &name) {
+            self.tell(listing.shown(&name));
+        }
+        is_open
+    }
+
+    fn tell(&mut self, name: &str) {
+        if self.sifted.ambiguous.len() < TOLD {
+            let name = name.chars().take(TOLD_LENGTH).collect();
+            self.sifted.ambiguous.push(name);
+        }
+    }
 }
 
-/// Whether the token may call the entry. One that nobody could call by one name is hidden.
-fn is_open(entry: &RawValue, listing: Listing, reach: &Reach<'_>) -> bool {
-    let Ok(members) = Members::read(entry.get(), &[listing.key()]) else {
-        return false;
-    };
-    let name = members.get(listing.key());
-    let name = name.and_then(|name| read::<Text<'_>>(name.get()).ok());
-    name.is_some_and(|Text(name)| listing.opens(reach, &name))
-}
+/// Who may keep an answer (MCP 2026-07-28).
+const CACHE_SCOPE: &str = "cacheScope";
+
+const PRIVATE: &str = r#""private""#;
+
+/// Ambiguous entries of a list that are named.
+const TOLD: usize = 10;
+
+/// Characters of the name of one.
+const TOLD_LENGTH: usize = 100;
 
 /// Puts the edits in the places of the values, which lie apart in `text`.
 fn apply(text: &str, mut edits: Vec<Edit<'_>>) -> String {
