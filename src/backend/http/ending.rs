@@ -10,13 +10,14 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 
 /// A body that says no more once the process stops.
-pub(super) struct UntilStopped {
+pub struct UntilStopped {
     body: Option<Body>,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl UntilStopped {
-    pub(super) fn new(body: Body, stopped: watch::Receiver<bool>) -> Self {
+    /// The same body, until the word is said.
+    pub fn new(body: Body, stopped: watch::Receiver<bool>) -> Self {
         Self {
             body: Some(body),
             stopped: Box::pin(until_stopped(stopped)),
@@ -25,7 +26,7 @@ impl UntilStopped {
 }
 
 /// Waits for the word. Where nobody is left to say it, it is never said.
-pub(super) async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+pub async fn until_stopped(mut stopped: watch::Receiver<bool>) {
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -33,7 +34,7 @@ pub(super) async fn until_stopped(mut stopped: watch::Receiver<bool>) {
 
 /// Whether a request only listens: the stream of the older transport, and `subscriptions/listen` of 2026-07-28, which says
 /// so in its header as well (the gate has compared them).
-pub(super) fn only_listens(method: &Method, headers: &HeaderMap) -> bool {
+pub fn only_listens(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::GET
         || headers
             .get("mcp-method")

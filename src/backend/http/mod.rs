@@ -2,7 +2,7 @@
 
 mod answer;
 mod connect;
-mod ending;
+pub mod ending;
 mod headers;
 mod redirect;
 

@@ -2,20 +2,22 @@
 
 mod ask;
 mod back_off;
-pub mod bridge;
+mod bridge;
 mod call;
 mod child;
 pub mod children;
 mod environment;
-pub mod front;
+mod front;
 pub mod hub;
-pub mod overheard;
+mod overheard;
+mod presence;
 mod process;
 mod roster;
 mod session;
 pub mod settings;
 mod stderr;
 mod subscriptions;
+mod turns;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rmcp::service::{Peer, RoleClient};
 
-pub use self::front::service;
+pub use self::front::{StdioService, service};
 use self::hub::Hub;
 use crate::protocol::principal::{NoUpstreamToken, Principal};
 
