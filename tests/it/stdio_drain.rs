@@ -50,8 +50,9 @@ async fn session(served: &Listening) -> String {
         "protocolVersion": "2025-06-18", "capabilities": {},
         "clientInfo": { "name": "raw", "version": "1" },
     });
-    let asked = served.post("connection: close\r\n", &rpc("initialize", &params));
-    let answer = asked.await.rest().await;
+    let initialize = rpc("initialize", &params);
+    let asked = served.post("connection: close\r\n", &initialize).await;
+    let answer = asked.rest().await;
     let mut lines = answer.lines();
     let id = lines.find_map(|line| line.strip_prefix("mcp-session-id: "));
     let session = format!("mcp-session-id: {}\r\n", id.unwrap());
