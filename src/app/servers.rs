@@ -9,13 +9,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use rmcp::transport::streamable_http_server::StreamableHttpService;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use tokio::sync::watch;
 use tower::{Layer, Service};
 use url::Url;
 
 use super::{AppError, parts};
+use crate::backend::drain::Drained;
 use crate::backend::http::Proxy;
 use crate::backend::http::ending::{UntilStopped, only_listens};
 use crate::backend::introduce::Introduction;
@@ -148,11 +147,7 @@ pub(super) fn place(
     };
     match &server.backend {
         Backend::Sample => {
-            let sample = sample(config, stopped)?;
-            place.put_behind(tower::service_fn(move |request: Request| {
-                let sample = Arc::clone(&sample);
-                async move { Ok(sample.handle(request).await) }
-            }));
+            place.put_behind(sample(config, stopped)?);
         }
         Backend::Http(url) => {
             let authorities = authority::read(&config.outbound.ca)?;
@@ -166,7 +161,7 @@ pub(super) fn place(
             let clock = Arc::clone(&around.flows.clock);
             let children = Arc::new(Children::new(child_settings(server, command), clock));
             let lend = Arc::clone(&children) as Arc<dyn Lend>;
-            place.put_behind(stdio::service(lend, Vec::new(), stopping(stopped)));
+            place.put_behind(stdio::service(lend, stopping(stopped)));
             place.children = Some(children);
         }
         Backend::Here => {}
@@ -178,7 +173,7 @@ pub(super) fn place(
 fn sample(
     config: &Config,
     stopped: &watch::Receiver<bool>,
-) -> Result<Arc<StreamableHttpService<demo::Sample, LocalSessionManager>>, AppError> {
+) -> Result<Drained<demo::Sample>, AppError> {
     let hosts = vec![
         config.public_url.authority().to_owned(),
         config.listen.to_string(),
@@ -187,7 +182,7 @@ fn sample(
         "[::1]".to_owned(),
     ];
     let apis = github_apis(config)?;
-    Ok(Arc::new(demo::service(hosts, apis, stopping(stopped))))
+    Ok(demo::service(hosts, apis, stopping(stopped)))
 }
 
 /// How the children of a server are started.

@@ -25,6 +25,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{prompt_handler, tool_handler};
 
 use self::person::Person;
+use crate::backend::drain::Drained;
 pub use profile::GitHubApi;
 
 /// The sample server as a tower service, for `Router::nest_service` or `route_service`. It is to be made inside a
@@ -32,12 +33,12 @@ pub use profile::GitHubApi;
 ///
 /// `allowed_hosts` are the values of `Host` that are answered, with or without a port (none: loopback names alone), so
 /// that a page whose name was rebound to this address cannot use it. `github` is where people who signed in there have a
-/// profile. When `shutdown` is over, streams and sessions end.
+/// profile. When `shutdown` is over, streams end, and sessions once calls under way are answered.
 pub fn service(
     allowed_hosts: Vec<String>,
     github: Vec<GitHubApi>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> StreamableHttpService<Sample, LocalSessionManager> {
+) -> Drained<Sample> {
     // No priming events: clients from before 2025-11-25 read their empty data as JSON.
     let mut sessions = LocalSessionManager::default();
     sessions.session_config.sse_retry = None;
@@ -47,13 +48,10 @@ pub fn service(
     if !allowed_hosts.is_empty() {
         config = config.with_allowed_hosts(allowed_hosts);
     }
-    let stop = config.cancellation_token.clone();
-    tokio::spawn(async move {
-        shutdown.await;
-        stop.cancel();
-    });
     let sample = Sample::new(github);
-    StreamableHttpService::new(move || Ok(sample.clone()), Arc::new(sessions), config)
+    let service =
+        StreamableHttpService::new(move || Ok(sample.clone()), Arc::new(sessions), config);
+    Drained::new(service, shutdown)
 }
 
 /// The sample server alone, at `/mcp`, without any authorization. Who calls it believes from the headers of an anteroom

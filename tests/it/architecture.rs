@@ -48,7 +48,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ),
     ("admin", &["protocol", "event", "flow"]),
     ("standin", &["clock", "entropy", "secret", "protocol"]),
-    ("demo", &["clock", "outbound", "protocol"]),
+    ("demo", &["clock", "outbound", "protocol", "backend"]),
     ("telemetry", &["clock", "protocol", "event"]),
 ];
 

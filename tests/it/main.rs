@@ -75,6 +75,7 @@ mod servers_apart;
 mod servers_gone;
 mod standin;
 mod standin_openid;
+mod stdio_drain;
 mod store;
 mod store_model;
 mod stranger;

@@ -22,7 +22,8 @@ use rmcp::service::{
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::hub::{Caller, Hub};
+use super::call::Caller;
+use super::hub::Hub;
 
 impl ClientHandler for Hub {
     fn get_info(&self) -> ClientConfig {

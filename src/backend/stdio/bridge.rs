@@ -24,21 +24,25 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::call::{Asked, is_modern, told};
+use super::front::Made;
 use super::session::{self, Session};
 use super::subscriptions;
 
 /// One client's session of the older revisions, or one request of 2026-07-28.
 #[derive(Debug)]
-pub struct Bridge {
+pub(super) struct Bridge {
     told: ServerConfig,
     session: Session,
 }
 
 impl Bridge {
-    pub(super) fn new(told: Option<ServerConfig>) -> Self {
+    pub(super) fn new(made: Option<Made>) -> Self {
+        let (told, client) = made
+            .map(|made| (made.told, made.client))
+            .unwrap_or_default();
         Self {
-            told: told.unwrap_or_default(),
-            session: Session::default(),
+            told,
+            session: Session::of(client),
         }
     }
 
@@ -83,7 +87,9 @@ impl Bridge {
             if asked.is_child_modern() {
                 meta.set_log_level(level);
             } else if is_modern && asked.takes_level() && asked.lease.hub.wants_level(level) {
-                session::set_level(asked.child().clone(), level).await;
+                // whether it does or not, the call goes on
+                let told = session::set_level(asked.child().clone(), level);
+                let _ = asked.besides(context.ct.cancelled(), told).await;
             }
         }
         let mut result = asked.call(&context, meta, level).await?;
@@ -238,9 +244,14 @@ impl ServerHandler for Bridge {
         let mut stream = None;
         if asked.is_child_modern() {
             let wanted = SubscriptionFilter::builder().resource_subscription(&uri);
-            let subscription = asked.child().listen(wanted.build()).await.map_err(told)?;
+            let subscription = asked.child().listen(wanted.build());
+            let subscription = asked.besides(context.ct.cancelled(), subscription).await?;
+            let subscription = subscription.map_err(told)?;
             stream = Some(subscriptions::relay(subscription, context.peer.clone()));
         }
+        // whoever is first hears from the child whether they may, and the next then
+        let turn = asked.lease.hub.turns().take(&uri);
+        let _turn = asked.besides(context.ct.cancelled(), turn).await?;
         if self.session.subscribe(&uri, &asked, stream) {
             let answer = asked.send(&context).await;
             answer.inspect_err(|_| {
@@ -256,6 +267,8 @@ impl ServerHandler for Bridge {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let asked = self.asked(&context)?;
+        let turn = asked.lease.hub.turns().take(&request.uri);
+        let _turn = asked.besides(context.ct.cancelled(), turn).await?;
         if self.session.unsubscribe(&request.uri) {
             asked.send(&context).await?;
         }

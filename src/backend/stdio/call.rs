@@ -12,7 +12,8 @@ use axum::body::Bytes;
 use http::request::Parts;
 use rmcp::model::{
     ClientCapabilities, ClientRequest, CustomRequest, ErrorData, Extensions, LoggingLevel,
-    RequestMetaObject, ServerNotification, ServerResult, TASKS_EXTENSION_ID,
+    ProgressToken, RequestId, RequestMetaObject, ServerNotification, ServerResult,
+    TASKS_EXTENSION_ID,
 };
 use rmcp::service::{
     Peer, PeerRequestOptions, RequestContext, RequestHandle, RoleClient, RoleServer, ServiceError,
@@ -20,11 +21,13 @@ use rmcp::service::{
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::front::Lent;
-use super::hub::{Caller, Calling};
+use super::hub::Calling;
 use super::wire::is_refusal;
 use super::{Lease, NoChild};
+use crate::protocol::ids::ClientId;
 use crate::protocol::principal::Principal;
 use crate::resource::gate::JudgedBody;
 
@@ -37,6 +40,25 @@ pub(super) struct Asked {
     body: Bytes,
 }
 
+/// Who waits for the answer to a request.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// Which client it is.
+    pub(super) client: ClientId,
+    /// Where the client can be reached.
+    pub(super) peer: Peer<RoleServer>,
+    /// The request, in the client's numbers.
+    pub(super) request: RequestId,
+    /// What the client calls its progress, if it wants to hear of it.
+    pub(super) token: Option<ProgressToken>,
+    /// Whether it speaks 2026-07-28 or later.
+    pub(super) is_modern: bool,
+    /// What the client wants logged of this request (2026-07-28).
+    pub(super) level: Option<LoggingLevel>,
+    /// What the client can be asked for.
+    pub(super) capabilities: ClientCapabilities,
+}
+
 /// What is sent on, with every member as it came.
 #[derive(Deserialize)]
 struct Sent {
@@ -46,6 +68,9 @@ struct Sent {
 
 /// How long a child may take to read that a request was given up.
 const READS: Duration = Duration::from_secs(5);
+
+/// How long a child may take for what is no call.
+const BESIDES: Duration = Duration::from_secs(30);
 
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
@@ -108,14 +133,45 @@ impl Asked {
         let options = PeerRequestOptions::no_options().with_meta(meta);
         let child = &self.lease;
         let handle = tokio::select! {
-            () = context.ct.cancelled() => return Err(given_up()),
+            () = context.ct.cancelled() => {
+                child.hub.lose_count();
+                return Err(given_up());
+            }
             () = child.hub.ended() => return Err(ended()),
             handle = child.peer.send_request_with_option(request, options) => handle.map_err(told)?,
         };
-        let (calling, heard) = child
-            .hub
-            .call(handle.progress_token.clone(), caller(context, level));
+        let (number, token) = (handle.id.clone(), handle.progress_token.clone());
+        let caller = self.caller(context, level);
+        let (calling, heard) = child.hub.call(number, token, caller);
         wait(context, handle, &calling, heard).await
+    }
+
+    /// Waits for something that the child does besides the request, for the client's end, or for the child's.
+    pub(super) async fn besides<T>(
+        &self,
+        hung_up: impl Future<Output = ()>,
+        done: impl Future<Output = T>,
+    ) -> Result<T, ErrorData> {
+        tokio::select! {
+            () = hung_up => Err(given_up()),
+            () = self.lease.hub.ended() => Err(ended()),
+            done = timeout(BESIDES, done) => done.map_err(|_| {
+                let what = "the MCP server did not answer in time; try again";
+                ErrorData::internal_error(what, None)
+            }),
+        }
+    }
+
+    fn caller(&self, context: &RequestContext<RoleServer>, level: Option<LoggingLevel>) -> Caller {
+        Caller {
+            client: self.principal.client_id.clone(),
+            peer: context.peer.clone(),
+            request: context.id.clone(),
+            token: context.meta.get_progress_token(),
+            is_modern: is_modern(context),
+            level,
+            capabilities: context.client_capabilities().unwrap_or_default(),
+        }
     }
 
     /// The `_meta` of the request as this child understands it: in the older revisions the handshake says who the client
@@ -171,17 +227,6 @@ fn given_up() -> ErrorData {
     ErrorData::internal_error("the request was cancelled", None)
 }
 
-fn caller(context: &RequestContext<RoleServer>, level: Option<LoggingLevel>) -> Caller {
-    Caller {
-        peer: context.peer.clone(),
-        request: context.id.clone(),
-        token: context.meta.get_progress_token(),
-        is_modern: is_modern(context),
-        level,
-        capabilities: context.client_capabilities().unwrap_or_default(),
-    }
-}
-
 /// Passes on what is said of a request, until there is an answer.
 async fn wait(
     context: &RequestContext<RoleServer>,
@@ -203,11 +248,11 @@ async fn wait(
         }
     };
     let Some(answer) = answer else {
-        calling.give_up();
         let reason = Some("the client gave the request up".to_owned());
-        let _ = tokio::time::timeout(READS, handle.cancel(reason)).await;
+        let _ = timeout(READS, handle.cancel(reason)).await;
         return Err(given_up());
     };
+    calling.answered();
     // what was said before the answer is told before it
     while let Ok(said) = heard.try_recv() {
         tokio::select! {

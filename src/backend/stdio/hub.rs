@@ -1,8 +1,10 @@
 //! What a child says without being asked, and who hears it.
 //!
-//! A child that belongs to one person is heard by all sessions of that person that use it. What a child of several people
-//! logs may speak of any of their calls, so it is told to the one caller there is, and to nobody where there are more.
-//! Progress goes to the request that it is of. That lists have changed is everybody's business.
+//! A child that belongs to one person is heard by all sessions of that person that use it, as long as they are of one
+//! client: of several, one may have been given less than another, so what is logged is told to the client of the one call
+//! there is, and to nobody where there are more. What a child of several people logs may speak of any of them, also long
+//! after their calls: it is told to nobody. Progress goes to the request that it is of. That lists have changed is
+//! everybody's business.
 
 #![expect(
     deprecated,
@@ -13,11 +15,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::model::{
-    ClientCapabilities, GetMeta as _, LoggingLevel, LoggingMessageNotification,
-    ProgressNotification, ProgressToken, RequestId, ServerNotification,
+    GetMeta as _, LoggingLevel, LoggingMessageNotification, ProgressNotification, ProgressToken,
+    RequestId, ServerNotification,
 };
-use rmcp::service::{Peer, RoleServer};
 use tokio::sync::{mpsc, watch};
+
+use super::call::Caller;
+use super::turns::Turns;
+use crate::protocol::ids::ClientId;
 
 /// The client's side of one child. All clones are the same.
 #[derive(Clone, Debug)]
@@ -27,6 +32,7 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     is_shared: bool,
     has_ended: watch::Sender<bool>,
+    turns: Turns,
     state: Mutex<State>,
 }
 
@@ -39,32 +45,23 @@ struct State {
     ears: HashMap<u64, Listener>,
     /// What the child was asked to log.
     level: Option<LoggingLevel>,
-    /// Somebody gave up a request that the child may still be at.
-    is_unsure: bool,
+    /// The first client that has used the child.
+    client: Option<ClientId>,
+    has_several_clients: bool,
+    /// Requests that were given up, in the child's numbers; it may still be at them.
+    given_up: HashMap<RequestId, ClientId>,
+    /// There are more of them than are counted.
+    has_lost_count: bool,
 }
 
 /// A request under way at the child.
 #[derive(Debug)]
 struct Call {
+    /// The request, in the child's numbers.
+    number: RequestId,
+    is_answered: bool,
     caller: Caller,
     to: mpsc::Sender<ServerNotification>,
-}
-
-/// Who waits for the answer to a request.
-#[derive(Clone, Debug)]
-pub(super) struct Caller {
-    /// Where the client can be reached.
-    pub(super) peer: Peer<RoleServer>,
-    /// The request, in the client's numbers.
-    pub(super) request: RequestId,
-    /// What the client calls its progress, if it wants to hear of it.
-    pub(super) token: Option<ProgressToken>,
-    /// Whether it speaks 2026-07-28 or later.
-    pub(super) is_modern: bool,
-    /// What the client wants logged of this request (2026-07-28).
-    pub(super) level: Option<LoggingLevel>,
-    /// What the client can be asked for.
-    pub(super) capabilities: ClientCapabilities,
 }
 
 #[derive(Debug)]
@@ -76,10 +73,10 @@ struct Listener {
 }
 
 /// What a listener is told besides the resources that it subscribed to, and that lists have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hears {
-    /// What the child logs, and what no specification knows.
-    Everything,
+    /// What the child logs, and what no specification knows, as far as this client may hear it.
+    Everything(ClientId),
     /// Nothing.
     Changes,
 }
@@ -100,6 +97,9 @@ pub(super) struct Ear {
 
 /// What waits for somebody who does not read; more is dropped, so that nobody else waits for them.
 const WAITING: usize = 128;
+
+/// Requests that were given up, and are waited for all the same.
+const GIVEN_UP: usize = 256;
 
 /// Progress that waits for its request to be known.
 const EARLY: usize = 64;
@@ -122,6 +122,7 @@ impl Hub {
         Self(Arc::new(Inner {
             is_shared,
             has_ended: watch::Sender::new(false),
+            turns: Turns::default(),
             state: Mutex::default(),
         }))
     }
@@ -144,9 +145,16 @@ impl Hub {
         self.0.has_ended.send_replace(true);
     }
 
-    /// A request that was sent to the child under this token: what is said of it from now on, and what was already.
+    /// Who subscribes, one after the other.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
+    /// A request that was sent to the child under this number and token: what is said of it from now on, and what was
+    /// already.
     pub(super) fn call(
         &self,
+        number: RequestId,
         token: ProgressToken,
         caller: Caller,
     ) -> (Calling, mpsc::Receiver<ServerNotification>) {
@@ -156,7 +164,14 @@ impl Hub {
             .into_iter()
             .partition(|progress| progress.params.progress_token == token);
         state.early = others;
-        state.calls.insert(token.clone(), Call { caller, to });
+        state.is_used_by(&caller.client);
+        let call = Call {
+            number,
+            is_answered: false,
+            caller,
+            to,
+        };
+        state.calls.insert(token.clone(), call);
         for progress in mine {
             state.tell_progress(progress);
         }
@@ -169,6 +184,9 @@ impl Hub {
     pub(super) fn listen(&self, hears: Hears) -> (Ear, mpsc::Receiver<ServerNotification>) {
         let (to, told) = mpsc::channel(WAITING);
         let mut state = self.state();
+        if let Hears::Everything(client) = &hears {
+            state.is_used_by(client);
+        }
         let number = state.next;
         state.next += 1;
         let listener = Listener {
@@ -202,6 +220,26 @@ impl Hub {
         Some((call.caller.clone(), call.to.clone()))
     }
 
+    /// The child has answered a request.
+    pub(super) fn answered(&self, number: &RequestId) {
+        let mut state = self.state();
+        state.given_up.remove(number);
+        let mut calls = state.calls.values_mut();
+        if let Some(call) = calls.find(|call| call.number == *number) {
+            call.is_answered = true;
+        }
+    }
+
+    /// A request was given up of which it is not known whether the child has it.
+    pub(super) fn lose_count(&self) {
+        self.state().has_lost_count = true;
+    }
+
+    pub(super) fn is_subscribed(&self, uri: &str) -> bool {
+        let state = self.state();
+        state.ears.values().any(|ear| ear.subscribed.contains(uri))
+    }
+
     /// Tells what a child said to whom it concerns; what is for the library comes back.
     pub(super) fn hear(&self, said: ServerNotification) -> Option<ServerNotification> {
         let mut state = self.state();
@@ -211,9 +249,15 @@ impl Hub {
             ServerNotification::CancelledNotification(_)
             | ServerNotification::SubscriptionsAcknowledgedNotification(_) => return Some(said),
             ServerNotification::ProgressNotification(progress) => state.tell_progress(progress),
-            ServerNotification::LoggingMessageNotification(message) => {
-                state.tell_logged(message, self.is_shared());
+            ServerNotification::LoggingMessageNotification(message) if self.is_shared() => {
+                // its words may be of anybody, and are not ours to write down
+                let level = message.params.level;
+                tracing::debug!(
+                    ?level,
+                    "what a shared MCP server logs is told to nobody: have it write to stderr"
+                );
             }
+            ServerNotification::LoggingMessageNotification(message) => state.tell_logged(message),
             ServerNotification::ResourceUpdatedNotification(ref updated) => {
                 let uri = updated.params.uri.clone();
                 state.tell(&said, |ear| ear.is_subscribed_to(&uri));
@@ -223,7 +267,7 @@ impl Hub {
             | ServerNotification::ResourceListChangedNotification(_) => state.tell(&said, |_| true),
             // whom it is about is not known
             _ if self.is_shared() => {}
-            _ => state.tell(&said, |ear| ear.hears == Hears::Everything),
+            _ => state.tell(&said, |ear| state.is_for(ear)),
         }
         None
     }
@@ -251,27 +295,32 @@ impl State {
         }
     }
 
-    fn tell_logged(&self, message: LoggingMessageNotification, is_shared: bool) {
+    fn tell_logged(&self, message: LoggingMessageNotification) {
         let severity = message.params.level as u8;
         let is_enough =
             |level: Option<LoggingLevel>| level.is_none_or(|least| severity >= least as u8);
         let said = ServerNotification::LoggingMessageNotification(message);
-        if !is_shared {
-            self.tell(&said, |ear| {
-                ear.hears == Hears::Everything && is_enough(ear.level)
-            });
-        }
+        self.tell(&said, |ear| self.is_for(ear) && is_enough(ear.level));
         let Some(call) = self.sole_call() else { return };
         let caller = &call.caller;
-        let is_wanted = if caller.is_modern {
-            // 2026-07-28: nothing is logged to whom has not asked for it
-            caller.level.is_some() && is_enough(caller.level)
-        } else {
-            is_shared && is_enough(caller.level)
-        };
-        if is_wanted {
+        // 2026-07-28: nothing is logged to whom has not asked for it
+        if caller.is_modern && caller.level.is_some() && is_enough(caller.level) {
             let _ = call.to.try_send(said);
         }
+    }
+
+    /// Whether a listener may hear what may be of any call.
+    fn is_for(&self, ear: &Listener) -> bool {
+        let Hears::Everything(client) = &ear.hears else {
+            return false;
+        };
+        let sole = || self.sole_call().map(|call| &call.caller.client);
+        !self.has_several_clients || sole() == Some(client)
+    }
+
+    fn is_used_by(&mut self, client: &ClientId) {
+        let first = self.client.get_or_insert_with(|| client.clone());
+        self.has_several_clients |= first != client;
     }
 
     fn tell(&self, said: &ServerNotification, concerns: impl Fn(&Listener) -> bool) {
@@ -282,8 +331,24 @@ impl State {
 
     fn sole_call(&self) -> Option<&Call> {
         let mut calls = self.calls.values();
-        let call = calls.next().filter(|_| !self.is_unsure)?;
-        calls.next().is_none().then_some(call)
+        let call = calls.next()?;
+        let is_sole = calls.next().is_none();
+        (is_sole && !self.may_be_at_others(&call.caller.client)).then_some(call)
+    }
+
+    /// Whether the child may be at a request that another client gave up.
+    fn may_be_at_others(&self, client: &ClientId) -> bool {
+        let mut given_up = self.given_up.values();
+        self.has_several_clients && (self.has_lost_count || given_up.any(|other| other != client))
+    }
+
+    /// A request that the child has not answered, and nobody waits for.
+    fn give_up(&mut self, call: Call) {
+        if self.given_up.len() < GIVEN_UP {
+            self.given_up.insert(call.number, call.caller.client);
+        } else {
+            self.has_lost_count = true;
+        }
     }
 }
 
@@ -304,17 +369,22 @@ impl Calling {
         self.hub.ended().await;
     }
 
-    /// The caller gave the request up. The child may be at it for a while, and nobody knows of what it speaks.
-    pub(super) fn give_up(&self) {
-        if self.hub.is_shared() {
-            self.hub.state().is_unsure = true;
+    /// The answer has come.
+    pub(super) fn answered(&self) {
+        if let Some(call) = self.hub.state().calls.get_mut(&self.token) {
+            call.is_answered = true;
         }
     }
 }
 
 impl Drop for Calling {
     fn drop(&mut self) {
-        self.hub.state().calls.remove(&self.token);
+        let mut state = self.hub.state();
+        let call = state.calls.remove(&self.token);
+        if let Some(call) = call.filter(|call| !call.is_answered) {
+            // nobody knows for how long the child is at it
+            state.give_up(call);
+        }
     }
 }
 

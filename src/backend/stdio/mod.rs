@@ -3,14 +3,15 @@
 mod ask;
 mod asker;
 mod back_off;
-pub mod bridge;
+mod bridge;
 mod call;
 mod child;
 pub mod children;
 mod environment;
-pub mod front;
+mod front;
 pub mod hub;
-pub mod overheard;
+mod overheard;
+mod presence;
 mod process;
 mod roster;
 mod session;
@@ -18,6 +19,7 @@ pub mod settings;
 mod stderr;
 mod subscriptions;
 mod traffic;
+mod turns;
 mod wire;
 
 use std::any::Any;
@@ -27,7 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rmcp::service::{Peer, RoleClient};
 
-pub use self::front::service;
+pub use self::front::{StdioService, service};
 use self::hub::Hub;
 use crate::protocol::principal::{NoUpstreamToken, Principal};
 

@@ -45,6 +45,16 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Overheard<T> {
                     message.notification = said;
                     return Some(JsonRpcMessage::Notification(message));
                 }
+                Some(JsonRpcMessage::Response(answer)) => {
+                    self.hub.answered(&answer.id);
+                    return Some(JsonRpcMessage::Response(answer));
+                }
+                Some(JsonRpcMessage::Error(answer)) => {
+                    if let Some(number) = &answer.id {
+                        self.hub.answered(number);
+                    }
+                    return Some(JsonRpcMessage::Error(answer));
+                }
                 None => {
                     self.hub.end();
                     return None;

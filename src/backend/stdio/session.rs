@@ -11,19 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rmcp::model::{ClientRequest, ErrorData, LoggingLevel, SetLevelRequest, SetLevelRequestParams};
 use rmcp::service::{Peer, RoleClient, RoleServer};
 
-use super::Lease;
 use super::call::Asked;
 use super::hub::{Ear, Hears};
+use super::presence::Presence;
 use super::subscriptions::{Task, forget, relay_changes, renew, tell};
 use crate::protocol::principal::Principal;
 
 /// What a session knows between two requests. The child may have been ended between them: then the session listens to the
 /// fresh one from its next request on, with the level and the subscriptions that it had.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    client: Arc<Presence>,
     owner: Option<Arc<Principal>>,
     place: Option<Place>,
     level: Option<LoggingLevel>,
@@ -34,14 +35,21 @@ struct State {
 struct Place {
     ear: Ear,
     child: Peer<RoleClient>,
-    /// Keeps the child from being idle while there are subscriptions.
-    held: Option<Arc<Lease>>,
+    /// Keeps the child from being idle while there are subscriptions, and the client is there.
+    held: Option<Task>,
     /// Subscriptions at a child of 2026-07-28.
     streams: BTreeMap<String, Task>,
     _telling: (Task, Option<Task>),
 }
 
 impl Session {
+    pub(super) fn of(client: Arc<Presence>) -> Self {
+        Self(Mutex::new(State {
+            client,
+            ..State::default()
+        }))
+    }
+
     /// Makes sure that the session belongs to whoever asks, and listens to the child that answers.
     pub(super) fn attend(&self, asked: &Asked, client: &Peer<RoleServer>) -> Result<(), ErrorData> {
         let mut state = self.state();
@@ -58,6 +66,7 @@ impl Session {
         if !place.is_some_and(|place| place.ear.hub().is_same(&asked.lease.hub)) {
             state.settle(asked, client);
         }
+        state.hold(asked);
         Ok(())
     }
 
@@ -80,10 +89,10 @@ impl Session {
     pub(super) fn subscribe(&self, uri: &str, asked: &Asked, stream: Option<Task>) -> bool {
         let mut state = self.state();
         state.subscribed.insert(uri.to_owned());
+        state.hold(asked);
         let Some(place) = &mut state.place else {
             return true;
         };
-        place.held = Some(Arc::clone(&asked.lease));
         if let Some(stream) = stream {
             place.streams.insert(uri.to_owned(), stream);
             return false;
@@ -112,7 +121,8 @@ impl Session {
 
 impl State {
     fn settle(&mut self, asked: &Asked, client: &Peer<RoleServer>) {
-        let (ear, heard) = asked.lease.hub.listen(Hears::Everything);
+        let everything = Hears::Everything(asked.principal.client_id.clone());
+        let (ear, heard) = asked.lease.hub.listen(everything);
         let child = asked.child();
         let mut changes = None;
         if let Some(level) = self.level {
@@ -121,24 +131,36 @@ impl State {
                 tokio::spawn(set_level(child.clone(), level));
             }
         }
-        let mut held = None;
         if asked.is_child_modern() {
             changes = relay_changes(child.clone(), client.clone());
             // such a child is subscribed to by streams, which ended with the one before
             self.subscribed.clear();
         } else {
             let mut fresh: Vec<_> = self.subscribed.iter().cloned().collect();
-            held = (!fresh.is_empty()).then(|| Arc::clone(&asked.lease));
             fresh.retain(|uri| ear.subscribe(uri));
             renew(child.clone(), fresh);
         }
         self.place = Some(Place {
             ear,
             child: child.clone(),
-            held,
+            held: None,
             streams: BTreeMap::new(),
             _telling: (tell(heard, client.clone()), changes),
         });
+    }
+
+    /// Holds the child while there are subscriptions; not for a client that has vanished.
+    fn hold(&mut self, asked: &Asked) {
+        let Some(place) = &mut self.place else { return };
+        let is_held = place.held.as_ref().is_some_and(|held| !held.is_over());
+        if is_held || self.subscribed.is_empty() {
+            return;
+        }
+        let (client, lease) = (Arc::clone(&self.client), Arc::clone(&asked.lease));
+        place.held = Some(Task::spawn(async move {
+            client.gone().await;
+            drop(lease);
+        }));
     }
 }
 
@@ -151,7 +173,8 @@ pub(super) async fn set_level(child: Peer<RoleClient>, level: LoggingLevel) {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        forget(self.child.clone(), self.ear.unsubscribe_all());
+        let hub = self.ear.hub().clone();
+        forget(hub, self.child.clone(), self.ear.unsubscribe_all());
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::call::{Asked, told};
-use super::hub::{Ear, Hears};
+use super::hub::{Ear, Hears, Hub};
 
 /// A task that ends when this is dropped.
 #[derive(Debug)]
@@ -29,24 +29,33 @@ impl Drop for Task {
     }
 }
 
+impl Task {
+    pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task).abort_handle())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
 /// Tells a client what its session hears, until nothing is heard any more.
 pub(super) fn tell(
     mut heard: mpsc::Receiver<ServerNotification>,
     client: Peer<RoleServer>,
 ) -> Task {
-    let telling = tokio::spawn(async move {
+    Task::spawn(async move {
         while let Some(said) = heard.recv().await {
             if client.send_notification(said).await.is_err() {
                 return;
             }
         }
-    });
-    Task(telling.abort_handle())
+    })
 }
 
 /// Tells the session of an older client what a child of 2026-07-28 says on a subscription.
 pub(super) fn relay(subscription: Subscription, client: Peer<RoleServer>) -> Task {
-    Task(tokio::spawn(tell_all(subscription, client)).abort_handle())
+    Task::spawn(tell_all(subscription, client))
 }
 
 /// The same for what changes at the child, where it tells of that.
@@ -60,12 +69,11 @@ pub(super) fn relay_changes(child: Peer<RoleClient>, client: Peer<RoleServer>) -
     if wanted == SubscriptionFilter::default() {
         return None;
     }
-    let telling = tokio::spawn(async move {
+    Some(Task::spawn(async move {
         if let Ok(subscription) = child.listen(wanted).await {
             tell_all(subscription, client).await;
         }
-    });
-    Some(Task(telling.abort_handle()))
+    }))
 }
 
 async fn tell_all(mut subscription: Subscription, client: Peer<RoleServer>) {
@@ -85,7 +93,8 @@ async fn tell_all(mut subscription: Subscription, client: Peer<RoleServer>) {
 pub(super) async fn listen(context: &SubscriptionContext, asked: &Asked) -> Result<(), ErrorData> {
     if asked.is_child_modern() {
         let subscription = asked.child().listen(context.accepted().clone());
-        let mut subscription = subscription.await.map_err(told)?;
+        let subscription = asked.besides(context.cancelled(), subscription).await?;
+        let mut subscription = subscription.map_err(told)?;
         loop {
             let said = tokio::select! {
                 () = context.cancelled() => return Ok(()),
@@ -101,12 +110,17 @@ pub(super) async fn listen(context: &SubscriptionContext, asked: &Asked) -> Resu
     let uris = context.accepted().resource_subscriptions.iter().flatten();
     let mut listened = Ok(());
     for uri in uris {
-        listened = listened.and(subscribe(asked.child(), &ear, uri).await);
+        let subscribed = asked.besides(context.cancelled(), subscribe(asked, &ear, uri));
+        listened = subscribed.await.and_then(|subscribed| subscribed);
+        if listened.is_err() {
+            break;
+        }
     }
     if listened.is_ok() {
         hear(context, asked, heard).await;
     }
-    forget(asked.child().clone(), ear.unsubscribe_all());
+    let hub = asked.lease.hub.clone();
+    forget(hub, asked.child().clone(), ear.unsubscribe_all());
     listened
 }
 
@@ -140,14 +154,18 @@ async fn passes(context: &SubscriptionContext, said: ServerNotification) -> bool
 }
 
 /// Subscribes at a child of the older revisions, where nobody else has.
-async fn subscribe(child: &Peer<RoleClient>, ear: &Ear, uri: &str) -> Result<(), ErrorData> {
+async fn subscribe(asked: &Asked, ear: &Ear, uri: &str) -> Result<(), ErrorData> {
+    let _turn = asked.lease.hub.turns().take(uri).await;
     if !ear.subscribe(uri) {
         return Ok(());
     }
     let request = SubscribeRequest::new(SubscribeRequestParams::new(uri));
     let request = ClientRequest::SubscribeRequest(request);
-    child.send_request(request).await.map_err(told)?;
-    Ok(())
+    let answer = asked.child().send_request(request).await;
+    answer.map(|_| ()).map_err(|error| {
+        ear.unsubscribe(uri);
+        told(error)
+    })
 }
 
 /// Subscribes anew at a fresh child, for a session that has subscriptions.
@@ -164,7 +182,7 @@ pub(super) fn renew(child: Peer<RoleClient>, uris: Vec<String>) {
 }
 
 /// Takes subscriptions back that nobody has any more.
-pub(super) fn forget(child: Peer<RoleClient>, uris: Vec<String>) {
+pub(super) fn forget(hub: Hub, child: Peer<RoleClient>, uris: Vec<String>) {
     if uris.is_empty() || child.is_transport_closed() {
         return;
     }
@@ -174,6 +192,11 @@ pub(super) fn forget(child: Peer<RoleClient>, uris: Vec<String>) {
     };
     runtime.spawn(async move {
         for uri in uris {
+            let _turn = hub.turns().take(&uri).await;
+            // somebody may have come meanwhile
+            if hub.is_subscribed(&uri) {
+                continue;
+            }
             let request = UnsubscribeRequest::new(UnsubscribeRequestParams::new(uri));
             let request = ClientRequest::UnsubscribeRequest(request);
             let _ = child.send_request(request).await;

@@ -4,10 +4,13 @@
 
 mod calls;
 mod capable;
+mod clients;
 mod eras;
 mod notices;
+mod patience;
 mod people;
 mod questions;
+mod sessions;
 mod wire;
 
 use std::collections::HashMap;
@@ -169,7 +172,7 @@ fn world(
         none: Mutex::default(),
         held: Arc::default(),
     });
-    let bridge = service(Arc::clone(&lent) as _, Vec::new(), std::future::pending());
+    let bridge = service(Arc::clone(&lent) as _, std::future::pending());
     let router = Router::new()
         .route_service("/mcp", bridge)
         .layer(from_fn(believe));
@@ -180,7 +183,7 @@ fn world(
     }
 }
 
-/// The person and the client are who the headers say.
+/// The person is who the header says, by way of the client behind an `@`.
 async fn believe(request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let person = parts.headers.get("x-person").map(|person| {
@@ -202,13 +205,14 @@ async fn believe(request: Request, next: Next) -> Response {
 }
 
 fn principal(person: &str) -> Arc<Principal> {
+    let (person, client) = person.split_once('@').unwrap_or((person, "client"));
     let identity = Identity {
         subject: Subject::new(person),
         login: None,
         name: None,
         verified_email: None,
     };
-    let client_id = ClientId::new("client");
+    let client_id = ClientId::new(client);
     let standing = Standing::new(
         Id::new(UnixTime(1_795_219_200)),
         client_id.clone(),

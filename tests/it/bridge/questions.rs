@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::wire::Wire;
 use super::{Whose, played, text, tool};
 
-fn sampling() -> Value {
+pub(super) fn sampling() -> Value {
     let message = json!({ "role": "user", "content": { "type": "text", "text": "hi" } });
     json!({ "messages": [message], "maxTokens": 5 })
 }
 
 /// A question of the child, and what it is answered.
-async fn asks(child: &mut Wire, method: &str, params: &Value) -> Value {
+pub(super) async fn asks(child: &mut Wire, method: &str, params: &Value) -> Value {
     child
         .say(&json!({ "jsonrpc": "2.0", "id": "q", "method": method, "params": params }))
         .await;

@@ -31,8 +31,13 @@ impl Listening {
     /// Before the path `/inner` at `backend`.
     pub(crate) async fn before(backend: SocketAddr) -> Self {
         let url = Url::parse(&format!("http://{backend}/inner")).unwrap();
+        Self::with(Backend::Http(url)).await
+    }
+
+    /// Before any backend.
+    pub(crate) async fn with(backend: Backend) -> Self {
         let server = server()
-            .configure(|config| config.servers[0].backend = Backend::Http(url))
+            .configure(|config| config.servers[0].backend = backend)
             .start()
             .await;
         let token = server.client().await.sign_in("mona").await.access;
