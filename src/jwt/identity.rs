@@ -55,7 +55,6 @@ mod tests {
             aud: audience.to_owned(),
             iat: UnixTime(now),
             exp: UnixTime(now + 60),
-            jti: "j".to_owned(),
             client_id: ClientId::new("c"),
             scope: "a".to_owned(),
             sid: "s".to_owned(),
