@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use tokio::sync::watch;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt as _};
 use url::Url;
 
 use super::{AppError, parts};
@@ -48,18 +48,24 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Puts a service of the program's own behind the gate.
-    pub(super) fn put_behind<S>(&mut self, service: S)
+    /// Puts a service behind the gate. As long as it is there, nobody takes the end of the App for the end of the server:
+    /// a program may keep no more than the router.
+    pub(super) fn put_behind<S>(&mut self, service: S, stop: &watch::Sender<bool>)
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        self.router = Router::new().route_service(&self.route, self.gate.layer(service));
+        let stop = stop.clone();
+        let service = self.gate.layer(service).map_request(move |request| {
+            let _kept = &stop;
+            request
+        });
+        self.router = Router::new().route_service(&self.route, service);
     }
 }
 
-/// Over once the server is told to stop, or gone.
+/// Over once the server is told to stop, or nothing is left of it.
 pub(super) fn stopping(
     stopped: &watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
@@ -104,7 +110,7 @@ fn gate(
 pub(super) struct Around<'a> {
     pub(super) config: &'a Config,
     pub(super) flows: &'a Arc<Flows>,
-    pub(super) stopped: &'a watch::Receiver<bool>,
+    pub(super) stop: &'a watch::Sender<bool>,
 }
 
 /// A server behind its gate, unless the program is to bring it.
@@ -113,7 +119,8 @@ pub(super) fn place(
     session_key: [u8; 32],
     around: &Around<'_>,
 ) -> Result<Place, AppError> {
-    let (config, stopped) = (around.config, around.stopped);
+    let (config, stop) = (around.config, around.stop);
+    let stopped = &stop.subscribe();
     let mut place = Place {
         path: server.path.clone(),
         route: format!("{}{}", config.public_url.path(), server.path),
@@ -124,10 +131,11 @@ pub(super) fn place(
     match &server.backend {
         Backend::Sample => {
             let sample = sample(config, stopped)?;
-            place.put_behind(tower::service_fn(move |request: Request| {
+            let service = tower::service_fn(move |request: Request| {
                 let sample = Arc::clone(&sample);
                 async move { Ok(sample.handle(request).await) }
-            }));
+            });
+            place.put_behind(service, stop);
         }
         Backend::Http(url) => {
             let authorities = authority::read(&config.outbound.ca)?;
@@ -135,13 +143,14 @@ pub(super) fn place(
                 .map_err(|bad| AppError::Backend(server.path.clone(), bad))?
                 .with_introduction(introduction(server.identity, url, around.flows))
                 .until(stopped.clone());
-            place.put_behind(proxy);
+            place.put_behind(proxy, stop);
         }
         Backend::Command(command) => {
             let clock = Arc::clone(&around.flows.clock);
             let children = Arc::new(Children::new(child_settings(server, command), clock));
             let lend = Arc::clone(&children) as Arc<dyn Lend>;
-            place.put_behind(stdio::service(lend, Vec::new(), stopping(stopped)));
+            let service = stdio::service(lend, Vec::new(), stopping(stopped));
+            place.put_behind(service, stop);
             place.children = Some(children);
         }
         Backend::Here => {}
