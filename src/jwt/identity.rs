@@ -93,7 +93,6 @@ mod tests {
             "exp",
             "iat",
             "iss",
-            "jti",
             "scope",
             "sid",
             "sub",

@@ -360,9 +360,13 @@ async fn a_program_may_keep_the_router_alone() {
     assert!(over.as_mut().now_or_never().is_none());
     let client = server.client().await;
     let tokens = client.sign_in("mona").await;
-    let list = message("tools/list", &json!({}));
-    let answer = client.call(&tokens.access, "", &list).await;
-    assert!(answer.text().contains("inputSchema"), "{}", answer.text());
+    let client_info = json!({"name": "test", "version": "1"});
+    let hello = message(
+        "initialize",
+        &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client_info}),
+    );
+    let answer = client.call(&tokens.access, "", &hello).await;
+    assert!(answer.text().contains("serverInfo"), "{}", answer.text());
     drop((client, server));
     assert!(over.now_or_never().is_some());
 }
