@@ -156,7 +156,7 @@ async fn a_call_that_may_have_been_carried_out_is_not_said_to_be_safe_to_repeat(
     let backend = Played::start().await;
     let (router, token) = behind_a_gate(proxy_to(backend.address));
     let (log, _listening) = Log::listen("anteroom=info");
-    let (answer, _) = tokio::join!(send(&router, post(&token, &call())), async {
+    let (answer, ()) = tokio::join!(send(&router, post(&token, &call())), async {
         drop(backend.asked().await);
     });
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
