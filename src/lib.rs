@@ -89,7 +89,7 @@
 //! | [`App::with_service`] | a service of the program's own behind the gate of a server of the configuration |
 //! | [`App::serve`] | serves it all, to the end: this is what the program does |
 //! | [`App::router`] | all routes, for an axum server of the program's own; [`App::authorization_router`] without MCP servers |
-//! | [`App::layer`] | the gate alone, a tower layer ([`BearerLayer`]) for any service that speaks MCP over HTTP |
+//! | [`App::layer`] | the gate alone, a tower layer ([`GateLayer`]) for any service that speaks MCP over HTTP |
 //! | [`App::background`], [`App::stop`] | what goes on beside the requests, and the end, where [`App::serve`] is not used |
 //! | [`Principal`] | who calls: an argument of handlers of axum and of tools of rmcp, or [`Principal::of`] the parts of a request |
 //! | [`Principal::identity`], `scopes` | the person; what the token opens: `caller.scopes.contains(&scope)` |
@@ -185,7 +185,7 @@ pub mod store;
 pub mod telemetry;
 pub mod upstream;
 
-pub use crate::app::{App, AppError, Background, listen};
+pub use crate::app::{App, AppError, Background, GateLayer, listen};
 pub use crate::config::{Backend, Config, Environment};
 pub use crate::protocol::principal::Principal;
 pub use crate::protocol::scope::{Scope, ScopeSet};

@@ -2,6 +2,7 @@
 
 mod background;
 mod keys;
+mod layer;
 mod parts;
 mod providers;
 mod servers;
@@ -10,6 +11,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
+use futures_util::future::{Either, select};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tower::Service;
@@ -34,7 +37,6 @@ use crate::flow::keys::{KeyChangeError, SealingSource};
 use crate::jwt::keys::KeyError;
 use crate::outbound::OutboundError;
 use crate::resource::challenge::UnquotableUrl;
-use crate::resource::layer::BearerLayer;
 use crate::seal::{Purpose, SealError, SealingKey, SealingKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::SledStore;
@@ -43,6 +45,7 @@ use crate::upstream::Upstream;
 
 pub use background::Background;
 use keys::Keys;
+pub use layer::GateLayer;
 use providers::upstreams;
 use servers::Place;
 
@@ -136,10 +139,10 @@ pub enum AppError {
     /// The program has something for a path at which the configuration has no server.
     #[error("the configuration has no server at {0}")]
     NoServer(String),
-    /// The program has a service for a server whose backend is named already.
+    /// The program has a service for a server that has something behind its gate already.
     #[error(
-        "server {0}: the configuration names what stands behind it; set its backend to Backend::Here for a service of \
-         the program's own"
+        "server {0}: something stands behind its gate already: a service is given once, and to a server whose backend is \
+         Backend::Here"
     )]
     HasBackend(String),
     /// Nothing stands behind a gate.
@@ -243,11 +246,11 @@ impl App {
         let endpoints = Arc::new(parts::endpoints(config, &flows));
         let documents = parts::documents(config, &flows)?;
         let cookie = parts::sign_in_cookie(&config.public_url, storage.store, clock);
-        let (stop, stopped) = watch::channel(false);
+        let stop = watch::Sender::new(false);
         let around = servers::Around {
             config,
             flows: &flows,
-            stopped: &stopped,
+            stop: &stop,
         };
         let servers = config.servers.iter();
         let places = servers.map(|server| servers::place(server, session_key, &around));
@@ -285,7 +288,7 @@ impl App {
         if place.router.has_routes() {
             return Err(AppError::HasBackend(path.to_owned()));
         }
-        place.put_behind(service);
+        place.put_own_behind(service, &self.stop);
         Ok(self)
     }
 
@@ -319,11 +322,11 @@ impl App {
     ///
     /// # Errors
     /// There is no such server.
-    pub fn layer(&self, path: &str) -> Result<BearerLayer, AppError> {
+    pub fn layer(&self, path: &str) -> Result<GateLayer, AppError> {
         let mut places = self.places.iter();
         let place = places.find(|place| place.path == path);
         let place = place.ok_or_else(|| AppError::NoServer(path.to_owned()))?;
-        Ok(place.gate.clone())
+        Ok(GateLayer(place.gate.clone()))
     }
 
     /// The use cases, for programs that hold the server in themselves.
@@ -332,7 +335,8 @@ impl App {
         &self.flows
     }
 
-    /// Over once the server is told to stop ([`App::stop`]), or there is neither it nor its [`Background`] any more.
+    /// Over once the server is told to stop ([`App::stop`]), or there is neither it, nor its [`Background`], nor a router of
+    /// it that has something behind a gate ([`App::router`]) any more.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         servers::stopping(&self.stop.subscribe())
     }
@@ -359,12 +363,13 @@ impl App {
         let router = self.router();
         let handle = Handle::new();
         let stopping = handle.clone();
-        tokio::spawn(async move {
+        // beside the serving and not in a task of its own: it ends with it, and leaves nothing of the App behind
+        let stopped = async move {
             until.await;
             tracing::info!("stopping: requests under way may end");
             self.stop();
             stopping.graceful_shutdown(Some(DRAIN));
-        });
+        };
         let mut server = axum_server::from_tcp(listener)
             .map_err(AppError::Serve)?
             // without it a small answer waits for the acknowledgement of the one before
@@ -379,9 +384,13 @@ impl App {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let outcome = server.serve(service).await.map_err(AppError::Serve);
+        let serving = server.serve(service);
+        let outcome = match select(pin!(serving), pin!(stopped)).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), serving)) => serving.await,
+        };
         background.finish().await;
-        outcome
+        outcome.map_err(AppError::Serve)
     }
 }
 

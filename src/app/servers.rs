@@ -1,6 +1,7 @@
 //! The MCP servers behind their gates.
 
 use std::convert::Infallible;
+use std::mem;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt as _};
 use url::Url;
 
 use super::{AppError, parts};
@@ -48,23 +49,36 @@ pub(super) struct Place {
     pub(super) router: Router,
     /// The children that answer, where a command is behind it.
     pub(super) children: Option<Arc<Children>>,
-    /// That the server is told to stop.
-    stopped: watch::Receiver<bool>,
 }
 
 impl Place {
-    /// Puts a service of the program's own behind the gate. Streams that only listen end when the server is to stop, so
-    /// that it stops soon.
-    pub(super) fn put_behind<S>(&mut self, service: S)
+    /// Puts a service behind the gate. As long as it is there, nobody takes the end of the App for the end of the server:
+    /// a program may keep no more than the router.
+    pub(super) fn put_behind<S>(&mut self, service: S, stop: &watch::Sender<bool>)
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        let ending = from_fn_with_state(self.stopped.clone(), end_streams);
-        self.router = Router::new()
-            .route_service(&self.route, self.gate.layer(service))
-            .layer(ending);
+        let kept = stop.clone();
+        let service = self.gate.layer(service).map_request(move |request| {
+            let _kept = &kept;
+            request
+        });
+        self.router = Router::new().route_service(&self.route, service);
+    }
+
+    /// Puts a service of the program's own behind the gate. Streams that only listen are ended for it when the server is to
+    /// stop, so that it stops soon.
+    pub(super) fn put_own_behind<S>(&mut self, service: S, stop: &watch::Sender<bool>)
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.put_behind(service, stop);
+        let ending = from_fn_with_state(stop.subscribe(), end_streams);
+        self.router = mem::take(&mut self.router).layer(ending);
     }
 }
 
@@ -82,7 +96,7 @@ async fn end_streams(
     response.map(|body| Body::new(UntilStopped::new(body, stopped)))
 }
 
-/// Over once the server is told to stop, or gone.
+/// Over once the server is told to stop, or nothing is left of it.
 pub(super) fn stopping(
     stopped: &watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
@@ -127,7 +141,7 @@ fn gate(
 pub(super) struct Around<'a> {
     pub(super) config: &'a Config,
     pub(super) flows: &'a Arc<Flows>,
-    pub(super) stopped: &'a watch::Receiver<bool>,
+    pub(super) stop: &'a watch::Sender<bool>,
 }
 
 /// A server behind its gate, unless the program is to bring it.
@@ -136,18 +150,18 @@ pub(super) fn place(
     session_key: [u8; 32],
     around: &Around<'_>,
 ) -> Result<Place, AppError> {
-    let (config, stopped) = (around.config, around.stopped);
+    let (config, stop) = (around.config, around.stop);
+    let stopped = &stop.subscribe();
     let mut place = Place {
         path: server.path.clone(),
         route: format!("{}{}", config.public_url.path(), server.path),
         gate: gate(config, server, around.flows, session_key)?,
         router: Router::new(),
         children: None,
-        stopped: stopped.clone(),
     };
     match &server.backend {
         Backend::Sample => {
-            place.put_behind(sample(config, stopped)?);
+            place.put_behind(sample(config, stopped)?, stop);
         }
         Backend::Http(url) => {
             let authorities = authority::read(&config.outbound.ca)?;
@@ -155,13 +169,13 @@ pub(super) fn place(
                 .map_err(|bad| AppError::Backend(server.path.clone(), bad))?
                 .with_introduction(introduction(server.identity, url, around.flows))
                 .until(stopped.clone());
-            place.put_behind(proxy);
+            place.put_behind(proxy, stop);
         }
         Backend::Command(command) => {
             let clock = Arc::clone(&around.flows.clock);
             let children = Arc::new(Children::new(child_settings(server, command), clock));
             let lend = Arc::clone(&children) as Arc<dyn Lend>;
-            place.put_behind(stdio::service(lend, stopping(stopped)));
+            place.put_behind(stdio::service(lend, stopping(stopped)), stop);
             place.children = Some(children);
         }
         Backend::Here => {}

@@ -41,8 +41,6 @@ pub struct IdentityClaims {
     pub iat: UnixTime,
     /// When it expires.
     pub exp: UnixTime,
-    /// Unique; the same for all calls that it is used for.
-    pub jti: String,
     /// Which client.
     pub client_id: ClientId,
     /// Space-separated scopes (RFC 8693 §4.2).

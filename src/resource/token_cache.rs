@@ -84,7 +84,12 @@ pub struct TokenCache {
     seen: DashMap<TokenDigest, Arc<SeenToken>>,
     limit: usize,
     sweeping: AtomicBool,
+    /// When what is of no use any more was dropped last.
+    swept: AtomicI64,
 }
+
+/// How long a token may be held that nobody can use any more.
+const OF_NO_USE: Duration = Duration::from_secs(60);
 
 impl TokenCache {
     /// A cache that holds `limit` tokens.
@@ -94,6 +99,7 @@ impl TokenCache {
             seen: DashMap::new(),
             limit,
             sweeping: AtomicBool::new(false),
+            swept: AtomicI64::new(0),
         }
     }
 
@@ -110,7 +116,8 @@ impl TokenCache {
 
     /// Remembers a verified token.
     pub fn insert(&self, digest: TokenDigest, seen: Arc<SeenToken>, now: UnixTime) {
-        if self.seen.len() >= self.limit {
+        let swept = UnixTime(self.swept.load(Ordering::Relaxed));
+        if self.seen.len() >= self.limit || now < swept || now - swept >= OF_NO_USE {
             self.sweep(now);
         }
         self.seen.insert(digest, seen);
@@ -127,9 +134,10 @@ impl TokenCache {
         if self.sweeping.swap(true, Ordering::Acquire) {
             return;
         }
+        self.swept.store(now.0, Ordering::Relaxed);
         self.seen.retain(|_, seen| seen.is_good(now));
-        let mut surplus = self.seen.len().saturating_sub(self.limit - self.limit / 8);
-        if surplus > 0 {
+        if self.seen.len() >= self.limit {
+            let mut surplus = self.seen.len() - (self.limit - self.limit / 8);
             self.seen.retain(|_, _| {
                 let stays = surplus == 0;
                 surplus = surplus.saturating_sub(1);
@@ -218,5 +226,18 @@ mod tests {
             assert!(cache.seen.len() <= 100);
         }
         assert!(cache.find(&digest(9_999), UnixTime(1_001)).is_some());
+    }
+
+    #[test]
+    fn a_token_of_no_use_is_not_held_for_long() {
+        let cache = TokenCache::new(100);
+        let digest = |number: i64| TokenDigest::of(&number.to_be_bytes());
+        for number in 0..50 {
+            cache.insert(digest(number), seen(1_001), NOW);
+        }
+        cache.insert(digest(50), seen(9_000), UnixTime(1_059));
+        assert_eq!(cache.seen.len(), 51);
+        cache.insert(digest(51), seen(9_000), UnixTime(1_060));
+        assert_eq!(cache.seen.len(), 2);
     }
 }

@@ -203,7 +203,8 @@ async fn a_service_stands_only_where_the_configuration_has_a_place_for_it() {
     assert!(matches!(wrong, Err(AppError::NoServer(_))));
     let once = app(&world).await.with_service("/mcp", service()).unwrap();
     let twice = once.with_service("/mcp", service());
-    assert!(matches!(twice, Err(AppError::HasBackend(_))));
+    let said = twice.map(drop).unwrap_err().to_string();
+    assert!(said.contains("a service is given once"), "{said}");
     let sample = server().start().await;
     let taken = app(&sample).await.with_service("/mcp", service());
     let said = taken.map(drop).unwrap_err().to_string();
@@ -379,6 +380,67 @@ async fn at_the_end_a_stream_that_only_listens_ends_and_an_answer_is_given_whole
     let (listened, answered, ()) = in_time("the end of the streams", both).await;
     assert_eq!(listened.text(), "data: 1\n\n");
     assert_eq!(answered.text(), "data: 1\n\ndata: 2\n\n");
+}
+
+#[tokio::test]
+async fn a_program_may_keep_the_router_alone() {
+    let world = server().start().await;
+    let app = app(&world).await;
+    let mut over = std::pin::pin!(app.stopping());
+    let server = world.serving(app.router());
+    drop(app);
+    assert!(over.as_mut().now_or_never().is_none());
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    let client_info = json!({"name": "test", "version": "1"});
+    let hello = message(
+        "initialize",
+        &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client_info}),
+    );
+    let answer = client.call(&tokens.access, "", &hello).await;
+    assert!(answer.text().contains("serverInfo"), "{}", answer.text());
+    drop((client, server));
+    assert!(over.now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_is_broken_off_leaves_nothing_of_itself() {
+    let world = server().start().await;
+    let app = app(&world).await;
+    let flows = Arc::downgrade(app.flows());
+    let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let serving = tokio::spawn(app.serve(listener, std::future::pending()));
+    tokio::task::yield_now().await;
+    serving.abort();
+    until("everything is let go", || flows.strong_count() == 0).await;
+}
+
+#[tokio::test]
+async fn the_gate_alone_reads_what_it_refuses_or_says_that_it_closes_and_answers_a_panic() {
+    async fn breaks() -> &'static str {
+        panic!("a service of the program")
+    }
+    let world = here().start().await;
+    let app = app(&world).await;
+    let gated = app.layer("/mcp").unwrap();
+    let router = Router::new().route("/mcp", any(breaks).layer(gated));
+    for (length, connection) in [(1000, ""), (300 * 1024, "close")] {
+        let mut asked = request_with("/mcp", "application/json", String::new());
+        let headers = asked.headers_mut();
+        headers.insert("host", "mcp.example.com".parse().unwrap());
+        *asked.body_mut() = Body::from(vec![b' '; length]);
+        let answer = router.clone().oneshot(asked).await.unwrap();
+        let answer = Answer::read(answer).await;
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.header("connection"), connection);
+    }
+    let server = world.serving(router.merge(app.authorization_router()));
+    let client = server.client().await;
+    let tokens = client.sign_in("mona").await;
+    let list = message("tools/list", &json!({}));
+    let answer = client.call(&tokens.access, "", &list).await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("server_error"), "{}", answer.text());
 }
 
 #[tokio::test]

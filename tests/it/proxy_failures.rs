@@ -1,19 +1,30 @@
 //! What clients are told where the server behind the proxy fails: never that their token is bad, and always under their id.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anteroom::clock::UnixTime;
+use anteroom::protocol::identity::Identity;
+use anteroom::protocol::ids::{ClientId, Id, Subject};
+use anteroom::protocol::principal::{Principal, Standing};
+use anteroom::protocol::scope::ScopeSet;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::harness::backend::{
     Played, behind_a_gate, call, in_front_of, list, nobody, proxy_to, serve,
 };
 use crate::harness::gate::{bodiless, post, send, with};
 use crate::harness::log::Log;
+use crate::harness::process::free_port;
 
 /// SEC-15
 #[tokio::test]
@@ -129,6 +140,93 @@ async fn a_server_that_does_not_begin_to_answer_is_504() {
         assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
         assert_eq!((answer.code(), &answer.body["id"]), (Some(504), &id));
     }
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_been_carried_out_is_not_said_to_be_safe_to_repeat() {
+    let said = |answer: &Value| answer["error"]["message"].as_str().unwrap().to_owned();
+    let (_socket, address) = nobody();
+    let (router, token) = behind_a_gate(proxy_to(address));
+    let never = said(&send(&router, post(&token, &call())).await.body);
+    assert!(never.contains("cannot be reached"), "{never}");
+    assert!(!never.contains("carried out"), "{never}");
+
+    let backend = Played::start().await;
+    let (router, token) = behind_a_gate(proxy_to(backend.address));
+    let (log, _listening) = Log::listen("anteroom=info");
+    let (answer, ()) = tokio::join!(send(&router, post(&token, &call())), async {
+        drop(backend.asked().await);
+    });
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    let broken = said(&answer.body);
+    assert!(broken.contains("may have been carried out"), "{broken}");
+    assert!(!broken.contains("cannot be reached"), "{broken}");
+    assert!(!log.text().contains("cannot be reached"), "{}", log.text());
+    assert!(log.text().contains("broke"), "{}", log.text());
+
+    let silent = serve(Router::new().fallback(any(std::future::pending::<()>))).await;
+    let proxy = proxy_to(silent).with_head_limit(Duration::from_millis(20));
+    let (router, token) = behind_a_gate(proxy);
+    let late = said(&send(&router, post(&token, &call())).await.body);
+    assert!(late.contains("may have been carried out"), "{late}");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_has_judged_is_not_sent_on_as_an_empty_one() {
+    let identity = Identity {
+        subject: Subject::new("github:1"),
+        login: None,
+        name: None,
+        verified_email: None,
+    };
+    let client_id = ClientId::new("c");
+    let session = Id::new(UnixTime(1_795_219_200));
+    let principal = Arc::new(Principal {
+        standing: Arc::new(Standing::new(session, client_id.clone(), identity)),
+        client_id,
+        scopes: ScopeSet::default(),
+    });
+    let backend = serve(Router::new().fallback(any(async || "it was asked"))).await;
+    for (method, status) in [
+        (Method::POST, 500),
+        (Method::PUT, 500),
+        (Method::GET, 200),
+        (Method::DELETE, 200),
+    ] {
+        let mut request = post("token", &call());
+        *request.method_mut() = method.clone();
+        request.extensions_mut().insert(Arc::clone(&principal));
+        let answer = proxy_to(backend).oneshot(request).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_told_once_and_once_that_it_is_back() {
+    let (log, _listening) = Log::listen("anteroom=info");
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let (router, token) = behind_a_gate(proxy_to(address));
+    let told = |what: &str| log.text().matches(what).count();
+    for _ in 0..3 {
+        assert_eq!(send(&router, post(&token, &call())).await.status, 502);
+    }
+    assert_eq!(told("cannot be reached"), 1, "{}", log.text());
+    let backend = Played::start_at(address).await;
+    for _ in 0..2 {
+        let (answer, ()) = tokio::join!(send(&router, post(&token, &call())), async {
+            let (mut wire, _) = backend.asked().await;
+            wire.answer("200 OK", "connection: close\r\n", "{}").await;
+        });
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(told("answers again"), 1, "{}", log.text());
+
+    let (router, token) =
+        in_front_of(Router::new().fallback(any(async || StatusCode::UNAUTHORIZED))).await;
+    for _ in 0..3 {
+        assert_eq!(send(&router, post(&token, &call())).await.status, 502);
+    }
+    assert_eq!(told("let it trust this proxy"), 1, "{}", log.text());
 }
 
 #[tokio::test]

@@ -71,6 +71,45 @@ async fn a_redirect_to_another_path_of_the_server_is_followed_with_all_that_was_
     }
 }
 
+/// What a server was asked, in order.
+fn paths(seen: &Seen) -> String {
+    let mut seen = seen.lock().unwrap();
+    let paths: Vec<_> = seen.drain(..).map(|(_, uri, ..)| uri.to_string()).collect();
+    paths.join(" ")
+}
+
+#[tokio::test]
+async fn where_a_server_has_moved_for_good_is_asked_at_once_until_it_is_not_there() {
+    for (status, later) in [(308, "/new"), (307, "/inner /new")] {
+        let seen = Seen::default();
+        let gone = Arc::new(Mutex::new(false));
+        let (looking, going) = (Arc::clone(&seen), Arc::clone(&gone));
+        let backend = Router::new().fallback(any(async move |uri: Uri| {
+            let asked = (Method::POST, uri.clone(), HeaderMap::new(), Bytes::new());
+            looking.lock().unwrap().push(asked);
+            match (uri.path(), *going.lock().unwrap()) {
+                ("/inner", false) => redirect(status, "/new"),
+                ("/new", true) => StatusCode::NOT_FOUND.into_response(),
+                _ => "{}".into_response(),
+            }
+        }));
+        let (router, token) = in_front_of(backend).await;
+        let ask = async || send(&router, post(&token, &call())).await.status.as_u16();
+        assert_eq!((ask().await, &*paths(&seen)), (200, "/inner /new"));
+        assert_eq!((ask().await, &*paths(&seen)), (200, later));
+        let mut request = post(&token, &call());
+        *request.uri_mut() = "/mcp?a=b".parse().unwrap();
+        send(&router, request).await;
+        let (first, _) = later.split_once(' ').unwrap_or((later, ""));
+        assert!(paths(&seen).starts_with(&format!("{first}?a=b")));
+        *gone.lock().unwrap() = true;
+        // the answer is the server's own; the next one begins at what was configured
+        ask().await;
+        paths(&seen);
+        assert_eq!((ask().await, &*paths(&seen)), (200, "/inner"));
+    }
+}
+
 /// P10
 #[tokio::test]
 async fn nothing_is_sent_to_where_nobody_configured() {

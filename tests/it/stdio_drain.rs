@@ -34,6 +34,7 @@ async fn slow(directory: &Path) -> Listening {
     let words = ["sh", "-c", SLOW].map(str::to_owned).to_vec();
     Listening::with(Backend::Command(Command {
         words,
+        in_clear: Vec::new(),
         environment: Vec::new(),
         directory: Some(directory.to_owned()),
         sessions: ChildSessions::PerUser,

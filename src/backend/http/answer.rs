@@ -4,10 +4,12 @@ use axum::response::Response;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode, Version};
 use hyper_util::client::legacy;
+use tokio::time::Instant;
 use url::Url;
 
 use super::connect::is_certificate_fault;
 use super::headers;
+use super::news::{Due, Kind, News};
 use crate::backend::introduce::NoIntroduction;
 use crate::event::Causes;
 use crate::resource::answer::RpcError;
@@ -22,8 +24,10 @@ pub(super) enum Trouble {
     NoIntroduction(NoIntroduction),
     /// The query of the client cannot stand in a URL.
     Query,
-    /// There is no connection, or it broke.
+    /// There is no connection.
     Unreachable(legacy::Error),
+    /// The connection broke before there was an answer: the request may have been read.
+    Broke(legacy::Error),
     /// It did not begin to answer.
     Silent,
     /// It sends the request on to where nobody configured.
@@ -35,10 +39,19 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// The answer to a request with this body, and the news for the operator: `server` is its URL.
-    pub(super) fn answer(self, server: &str, judged: &[u8]) -> Response {
+    /// Whether anything can have reached the server makes the difference.
+    pub(super) fn not_sent(error: legacy::Error) -> Self {
+        if error.is_connect() {
+            Self::Unreachable(error)
+        } else {
+            Self::Broke(error)
+        }
+    }
+
+    /// The answer to a request with this body, and the news for the operator.
+    pub(super) fn answer(self, news: &News, judged: &[u8]) -> Response {
         let (status, message) = self.told();
-        self.tell(server);
+        self.tell(news);
         let mut response = failure(status, message, judged);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let soon = HeaderValue::from_static("1");
@@ -62,9 +75,13 @@ impl Trouble {
                 StatusCode::BAD_GATEWAY,
                 "the MCP server cannot be reached: try again later",
             ),
+            Self::Broke(_) => (
+                StatusCode::BAD_GATEWAY,
+                "the connection to the MCP server broke before it answered: the call may have been carried out",
+            ),
             Self::Silent => (
                 StatusCode::GATEWAY_TIMEOUT,
-                "the MCP server does not answer",
+                "the MCP server does not answer: the call may have been carried out",
             ),
             Self::Redirect(_) | Self::Loop => (
                 StatusCode::BAD_GATEWAY,
@@ -77,31 +94,60 @@ impl Trouble {
         }
     }
 
-    fn tell(&self, server: &str) {
+    /// What of it the operator is told; nothing where it is the client's, or was told where it came about.
+    fn kind(&self) -> Option<Kind> {
         match self {
-            Self::NoGate => tracing::error!(server, "no gate stands before the proxy"),
+            Self::NoIntroduction(_) | Self::Query | Self::Stopping => None,
+            Self::NoGate => Some(Kind::NoGate),
+            Self::Unreachable(error) if is_certificate_fault(error) => Some(Kind::Certificate),
+            Self::Unreachable(_) => Some(Kind::Unreachable),
+            Self::Broke(_) => Some(Kind::Broke),
+            Self::Silent => Some(Kind::Silent),
+            Self::Redirect(_) => Some(Kind::Redirect),
+            Self::Loop => Some(Kind::Loop),
+        }
+    }
+
+    fn tell(&self, news: &News) {
+        let Some(kind) = self.kind() else { return };
+        let Some(Due { left_out }) = news.trouble(kind, Instant::now()) else {
+            return;
+        };
+        let server = &*news.server;
+        match self {
             Self::NoIntroduction(_) | Self::Query | Self::Stopping => {}
+            Self::NoGate => tracing::error!(server, left_out, "no gate stands before the proxy"),
             Self::Unreachable(error) if is_certificate_fault(error) => tracing::warn!(
                 server,
+                left_out,
                 error = %Causes(error),
                 "the certificate of the MCP server is not accepted: name the PEM file of its authority in outbound.ca, \
                  or write the host that it is for into backend"
             ),
             Self::Unreachable(error) => {
-                tracing::warn!(server, error = %Causes(error), "the MCP server cannot be reached");
+                tracing::warn!(server, left_out, error = %Causes(error), "the MCP server cannot be reached");
             }
-            Self::Silent => tracing::warn!(server, "the MCP server does not answer"),
+            Self::Broke(error) => tracing::warn!(
+                server,
+                left_out,
+                error = %Causes(error),
+                "the connection to the MCP server broke before it answered"
+            ),
+            Self::Silent => tracing::warn!(server, left_out, "the MCP server does not answer"),
             Self::Redirect(Some(to)) => tracing::warn!(
                 server,
+                left_out,
                 %to,
                 "the MCP server redirects, and is not followed there: if that is where it is, write it as the backend"
             ),
             Self::Redirect(None) => tracing::warn!(
                 server,
+                left_out,
                 "the MCP server redirects, and does not say where: write the URL at which it answers as the backend"
             ),
             Self::Loop => tracing::warn!(
                 server,
+                left_out,
                 "the MCP server redirects again and again: write the URL at which it answers as the backend"
             ),
         }
@@ -109,27 +155,34 @@ impl Trouble {
 }
 
 /// What of the server's answer may be seen outside.
-pub(super) fn hand_back(mut response: Response, server: &str, judged: &[u8]) -> Response {
+pub(super) fn hand_back(mut response: Response, news: &News, judged: &[u8]) -> Response {
     let status = response.status();
+    let server = &*news.server;
     // Ours is the only challenge: after a server's own 401 a client would throw a good token away.
     if matches!(
         status,
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
     ) {
-        tracing::warn!(
-            server,
-            %status,
-            "the MCP server wants credentials of its own: let it trust this proxy, which tells it who calls"
-        );
+        if let Some(Due { left_out }) = news.trouble(Kind::Credentials, Instant::now()) {
+            tracing::warn!(
+                server,
+                left_out,
+                %status,
+                "the MCP server wants credentials of its own: let it trust this proxy, which tells it who calls"
+            );
+        }
         let message = "the MCP server wants credentials of its own: its operator has to see to it";
         return failure(StatusCode::BAD_GATEWAY, message, judged);
     }
     // Nothing was asked of it that another protocol could answer.
     if status.is_informational() {
-        tracing::warn!(server, %status, "the MCP server answers in another protocol");
+        if let Some(Due { left_out }) = news.trouble(Kind::Protocol, Instant::now()) {
+            tracing::warn!(server, left_out, %status, "the MCP server answers in another protocol");
+        }
         let message = "the MCP server answers in another protocol";
         return failure(StatusCode::BAD_GATEWAY, message, judged);
     }
+    news.well();
     headers::clean_answer(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     // what the connection left there is for nobody

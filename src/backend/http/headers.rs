@@ -1,19 +1,21 @@
 //! The headers that end here, on the way in and on the way out.
 
-use http::header::{CONNECTION, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName};
 
 /// Headers by which servers learn, behind some proxy or other, who calls and from where, and of which file or method
-/// it is. All are ours to set.
-const TOLD_BY_PROXIES: [&str; 11] = [
+/// it is. All are ours to set. In order, and none begins with another: one look finds the one that counts.
+static TOLD_BY_PROXIES: [&str; 13] = [
     "cf-",
     "client-ip",
     "fastly-client-ip",
     "forwarded",
     "front-end-",
+    "oidc-",
     // a server that goes by CGI takes `Proxy` for its own setting
     "proxy",
     "remote-",
+    "shib-",
     "ssl-client-",
     "tailscale-",
     "true-client-ip",
@@ -21,19 +23,18 @@ const TOLD_BY_PROXIES: [&str; 11] = [
 ];
 
 /// The same, of those that begin with `x-`.
-const TOLD_BY_PROXIES_AFTER_X: [&str; 39] = [
+static TOLD_BY_PROXIES_AFTER_X: [&str; 43] = [
     "accel-",
-    "amzn-oidc-",
+    "access-token",
+    "amzn-",
     "anteroom-",
     "appengine-",
     "arr-",
-    "auth-request-",
+    "auth-",
     "authenticated-",
     "authentik-",
     "azure-client",
-    "client-cert",
-    "client-ip",
-    "client-verify",
+    "client-",
     "cluster-client-ip",
     "consumer-",
     "credential-",
@@ -41,8 +42,11 @@ const TOLD_BY_PROXIES_AFTER_X: [&str; 39] = [
     "envoy-",
     "forwarded",
     "goog-",
+    "groups",
     "host",
     "http-",
+    "id-token",
+    "jwt-",
     "method-override",
     "ms-client-principal",
     "ms-token-",
@@ -52,9 +56,11 @@ const TOLD_BY_PROXIES_AFTER_X: [&str; 39] = [
     "real-",
     "remote-",
     "rewrite-",
+    "roles",
     "scheme",
     "script-name",
     "sendfile",
+    "serverless-authorization",
     "ssl-",
     "token-",
     "url-scheme",
@@ -62,6 +68,9 @@ const TOLD_BY_PROXIES_AFTER_X: [&str; 39] = [
     "vouch-",
     "webauth-",
 ];
+
+/// Begins like what a proxy tells, but only links what belongs together in traces.
+const TRACE: &str = "x-amzn-trace-id";
 
 /// Takes out of a request what ends here, what only we may say, and what we have judged already.
 pub(super) fn clean_request(headers: &mut HeaderMap) {
@@ -71,6 +80,10 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
 /// Takes out of an answer what ends here, what is said to us and not to the client, and what would count for our whole
 /// origin: there the sign-in lives.
 pub(super) fn clean_answer(headers: &mut HeaderMap) {
+    // RFC 9112 §6.3: the length was not that of the body
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     remove(headers, stays_inside);
 }
 
@@ -142,11 +155,13 @@ fn is_ambiguous(name: &str) -> bool {
 }
 
 fn is_told_by_proxies(name: &str) -> bool {
-    let (prefixes, name) = match name.strip_prefix("x-") {
+    let (prefixes, rest) = match name.strip_prefix("x-") {
         Some(rest) => (&TOLD_BY_PROXIES_AFTER_X[..], rest),
         None => (&TOLD_BY_PROXIES[..], name),
     };
-    prefixes.iter().any(|prefix| name.starts_with(prefix))
+    let after = prefixes.partition_point(|prefix| *prefix <= rest);
+    let last = after.checked_sub(1).and_then(|before| prefixes.get(before));
+    last.is_some_and(|prefix| rest.starts_with(prefix)) && name != TRACE
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -226,6 +241,49 @@ mod tests {
         }
     }
 
+    /// P6, P12
+    #[test]
+    fn what_proxies_tell_passes_from_nobody_else() {
+        for names in [
+            "cf-connecting-ip client-ip fastly-client-ip forwarded front-end-https oidc-claim-sub proxy-user",
+            "remote-user shib-identity-provider ssl-client-cert tailscale-user-login true-client-ip",
+            "wl-proxy-client-ip",
+            "x-accel-redirect x-access-token x-amzn-oidc-identity x-amzn-mtls-clientcert x-anteroom-user",
+            "x-appengine-user-email x-arr-ssl x-auth-request-user x-auth-user x-auth-token x-authenticated-user",
+            "x-authentik-username x-azure-clientip x-client-cert x-client-dn x-client-ip x-client-verify",
+            "x-cluster-client-ip x-consumer-username x-credential-identifier x-email x-envoy-peer-metadata",
+            "x-forwarded-user x-goog-authenticated-user-email x-groups x-host x-http-method x-id-token",
+            "x-jwt-assertion x-jwt-payload x-method-override x-ms-client-principal-name",
+            "x-ms-token-aad-access-token x-original-url x-pomerium-jwt-assertion x-proxy-user x-real-ip",
+            "x-remote-user x-rewrite-url x-roles x-scheme x-script-name x-sendfile x-serverless-authorization",
+            "x-ssl-client-s-dn x-token-subject x-url-scheme x-user x-user-id x-vouch-user x-webauth-user",
+        ] {
+            for name in names.split(' ') {
+                assert!(left(clean_request, &[name]).is_empty(), "{name}");
+                assert!(left(clean_answer, &[name]).is_empty(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_look_into_the_lists_is_enough() {
+        for list in [&TOLD_BY_PROXIES[..], &TOLD_BY_PROXIES_AFTER_X[..]] {
+            for pair in list.windows(2) {
+                assert!(
+                    pair[0] < pair[1] && !pair[1].starts_with(pair[0]),
+                    "{pair:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_that_of_the_body_does_not_pass() {
+        let both = ["content-length", "transfer-encoding"];
+        assert!(left(clean_answer, &both).is_empty());
+        assert_eq!(left(clean_answer, &both[..1]), both[..1]);
+    }
+
     #[test]
     fn what_is_not_ours_passes() {
         let request = [
@@ -238,6 +296,7 @@ mod tests {
             "mcp-session-id",
             "traceparent",
             "user-agent",
+            "x-amzn-trace-id",
             "x-api-version",
             "x-request-id",
         ];

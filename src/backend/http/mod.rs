@@ -4,6 +4,7 @@ mod answer;
 mod connect;
 pub mod ending;
 mod headers;
+mod news;
 mod redirect;
 
 use std::convert::Infallible;
@@ -21,7 +22,7 @@ use futures_util::future::{Either, select};
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
@@ -36,7 +37,8 @@ use crate::resource::gate::JudgedBody;
 use answer::{Trouble, can_be_repeated, hand_back};
 use connect::Connections;
 use ending::{UntilStopped, only_listens, until_stopped};
-use redirect::Redirect;
+use news::News;
+use redirect::{Moved, Redirect};
 
 /// An MCP server behind us. Stands behind a [`crate::resource::layer::BearerLayer`]; without one it refuses everything.
 /// What it sends as the body of a POST are the bytes that the gate has judged.
@@ -54,6 +56,8 @@ struct Server {
     stopped: Option<watch::Receiver<bool>>,
     /// Whether the operator has been told that each request is sent twice.
     is_moved: Arc<AtomicBool>,
+    moved: Arc<Moved>,
+    news: Arc<News>,
 }
 
 /// What is asked of the server, kept for as long as it may have to be asked again.
@@ -118,6 +122,8 @@ impl Proxy {
             introduction: Introduction::default(),
             stopped: None,
             is_moved: Arc::default(),
+            moved: Arc::default(),
+            news: Arc::new(News::new(&backend[..Position::AfterPath])),
         })))
     }
 
@@ -155,11 +161,15 @@ impl Proxy {
 impl Server {
     async fn pass(&self, request: Request) -> Response {
         let (mut parts, _) = request.into_parts();
-        let judged = parts.extensions.remove::<JudgedBody>();
-        let body = judged.map_or_else(Bytes::new, |judged| judged.0);
+        let body = match parts.extensions.remove::<JudgedBody>() {
+            Some(judged) => judged.0,
+            None if matches!(parts.method, Method::GET | Method::DELETE) => Bytes::new(),
+            // nobody has judged the body that stands there
+            None => return Trouble::NoGate.answer(&self.news, &[]),
+        };
         match self.answer(parts, body.clone()).await {
             Ok(response) => response,
-            Err(trouble) => trouble.answer(self.name(), &body),
+            Err(trouble) => trouble.answer(&self.news, &body),
         }
     }
 
@@ -170,7 +180,9 @@ impl Server {
         parts.headers.insert(HOST, self.host.clone());
         let introduced = self.introduction.introduce(&mut parts.headers, &principal);
         introduced.await.map_err(Trouble::NoIntroduction)?;
-        let uri = target(&self.uri, parts.uri.query()).ok_or(Trouble::Query)?;
+        let moved = self.moved.place();
+        let place = moved.as_ref().unwrap_or(&self.uri);
+        let uri = target(place, parts.uri.query()).ok_or(Trouble::Query)?;
         let stopped = self
             .stopped
             .as_ref()
@@ -195,31 +207,38 @@ impl Server {
             Some(stopped) if answer.body().size_hint().exact().is_none() => {
                 let end = stopped.clone();
                 let answer = answer.map(|body| Body::new(UntilStopped::new(body, end)));
-                hand_back(answer, self.name(), &question.body)
+                hand_back(answer, &self.news, &question.body)
             }
-            _ => hand_back(answer, self.name(), &question.body),
+            _ => hand_back(answer, &self.news, &question.body),
         })
-    }
-
-    /// What it is called in the log: its URL without a query.
-    fn name(&self) -> &str {
-        &self.url[..Position::AfterPath]
     }
 
     /// Asks, and follows where the server itself sends the request on to (complaint 63).
     async fn ask(&self, question: &Question, mut uri: Uri) -> Result<Response, Trouble> {
-        for _ in 0..=redirect::HOPS {
-            let answer = self.send(question, &uri).await?;
+        for hop in 0..=redirect::HOPS {
+            let sent = self.send(question, &uri).await;
+            let answer = match sent {
+                Ok(answer) => answer,
+                Err(trouble) => {
+                    self.moved.forget();
+                    return Err(trouble);
+                }
+            };
+            let status = answer.status();
+            // what is not there any more, or sends on in its turn, is no place to begin at
+            if hop == 0 && (status == StatusCode::NOT_FOUND || status.is_redirection()) {
+                self.moved.forget();
+            }
             match redirect::read(&self.url, &uri, &answer) {
                 Redirect::No => return Ok(answer),
                 Redirect::Within(there) => {
-                    if !self.is_moved.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(
-                            server = self.name(),
-                            path = there.path(),
-                            "the MCP server redirects to another path of its own, so that each request is sent twice: \
-                             write that path into backend"
-                        );
+                    self.tell_moved(&there);
+                    // with a query of the client's in it, it is a place for one request alone
+                    if status == StatusCode::PERMANENT_REDIRECT
+                        && uri == self.uri
+                        && there.query() == uri.query()
+                    {
+                        self.moved.learn(&there);
                     }
                     uri = there;
                 }
@@ -227,6 +246,17 @@ impl Server {
             }
         }
         Err(Trouble::Loop)
+    }
+
+    fn tell_moved(&self, there: &Uri) {
+        if !self.is_moved.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                server = self.news.server,
+                path = there.path(),
+                "the MCP server redirects to another path of its own, so that requests are sent twice: \
+                 write that path into backend"
+            );
+        }
     }
 
     /// The client sends a request again that was not read from a connection that had ended. One that may have been read is
@@ -237,7 +267,7 @@ impl Server {
         if broke && can_be_repeated(&question.method, &question.body) {
             sent = self.connections.request(question.to(uri)).await;
         }
-        let answer = sent.map_err(Trouble::Unreachable)?;
+        let answer = sent.map_err(Trouble::not_sent)?;
         Ok(answer.map(Body::new))
     }
 }

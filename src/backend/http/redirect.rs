@@ -1,5 +1,7 @@
 //! Where a server sends a request on to: followed inside on the server's own origin, and nowhere else.
 
+use std::sync::{PoisonError, RwLock};
+
 use http::header::LOCATION;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, Uri};
@@ -18,6 +20,30 @@ pub(super) enum Redirect {
 
 /// How often a request is sent on.
 pub(super) const HOPS: usize = 3;
+
+/// Where a server has moved for good (RFC 9110 §15.4.9), until it is not there any more.
+#[derive(Debug, Default)]
+pub(super) struct Moved(RwLock<Option<Uri>>);
+
+impl Moved {
+    /// Where to begin, if not at what was configured.
+    pub(super) fn place(&self) -> Option<Uri> {
+        let place = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        place.clone()
+    }
+
+    pub(super) fn learn(&self, place: &Uri) {
+        self.set(Some(place.clone()));
+    }
+
+    pub(super) fn forget(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, place: Option<Uri>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+}
 
 /// Reads the answer to what was asked at `asked`, a URL on the origin of `backend`.
 ///
