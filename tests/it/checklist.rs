@@ -54,7 +54,7 @@ const REASONS: [(&str, &str); 17] = [
         "does not concern us: nothing is open without a token",
     ),
     (
-        "HTTP-04, HTTP-14, HTTP-25, HTTP-27, HTTP-28, HTTP-33, HTTP-34, HTTP-44, HTTP-45",
+        "HTTP-04, HTTP-14, HTTP-25, HTTP-27, HTTP-33, HTTP-34, HTTP-44, HTTP-45",
         "does not concern us: the server behind decides it; what the gate changes of an answer is in backend/http",
     ),
     ("HTTP-30", "does not concern us: both eras are served"),

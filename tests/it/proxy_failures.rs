@@ -1,7 +1,5 @@
 //! What clients are told where the server behind the proxy fails: never that their token is bad, and always under their id.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

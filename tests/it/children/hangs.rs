@@ -24,7 +24,6 @@ fn calling(lease: &Lease) -> JoinHandle<bool> {
     })
 }
 
-/// P12
 #[tokio::test]
 async fn requests_that_a_child_does_not_read_are_kept_up_to_a_limit_although_nobody_waits_for_them()
 {
