@@ -221,7 +221,7 @@ mod tests {
         let long = "https://a-very-long-name-of-a-host.mcp.example.com/one";
         assert_eq!(
             page("", long).short_name(),
-            "g-name-of-a-host-mcp-example-com-one"
+            "long-name-of-a-host-mcp-example-com-one"
         );
     }
 
