@@ -142,6 +142,15 @@
 //! 5. `POST /mcp` ([`resource::gate`]): token, message, scope, in this order; then the server behind. A session's end is
 //!    seen by the next request ([`flow::live`]).
 //!
+//! # What stands behind
+//!
+//! The gate has read the message, so the server gets the very bytes that were judged, and the answer to a list is cut to what
+//! the token may use ([`resource::listing`]). A server over HTTP ([`backend::http`]) is told who calls
+//! ([`backend::introduce`]). For a command, [`backend::stdio::children`] has the processes: who has which, when one starts and
+//! ends. What clients of every revision say goes on to a child by the bridge of [`backend::stdio`], and
+//! [`backend::stdio::hub`] decides who hears what a child says. At a stop, what is under way is answered
+//! ([`backend::drain`]).
+//!
 //! # Whether the provider still vouches
 //!
 //! Before a session is honoured, at `/mcp`, `/token` or `/introspect`, the word of its provider must be fresh

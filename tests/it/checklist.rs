@@ -30,7 +30,7 @@ const REQUIREMENTS: [(&str, &[(u32, u32)]); 18] = [
 ];
 
 /// Why a requirement has no test: "later: ..." or "does not concern us: ...".
-const REASONS: [(&str, &str); 17] = [
+const REASONS: [(&str, &str); 16] = [
     (
         "CLI-24",
         "does not concern us: the operator says to which hosts answers may go, not the document",
@@ -73,10 +73,6 @@ const REASONS: [(&str, &str); 17] = [
     (
         "P14",
         "later: TLS in the program; behind a proxy it is the proxy's",
-    ),
-    (
-        "U1",
-        "does not concern us: no URL is ever handed to a shell",
     ),
     ("U5", "does not concern us: there is no device flow"),
     (

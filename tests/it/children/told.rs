@@ -71,6 +71,7 @@ async fn a_child_has_no_files_of_ours() {
     children.end_all().await;
 }
 
+/// U1
 #[tokio::test]
 async fn no_shell_reads_the_words_of_a_command() {
     let word = "$(echo read) `id` ; \"x\" > y";
