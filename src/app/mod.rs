@@ -326,7 +326,10 @@ impl App {
         let mut places = self.places.iter();
         let place = places.find(|place| place.path == path);
         let place = place.ok_or_else(|| AppError::NoServer(path.to_owned()))?;
-        Ok(GateLayer(place.gate.clone()))
+        Ok(GateLayer {
+            gate: place.gate.clone(),
+            stopped: self.stop.subscribe(),
+        })
     }
 
     /// The use cases, for programs that hold the server in themselves.

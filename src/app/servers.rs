@@ -83,7 +83,7 @@ impl Place {
 }
 
 /// Has an event stream in which nothing is under way say no more once the server is told to stop.
-async fn end_streams(
+pub(super) async fn end_streams(
     State(stopped): State<watch::Receiver<bool>>,
     request: Request,
     next: Next,

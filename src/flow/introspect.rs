@@ -87,7 +87,8 @@ impl Flows {
         };
         let found = self.in_force(session).await?;
         Ok(found.map(|found| {
-            let withheld = self.vouching.withheld(&found.grant);
+            let beyond = self.beyond(&found.session.client_id);
+            let withheld = self.vouching.withheld(&found.grant).union(&beyond);
             TokenFacts::of_access(self.only_open(claims, &withheld))
         }))
     }

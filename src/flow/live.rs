@@ -158,7 +158,7 @@ impl Flows {
     }
 
     /// What a client may never be given of what there is: only those of the configuration have such a limit (CLI-62).
-    fn beyond(&self, id: &ClientId) -> ScopeSet {
+    pub(super) fn beyond(&self, id: &ClientId) -> ScopeSet {
         let mut known = self.admission.known.iter();
         match known.find(|known| known.id == *id) {
             Some(client) => never_allowed(&self.resources.scopes(), client),

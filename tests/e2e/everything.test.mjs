@@ -34,8 +34,17 @@ const arrangements = [
   },
 ];
 
+/** Each SDK has a person of its own: what a child says of itself reaches the client of one alone, where a person has several. */
+const people = new Map([
+  [v1, "mona"],
+  [v2Legacy, "octavia"],
+  [v2Auto, "hubot"],
+  [v2Modern, "hubot"],
+]);
+
 for (const { over, sdks, start } of arrangements) {
   let server;
+  const clients = new Map(sdks.map((sdk) => [sdk, clientOf(people.get(sdk))]));
   before(async () => {
     server = await start();
   });
@@ -43,8 +52,7 @@ for (const { over, sdks, start } of arrangements) {
 
   for (const sdk of sdks) {
     const name = `everything over ${over}, ${sdk.name}`;
-    const credentials = new Credentials();
-    const open = (options) => connected(sdk, server.url, credentials, options);
+    const open = (options) => connected(sdk, server.url, clients.get(sdk), options);
     const call = (client, request, options) => sdk.call(client, request, { timeout: 60_000, ...options });
 
     test(`${name}: tools are listed and called`, async () => {
@@ -134,7 +142,7 @@ for (const { over, sdks, start } of arrangements) {
     test(`${name}: what the server says on its own arrives`, async () => {
       let heard;
       const logged = new Promise((resolve) => (heard = resolve));
-      const { client } = await connected(sdk, server.url, new Credentials(), { prepare: (client) => hear(client, "notifications/message", heard) });
+      const { client } = await connected(sdk, server.url, clients.get(sdk), { prepare: (client) => hear(client, "notifications/message", heard) });
       await client.callTool({ name: "toggle-simulated-logging", arguments: {} });
       const { params } = await within(20_000, logged);
       assert.match(params.data, /message/i);
@@ -145,7 +153,7 @@ for (const { over, sdks, start } of arrangements) {
     test(`${name}: who subscribed to a resource hears that it changed`, async () => {
       let heard;
       const updated = new Promise((resolve) => (heard = resolve));
-      const { client } = await connected(sdk, server.url, new Credentials(), { prepare: (client) => hear(client, "notifications/resources/updated", heard) });
+      const { client } = await connected(sdk, server.url, clients.get(sdk), { prepare: (client) => hear(client, "notifications/resources/updated", heard) });
       const uri = "demo://resource/dynamic/text/3";
       await client.subscribeResource({ uri });
       await client.callTool({ name: "toggle-subscriber-updates", arguments: {} });
@@ -164,11 +172,18 @@ for (const { over, sdks, start } of arrangements) {
         role: "assistant",
         content: { type: "text", text: `you said: ${params.messages[0].content.text}` },
       }));
-    const { client } = await connected(v1, server.url, new Credentials(), { capabilities: { sampling: {} }, prepare });
+    const { client } = await connected(v1, server.url, clients.get(v1), { capabilities: { sampling: {} }, prepare });
     const answer = await client.callTool({ name: "trigger-sampling-request", arguments: { prompt: "hello", maxTokens: 10 } });
     assert.match(text(answer), /you said: .*hello/);
     await client.close();
   });
+}
+
+/** The credentials of a client that somebody signs in with. */
+function clientOf(person) {
+  const credentials = new Credentials();
+  credentials.signIn = (choices) => Credentials.prototype.signIn.call(credentials, { as: person, ...choices });
+  return credentials;
 }
 
 /** Notifications of one kind. */

@@ -258,6 +258,8 @@ impl Child {
         tokio::select! {
             _ = self.process.exited() => {}
             () = conversation => self.conversation = None,
+            // a conversation in which something waits to be written does not see that nothing more comes
+            () = self.reached.hub.ended() => {}
         }
     }
 

@@ -84,7 +84,8 @@ impl Traffic {
         let now = self.clock.now();
         let mut state = self.state();
         state.heard = now;
-        state.asked = None;
+        // what it has not read yet it is still asked
+        state.asked = (state.unread.0 > 0).then_some(now);
     }
 
     /// It said more in one message than it may.
