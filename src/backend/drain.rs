@@ -100,12 +100,7 @@ impl Drain {
             return come_again(request.extensions().get());
         }
         let under_way = UnderWay::begin(&self.under_way);
-        let keep = move |frame| {
-            let _until_the_end = &under_way;
-            frame
-        };
-        let answer = answer(request).await;
-        answer.map(|body| Body::new(body.map_frame(keep)))
+        keep_until_read(answer(request).await, under_way)
     }
 
     async fn serve_stream<A>(&self, request: Request, answer: impl FnOnce(Request) -> A) -> Response
@@ -126,6 +121,15 @@ impl Drain {
             Either::Right(_) => come_again(judged.as_ref()),
         }
     }
+}
+
+/// Keeps something until an answer is read, or its client is gone.
+pub(super) fn keep_until_read<T: Send + 'static>(answer: Response, kept: T) -> Response {
+    let hold = move |frame| {
+        let _until_the_end = &kept;
+        frame
+    };
+    answer.map(|body| Body::new(body.map_frame(hold)))
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,6 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::header::{ACCEPT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use http_body_util::BodyExt as _;
 use rmcp::model::ServerConfig;
 use rmcp::transport::streamable_http_server::session::SessionManager as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -25,7 +24,7 @@ use tower::Service;
 use super::bridge::Bridge;
 use super::presence::{Presence, Sessions};
 use super::{Lease, Lend, NoChild};
-use crate::backend::drain::Drain;
+use crate::backend::drain::{Drain, keep_until_read};
 use crate::protocol::principal::Principal;
 use crate::resource::answer::RpcError;
 use crate::resource::gate::JudgedBody;
@@ -106,7 +105,10 @@ impl StdioService {
             let client = session.and_then(|session| self.sessions.client(session));
             let present = client.map(|client| client.enter());
             let answer = self.answer(request).await;
-            keep(answer, present)
+            match present {
+                Some(present) => keep_until_read(answer, present),
+                None => answer,
+            }
         };
         self.drain.serve(request, answer).await
     }
@@ -168,7 +170,7 @@ impl StdioService {
                 let _ = self.manager.close_session(&ended.into()).await;
             }
         }
-        keep(answer, Some(present))
+        keep_until_read(answer, present)
     }
 
     /// Whether the library will refuse a request, whatever is asked: no child has to be started for that.
@@ -194,16 +196,6 @@ impl StdioService {
         let there = self.manager.has_session(&session.to_owned().into()).await;
         there.is_ok_and(|is_there| !is_there)
     }
-}
-
-/// Keeps something until an answer is read, or its client is gone.
-fn keep<T: Send + 'static>(answer: Response, kept: Option<T>) -> Response {
-    let Some(kept) = kept else { return answer };
-    let hold = move |frame| {
-        let _until_the_end = &kept;
-        frame
-    };
-    answer.map(|body| Body::new(body.map_frame(hold)))
 }
 
 impl Service<Request> for StdioService {
